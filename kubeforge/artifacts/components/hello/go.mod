@@ -1,0 +1,3 @@
+module kubeforge/components/hello
+
+go 1.24

@@ -1,0 +1,3 @@
+module kubeforge/components/pause
+
+go 1.24

@@ -1,0 +1,63 @@
+"""The command line: which verbs there are, and in which module. No logic here nor in the modules.
+
+Modules are imported when their verb is called, and import the rest of kubeforge inside their functions, so that
+`kubeforge --help` and shell completion stay quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from kubeforge import __version__
+from kubeforge.cli.boundary import guarded
+from kubeforge.cli.lazy import LazyGroup, Verb
+
+__all__ = ["VERBS", "main", "root"]
+
+_CLUSTER: Final = "Cluster"
+_LOOK: Final = "Look and talk"
+_AROUND: Final = "Around it"
+
+VERBS: Final = {
+    "validate": Verb("validate", "validate", "Check inventory and cluster.yml; asks no host.", _CLUSTER),
+    "plan": Verb("lifecycle", "plan", "Show what apply would do; changes nothing.", _CLUSTER),
+    "apply": Verb("lifecycle", "apply", "Make the hosts what the spec says.", _CLUSTER),
+    "reset": Verb("lifecycle", "reset", "Take the cluster off its hosts.", _CLUSTER),
+    "status": Verb("status", "status", "Show what the cluster is like now.", _LOOK),
+    "kubeconfig": Verb("access", "kubeconfig", "Print the administrator's kubeconfig, or merge it into yours.", _LOOK),
+    "kubectl": Verb(
+        "access", "kubectl", "Run kubectl as administrator, through an SSH tunnel to a control plane.", _LOOK
+    ),
+    "artifacts": Verb("artifacts", "artifacts", "Binaries and images: list, fetch, build, serve.", _AROUND),
+    "lab": Verb("lab", "lab", "Hosts on this machine, in namespaces, to try things on.", _AROUND),
+    "schema": Verb("about", "schema", "Print the JSON Schema of cluster.yml, for editors.", _AROUND),
+    "completion": Verb("about", "completion", "Print the completion script of a shell.", _AROUND),
+    "version": Verb("about", "version", "Show versions.", _AROUND),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    verbs=VERBS,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 120,
+    },
+    epilog="Begin with: kubeforge lab up, kubeforge plan, kubeforge apply.",
+)
+@click.version_option(__version__, prog_name="kubeforge")
+def root() -> None:
+    """Bare Linux hosts to a Kubernetes cluster you can trust, over SSH."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Args:
+        arguments: without the program's name; None: the process's own.
+    """
+    sys.exit(guarded(root, sys.argv[1:] if arguments is None else arguments, "kubeforge"))

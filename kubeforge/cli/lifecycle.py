@@ -1,0 +1,123 @@
+"""Verbs that run a playbook: `plan`, `apply`, `reset`."""
+
+# ruff: noqa: PLC0415 - --help and completion must not wait for what only these verbs need
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from kubeforge.cli import options
+
+if TYPE_CHECKING:
+    from kubeforge.cli.runs import Choices, Run
+    from kubeforge.engine.plan import Plan
+
+__all__ = ["apply", "plan", "reset"]
+
+_CHANGES: Final = 2  # plan --detailed-exitcode: there are changes (as terraform and diff say it)
+_DECLINED: Final = 1
+
+_diff = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
+
+
+def _run_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of every run, and hand them over as one value."""
+
+    @options.inventory
+    @options.limit
+    @options.tags
+    @options.variables
+    @options.forks
+    @options.verbose
+    @options.output("table", "json", "yaml")
+    @wraps(function)
+    def command(**given: Any) -> None:
+        from kubeforge.cli.runs import Choices
+
+        names = Choices.__dataclass_fields__
+        choices = Choices(**{name: given.pop(name) for name in names})
+        function(choices, **given)
+
+    return command
+
+
+@click.command()
+@_run_options
+@_diff
+@click.option("--detailed-exitcode", is_flag=True, help="Leave with 2 where there are changes, 0 where there are none.")
+def plan(choices: Choices, *, diff: bool, detailed_exitcode: bool) -> None:
+    """Show what apply would do; changes nothing."""
+    from kubeforge.cli.runs import opened
+
+    with opened(choices, "apply", parts=True) as run:
+        made = run.plan(diff=diff)
+        run.show_plan(made, diff=diff)
+    code = _CHANGES if made and detailed_exitcode else 0
+    click.get_current_context().exit(made.exit_code or code)
+
+
+@click.command()
+@_run_options
+@_diff
+@options.yes
+def apply(choices: Choices, *, diff: bool, yes: bool) -> None:
+    """Make the hosts what the spec says.
+
+    The plan is shown first, and exactly that is done. A run that was cut off is gone on with by running it again.
+    """
+    from kubeforge.cli.runs import opened, refuse_without_terminal
+
+    if not yes:
+        refuse_without_terminal("apply")
+    with opened(choices, "apply", parts=True) as run:
+        made = run.plan(diff=diff)
+        _carry_out(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
+
+
+@click.command()
+@_run_options
+@_diff
+@options.yes
+def reset(choices: Choices, *, diff: bool, yes: bool) -> None:
+    """Take the cluster off its hosts.
+
+    Everything kubeforge put there goes: etcd's data, containers, mounts, links, rules, files. Logs and packages stay.
+    """
+    from kubeforge.cli.runs import opened, refuse_without_terminal
+
+    if not yes:
+        refuse_without_terminal("reset")
+    with opened(choices, "reset", parts=False) as run:
+        made = run.plan(diff=diff)
+        _carry_out(run, made, diff=diff, agreed=lambda: yes or _is_named(run.spec.name))
+
+
+def _carry_out(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> None:
+    """Show a plan, ask, do it, and leave with the run's exit code."""
+    context = click.get_current_context()
+    blocked = run.blocked(made)
+    if not (blocked and run.prose):  # what will not be done would only hide why it will not
+        run.show_plan(made, diff=diff)
+    if blocked:
+        click.echo(f"Nothing was done: {_hosts(made)} could not be planned. Run again when it is put right.", err=True)
+    if blocked or not made:
+        context.exit(made.exit_code)
+    if not agreed():
+        click.echo("Nothing was done.", err=True)
+        context.exit(_DECLINED)
+    result = run.apply(made)
+    run.show_result(result)
+    context.exit(result.exit_code)
+
+
+def _hosts(made: Plan) -> str:
+    """Name the hosts that could not be planned."""
+    return ", ".join(dict.fromkeys(failure.host for failure in made.failures if failure.host))
+
+
+def _is_named(name: str) -> bool:
+    said = click.prompt(f"This deletes cluster {name} and all its data. Type its name to go on", err=True)
+    return bool(said == name)

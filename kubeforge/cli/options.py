@@ -1,0 +1,60 @@
+"""Options that many verbs share, and the values they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+__all__ = ["INVENTORY_VARIABLE", "forks", "inventory", "limit", "output", "tags", "variables", "verbose", "yes"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+INVENTORY_VARIABLE: Final = "KUBEFORGE_INVENTORY"
+
+inventory: Final = click.option(
+    "-i",
+    "--inventory",
+    "inventory_path",
+    type=click.Path(path_type=Path),
+    envvar=INVENTORY_VARIABLE,
+    show_envvar=True,
+    metavar="PATH",
+    help="Folder with hosts.yml and cluster.yml.  [default: . or ./inventory if it holds hosts.yml, else the only lab]",
+)
+limit: Final = click.option(
+    "-l", "--limit", metavar="PATTERN", help="Only these hosts: names, groups, globs; `a:b`, `a:&b`, `a:!b`."
+)
+tags: Final = click.option(
+    "-t", "--tags", multiple=True, callback=lambda _ctx, _param, value: _split(value), metavar="TAG,…",
+    help="Only plays and tasks with these tags.",
+)  # fmt: skip
+forks: Final = click.option("-f", "--forks", type=click.IntRange(min=1), help="Hosts worked on at once.")
+verbose: Final = click.option("-v", "--verbose", count=True, help="Show each change; twice: what libraries log, too.")
+yes: Final = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+variables: Final = click.option(
+    "-e", "--extra-vars", "variables", multiple=True, callback=lambda _ctx, _param, value: _pairs(value),
+    metavar="KEY=VALUE", help="A variable for tasks, over all others.",
+)  # fmt: skip
+
+
+def output(*kinds: str) -> Callable[[F], F]:
+    """Return the option that says in which form a verb answers; the first kind is the default."""
+    return click.option(
+        "-o", "--output", type=click.Choice(kinds), default=kinds[0], show_default=True, help="Form of the answer."
+    )
+
+
+def _split(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(tag for value in values for tag in value.split(",") if tag)
+
+
+def _pairs(values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        key, equals, rest = value.partition("=")
+        if not equals or not key.isidentifier():
+            raise click.BadParameter(f"`{value}` is not KEY=VALUE")
+        pairs[key] = rest
+    return pairs

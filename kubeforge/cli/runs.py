@@ -1,0 +1,170 @@
+"""A playbook's run as a verb sees it: session, console and parts put together, and the question before changes."""
+
+# ruff: noqa: PLC0415 - --help and completion must not wait for what only runs need
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kubeforge.cli.boundary import console, show_warnings
+from kubeforge.cli.session import examine_input, supplier
+
+if TYPE_CHECKING:
+    from kubeforge.artifacts.model import Resolved
+    from kubeforge.engine.plan import Plan
+    from kubeforge.engine.result import RunResult
+    from kubeforge.engine.run import Session, Supplier
+    from kubeforge.report.console import LiveConsole, PlainConsole
+    from kubeforge.spec.model import ClusterSpec
+
+__all__ = ["Choices", "Run", "opened", "refuse_without_terminal"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the options of a run say; see `options`."""
+
+    inventory_path: Path | None
+    limit: str | None
+    tags: tuple[str, ...]
+    variables: Mapping[str, str]
+    forks: int | None
+    verbose: int
+    output: str
+
+
+class Run:
+    """One playbook over one inventory.
+
+    Args:
+        session: opened.
+        spec: the cluster.
+        display: shows progress on stderr while it is entered.
+        form: of what is printed on stdout: `table`, `json` or `yaml`.
+    """
+
+    def __init__(self, session: Session, spec: ClusterSpec, display: LiveConsole | PlainConsole, form: str) -> None:
+        self.session = session
+        self.spec = spec
+        self._display = display
+        self._form = form
+
+    @property
+    def prose(self) -> bool:
+        """Whether people read what is printed, not programs."""
+        return self._form == "table"
+
+    def plan(self, *, diff: bool) -> Plan:
+        """Find out what would be done."""
+        with self._display:
+            return self.session.plan(diff=diff)
+
+    def blocked(self, plan: Plan) -> bool:
+        """Whether applying the plan would do nothing, as too many hosts could not be planned."""
+        return self.session.blocked(plan)
+
+    def show_plan(self, plan: Plan, *, diff: bool) -> None:
+        """Print a plan."""
+        from kubeforge.report import plan as report
+
+        if self.prose:
+            report.print_plan(plan, console(stderr=False), diff=diff, failures=False)  # the display has shown them
+        else:
+            click.echo(report.as_json(plan) if self._form == "json" else report.as_yaml(plan))
+
+    def apply(self, plan: Plan) -> RunResult:
+        """Carry a plan out."""
+        with self._display:
+            return self.session.apply(plan)
+
+    def show_result(self, result: RunResult) -> None:
+        """Print what a run came to."""
+        from kubeforge.cli.answers import answer
+        from kubeforge.report import result as report
+
+        if self.prose:
+            report.print_result(result, console(stderr=False), failures=False)  # the display has shown them
+        else:
+            answer(result.to_data(), self._form)
+
+
+@contextmanager
+def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
+    """Open a run: the input is read and checked, tasks and playbook are loaded; no host is asked yet.
+
+    Args:
+        choices: the options.
+        playbook: name of a shipped one.
+        parts: whether it needs artifacts.
+    """
+    from kubeforge import tasks
+    from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.run import Session
+    from kubeforge.resources import playbook as shipped
+
+    found = examine_input(choices.inventory_path, choices.variables)
+    inventory, spec = found.required()
+    show_warnings(found.warnings)
+    _log(choices.verbose)
+    display = _display(verbose=choices.verbose > 0)
+    with Session(
+        inventory=inventory,
+        playbook=shipped(playbook),
+        registry=tasks.load(),
+        spec=spec,
+        artifacts=_showing(display, spec, found.path) if parts else None,
+        limit=choices.limit,
+        tags=choices.tags,
+        sinks=[display],
+        variables=choices.variables,
+        forks=choices.forks or MAX_THREADS,
+    ) as session:
+        yield Run(session, spec, display, choices.output)
+
+
+def refuse_without_terminal(verb: str) -> None:
+    """Refuse to ask where nobody can answer.
+
+    Raises:
+        click.UsageError: standard input is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            f"{verb} asks before it changes anything, and there is no terminal to ask on: give --yes"
+        )
+
+
+def _display(*, verbose: bool) -> LiveConsole | PlainConsole:
+    from kubeforge.report.console import LiveConsole, PlainConsole
+
+    screen = console(stderr=True)
+    return (LiveConsole if screen.is_terminal else PlainConsole)(screen, verbose=verbose)
+
+
+def _showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path) -> Supplier:
+    """Return what resolves the parts, and shows its own progress in place of the run's."""
+    from kubeforge.artifacts.console import ConsoleProgress
+
+    def supply(arches: Collection[str]) -> Resolved:
+        display.__exit__(None, None, None)  # two live displays would write over each other
+        try:
+            with ConsoleProgress() as progress:
+                return supplier(spec, path, progress)(arches)
+        finally:
+            display.__enter__()
+
+    return supply
+
+
+def _log(verbose: int) -> None:
+    """Show what libraries log, from the second -v on."""
+    if verbose > 1:
+        import logging
+
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)

@@ -1,0 +1,135 @@
+"""Assembles what a verb needs out of its options: the input, the parts, a session. Decides nothing, prints nothing."""
+
+# ruff: noqa: PLC0415 - a verb imports only what it uses
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kubeforge.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from kubeforge.artifacts.model import Progress, Resolved
+    from kubeforge.engine.run import Supplier
+    from kubeforge.inventory.model import Inventory
+    from kubeforge.spec.model import ClusterSpec
+
+__all__ = ["Input", "chosen_inventory", "examine_input", "supplier"]
+
+_HOSTS: Final = ("hosts.yml", "hosts.yaml")
+_LOCK: Final = "artifacts.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What the user wrote.
+
+    Args:
+        path: the inventory, as chosen.
+        inventory: None where it cannot be read.
+        spec: None where there are errors.
+        problems: of inventory and spec, warnings included.
+    """
+
+    path: Path
+    inventory: Inventory | None
+    spec: ClusterSpec | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that refuse."""
+        return tuple(problem for problem in self.problems if not problem.warning)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems that are only shown."""
+        return tuple(problem for problem in self.problems if problem.warning)
+
+    def required(self) -> tuple[Inventory, ClusterSpec]:
+        """Return inventory and spec.
+
+        Raises:
+            InputError: there are errors; all of them.
+        """
+        if self.inventory is None or self.spec is None:
+            raise InputError(self.errors, remedy=f"correct this, then: kubeforge validate -i {self.path}")
+        return self.inventory, self.spec
+
+
+def chosen_inventory(given: Path | None) -> Path:
+    """Return the inventory to use: the given one, else the folder one stands in or ./inventory, else the only lab.
+
+    Raises:
+        InputError: none is given and none of these is there.
+    """
+    if given is not None:
+        return given
+    for folder in (Path(), Path("inventory")):
+        if any((folder / name).is_file() for name in _HOSTS):
+            return folder
+    from kubeforge.lab import default_inventory
+
+    lab = default_inventory()
+    if lab is None:
+        raise InputError(
+            [Problem(message="no inventory: no hosts.yml here nor in ./inventory, and not exactly one lab is up")],
+            remedy="name its folder with -i, or make hosts to try with: kubeforge lab up",
+        )
+    return lab
+
+
+def examine_input(given: Path | None, variables: Mapping[str, Any]) -> Input:
+    """Read inventory and cluster.yml; what is wrong with either is in the result.
+
+    Args:
+        given: the inventory; None: the default one.
+        variables: win over all others.
+
+    Raises:
+        InputError: there is no inventory to read.
+    """
+    from kubeforge.inventory.loader import load
+    from kubeforge.spec.loader import examine
+
+    path = chosen_inventory(given)
+    inventory: Inventory | None = None
+    problems: tuple[Problem, ...] = ()
+    try:
+        inventory = load(path, extra_vars=variables)
+    except InputError as error:
+        if not path.exists():
+            raise
+        problems = error.problems
+    examined = examine(path, inventory)
+    return Input(path=path, inventory=inventory, spec=examined.spec, problems=(*problems, *examined.problems))
+
+
+def supplier(spec: ClusterSpec, path: Path, progress: Progress) -> Supplier:
+    """Return what resolves a cluster's parts once the architectures of its hosts are known.
+
+    Args:
+        spec: names the versions and the source.
+        path: the inventory; digests fetched from upstream are kept in artifacts.lock beside its cluster.yml.
+        progress: told of every step.
+    """
+    from kubeforge.artifacts.cache import Cache
+    from kubeforge.artifacts.model import SourceChoice, SourceKind, Versions
+    from kubeforge.artifacts.resolve import resolve
+    from kubeforge.spec.loader import locate
+    from kubeforge.spec.releases import release
+
+    source = SourceChoice(
+        kind=SourceKind(spec.artifacts.source),
+        mirror=spec.artifacts.mirror,
+        sha256=spec.artifacts.sha256,
+        lock=locate(path).parent / _LOCK,
+    )
+    versions = Versions.of(release(spec.kubernetes), spec.kubernetes)
+
+    def supply(arches: Collection[str]) -> Resolved:
+        return resolve(versions, arches=arches, source=source, cache=Cache.default(), progress=progress)
+
+    return supply

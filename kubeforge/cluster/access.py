@@ -1,0 +1,113 @@
+"""The way to the API through control planes: with the admin kubeconfig that lies there, over their SSH connections.
+
+The kubeconfig is read from a control plane when the API is first needed and stays in memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from kubeforge.cluster.api import Api
+from kubeforge.cluster.credentials import parse_kubeconfig
+from kubeforge.cluster.tunnel import Opener
+from kubeforge.errors import ApiError, ApiUnavailable, ConnectionFailed
+from kubeforge.secret import Secret
+from kubeforge.spec.paths import ADMIN_CONF, API_PORT, SUPER_ADMIN_CONF
+from kubeforge.transport.base import ByteSocket, Remote
+
+if TYPE_CHECKING:
+    from kubeforge.engine.model import ActionContext
+
+__all__ = ["Access", "access_of", "api_of", "connect"]
+
+_LOOPBACK: Final = "127.0.0.1"
+# super-admin.conf needs no RBAC object to exist, so it works while the cluster is being filled (kubeadm, 1.29)
+_READ: Final = 'for file; do [ -r "$file" ] && exec cat "$file"; done; exit 66'
+_NO_INPUT: Final = 66  # EX_NOINPUT
+
+
+def connect(remotes: Iterable[Callable[[], Remote]]) -> Api:
+    """Return a client for the cluster of some control planes.
+
+    Args:
+        remotes: one per control plane; called when it is that one's turn.
+
+    Raises:
+        ApiUnavailable: no control plane can be asked, or none has an admin kubeconfig.
+    """
+    turns = list(remotes)
+    reasons = []
+    for remote_of in turns:
+        try:
+            kubeconfig = _kubeconfig(remote_of())
+        except ConnectionFailed as error:
+            reasons.append(str(error))
+            continue
+        if kubeconfig is not None:
+            openers: list[Opener] = [partial(_open, turn) for turn in turns]
+            return Api(openers, parse_kubeconfig(kubeconfig))
+        reasons.append(f"{remote_of().host}: has no {ADMIN_CONF}")
+    raise ApiUnavailable(
+        "no control plane leads to the API",
+        evidence=reasons,
+        remedy="kubeforge apply founds the cluster; kubeforge status shows what is there",
+    )
+
+
+class Access:
+    """The run's client: made when first needed, shared by all actions on all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._api: Api | None = None
+
+    def api(self, run: ActionContext) -> Api:
+        """Return the client.
+
+        Raises:
+            ApiUnavailable: see `connect`.
+        """
+        with self._lock:
+            if self._api is None:
+                planes = [host.name for host in run.context.inventory.control_planes]
+                planes.sort(key=lambda name: name != run.context.host.name)  # this host's own API server first
+                self._api = connect([partial(run.remote_of, name) for name in planes])
+            return self._api
+
+    def renew(self) -> None:
+        """Forget the client: the kubeconfig may have been written anew since it was read."""
+        with self._lock:
+            if self._api is not None:
+                self._api.close()
+            self._api = None
+
+
+def access_of(run: ActionContext) -> Access:
+    """Return the run's access."""
+    return run.context.vault.once("cluster.access", Access)
+
+
+def api_of(run: ActionContext) -> Api:
+    """Return the run's client for the API.
+
+    Raises:
+        ApiUnavailable: see `connect`.
+    """
+    return access_of(run).api(run)
+
+
+def _open(remote_of: Callable[[], Remote]) -> ByteSocket:
+    return remote_of().open_tunnel(_LOOPBACK, API_PORT)
+
+
+def _kubeconfig(remote: Remote) -> Secret | None:
+    argv = ["sh", "-c", _READ, "sh", SUPER_ADMIN_CONF, ADMIN_CONF]
+    answer = remote.run(argv, expect=(0, _NO_INPUT))
+    if answer.status == _NO_INPUT:
+        return None
+    if not answer.stdout:
+        raise ApiError(f"{ADMIN_CONF} is empty", host=remote.host, remedy="remove it and run kubeforge apply")
+    return Secret(answer.stdout)

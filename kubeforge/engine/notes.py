@@ -1,0 +1,34 @@
+"""What the engine makes of the note that an act leaves on its host: told, what it owes made good, settled in the end.
+
+A note without a good end stays until the host's next act. Where a later run finds nothing left to act on there, it
+says so in the note; else every plan would tell of the old run for ever.
+"""
+
+from __future__ import annotations
+
+from kubeforge.operations.shell import join, quote
+from kubeforge.spec import paths
+from kubeforge.transport.base import Remote
+from kubeforge.transport.protocol.note import Interruption
+
+__all__ = ["owed", "settle", "settling_command"]
+
+SHOW_BY_AGE = ("file ", "symlink ", "artifact ")
+"""Kinds whose change a unit that listens sees by the time of modification (docs/adr/0022)."""
+
+
+def owed(left: Interruption) -> frozenset[str]:
+    """Return what an earlier run changed and nothing on the host shows: who listens may still be owed a restart."""
+    return frozenset(title for title in left.changed if not title.startswith(SHOW_BY_AGE))
+
+
+def settling_command(left: Interruption) -> tuple[str, ...]:
+    """Return the command that ends a note; nothing where the note is another's by now, or an act still runs."""
+    note = quote(paths.RUN_NOTE)
+    script = f"grep -q {quote(f'^begin {left.run_id} ')} {note} && echo end >>{note}"
+    return ("sh", "-c", f"[ ! -e {quote(paths.LOCK)} ] || {join(('flock', '-n', paths.LOCK, 'sh', '-c', script))}")
+
+
+def settle(remote: Remote, left: Interruption) -> None:
+    """End the note of `left`: everything that it had left to do is done."""
+    remote.run(settling_command(left), expect=range(256))

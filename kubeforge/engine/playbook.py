@@ -1,0 +1,167 @@
+"""What a playbook says, as frozen values. No parsing here (playbook_loader), no hosts, no I/O.
+
+A playbook is a list of plays; a play says which tasks run on which hosts, how many hosts at a time, and how many may
+fail. It has no conditions, no loops and no expressions beyond templated arguments: those are Python, in tasks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from kubeforge.errors import InputError, Problem
+
+__all__ = ["ALWAYS", "Play", "Playbook", "Portion", "TaskCall", "suggestion"]
+
+T = TypeVar("T")
+
+ALWAYS = "always"
+"""A play with this tag runs whatever tags are asked for."""
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """Return ` (did you mean X?)` for the nearest of `known`, or nothing."""
+    near = get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """A number of hosts, or a share of them.
+
+    Args:
+        amount: hosts, or percent.
+        percent: whether `amount` is percent.
+    """
+
+    amount: int
+    percent: bool = False
+
+    def size(self, total: int) -> int:
+        """Return how many of `total` hosts make a batch: rounded down, at least one."""
+        return max(1, self.limit(total))
+
+    def limit(self, total: int) -> int:
+        """Return how many of `total` hosts may fail: rounded down, possibly none."""
+        return math.floor(total * self.amount / 100) if self.percent else self.amount
+
+    def __str__(self) -> str:
+        return f"{self.amount}%" if self.percent else str(self.amount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCall:
+    """A task and its arguments, as a play lists it.
+
+    Args:
+        name: registered name: `os.prepare`.
+        arguments: passed by keyword; strings with `{{ … }}` are filled for each host.
+        line: 1-based, in the playbook's file.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    line: int | None = None
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """Words that select this call alone: its name and its subject, `os.prepare` and `os`."""
+        return frozenset({self.name, self.name.partition(".")[0]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Play:
+    """Tasks over hosts. All hosts end a play before the next one begins.
+
+    Args:
+        name: unique in its playbook; what plan and console show.
+        hosts: pattern over the inventory.
+        tasks: in order.
+        serial: sizes of the batches of hosts; the last one repeats; empty: all at once.
+        run_once: only the first host of the pattern takes part.
+        tags: words that select the play.
+        max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
+        vars: variables for tasks and templated arguments.
+        facts: whether the hosts' facts are gathered beforehand; they are still had on demand when not.
+        line: 1-based, in the playbook's file.
+    """
+
+    name: str
+    hosts: str
+    tasks: tuple[TaskCall, ...]
+    serial: tuple[Portion, ...] = ()
+    run_once: bool = False
+    tags: frozenset[str] = frozenset()
+    max_failures: Portion = Portion(0)
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    facts: bool = True
+    line: int | None = None
+
+    def batches(self, hosts: Sequence[T], *, total: int | None = None) -> list[tuple[T, ...]]:
+        """Cut `hosts` into the play's serial batches.
+
+        Args:
+            hosts: those with something to do, in order.
+            total: what a percentage is of; None: of `hosts`.
+        """
+        if not hosts:
+            return []
+        sizes = [portion.size(total or len(hosts)) for portion in self.serial] or [len(hosts)]
+        cut: list[tuple[T, ...]] = []
+        begin = 0
+        while begin < len(hosts):
+            size = sizes[min(len(cut), len(sizes) - 1)]
+            cut.append(tuple(hosts[begin : begin + size]))
+            begin += size
+        return cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playbook:
+    """Plays in order.
+
+    Args:
+        name: file name without suffix.
+        plays: in order.
+        file: path as the user gave it.
+    """
+
+    name: str
+    plays: tuple[Play, ...]
+    file: str | None = None
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """Every word that selects something here."""
+        words = {tag for play in self.plays for tag in play.tags}
+        return frozenset(words | {tag for play in self.plays for call in play.tasks for tag in call.tags})
+
+    def tagged(self, tags: Sequence[str]) -> Playbook:
+        """Return what `tags` select: whole plays by their tags, single tasks by name or subject.
+
+        Raises:
+            InputError: a tag selects nothing.
+        """
+        if not tags:
+            return self
+        known = sorted(self.tags)
+        unknown = [tag for tag in tags if tag not in self.tags]
+        if unknown:
+            raise InputError(
+                [
+                    Problem(message=f"nothing here has the tag {tag!r}{suggestion(tag, known)}", file=self.file)
+                    for tag in unknown
+                ],
+                remedy=f"tags here: {', '.join(known)}",
+            )
+        return replace(self, plays=tuple(play for each in self.plays if (play := _selected(each, set(tags))).tasks))
+
+
+def _selected(play: Play, tags: set[str]) -> Play:
+    """Return the play with the calls that `tags` select, perhaps none."""
+    if play.tags & (tags | {ALWAYS}):
+        return play
+    return replace(play, tasks=tuple(call for call in play.tasks if call.tags & tags))

@@ -1,0 +1,1 @@
+"""One module per inventory format; each fills a `Draft`."""

@@ -1,0 +1,116 @@
+"""The inventory as frozen values: hosts, groups, how each host is reached. No parsing, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubeforge.secret import Secret
+
+__all__ = ["CONTROL_PLANE", "ETCD", "WORKERS", "Connection", "Host", "Inventory"]
+
+CONTROL_PLANE = "kube_control_plane"
+WORKERS = "kube_node"
+ETCD = "etcd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How one host is reached, from Ansible's connection variables.
+
+    Args:
+        kind: `ssh` or `local` (ansible_connection).
+        address: ansible_host, else the host's name.
+        port: ansible_port; None: what ssh_config says, else 22.
+        user: ansible_user; None: what ssh_config says, else the caller's name.
+        password: ansible_password.
+        key_file: ansible_ssh_private_key_file; None: agent, then the usual files, then ssh_config.
+        known_hosts: from `-o UserKnownHostsFile=` in ansible_ssh_common_args; empty: the user's and the system's.
+        proxy_jump: `-J` or `-o ProxyJump=` in ansible_ssh_common_args; None: what ssh_config says.
+        become: ansible_become.
+        become_user: ansible_become_user.
+        become_password: ansible_become_password.
+        connect_timeout: seconds, ansible_timeout.
+    """
+
+    kind: str = "ssh"
+    address: str
+    port: int | None = None
+    user: str | None = None
+    password: Secret | None = None
+    key_file: Path | None = None
+    known_hosts: tuple[Path, ...] = ()
+    proxy_jump: str | None = None
+    become: bool = False
+    become_user: str = "root"
+    become_password: Secret | None = None
+    connect_timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """One host.
+
+    Args:
+        name: inventory name; also the Kubernetes node name.
+        connection: how it is reached.
+        groups: every group it is in, ancestors included, sorted; never `all`.
+        vars: all its variables, merged as Ansible merges them.
+        file: where it was written first.
+        line: 1-based line there.
+    """
+
+    name: str
+    connection: Connection
+    groups: frozenset[str] = frozenset()
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    file: str | None = None
+    line: int | None = None
+
+    @property
+    def address(self) -> str:
+        """The address it has among the cluster's hosts: `ip` (as in kubespray), else the connection's address."""
+        return str(self.vars.get("ip", self.connection.address))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """All hosts, in the order they were written.
+
+    Args:
+        hosts: name -> Host.
+        groups: group -> names of its hosts, ancestors filled; those it lists itself first, as listed; `all` included.
+        source: the path it was loaded from.
+    """
+
+    hosts: Mapping[str, Host]
+    groups: Mapping[str, tuple[str, ...]]
+    source: Path | None = None
+
+    def group(self, name: str) -> tuple[Host, ...]:
+        """Return the hosts of a group; empty where there is no such group."""
+        return tuple(self.hosts[host] for host in self.groups.get(name, ()))
+
+    @property
+    def control_planes(self) -> tuple[Host, ...]:
+        """Hosts of kube_control_plane; the first one founds the cluster."""
+        return self.group(CONTROL_PLANE)
+
+    @property
+    def workers(self) -> tuple[Host, ...]:
+        """Hosts of kube_node that are not control planes."""
+        control = set(self.groups.get(CONTROL_PLANE, ()))
+        return tuple(host for host in self.group(WORKERS) if host.name not in control)
+
+    @property
+    def etcd_members(self) -> tuple[Host, ...]:
+        """Hosts of group etcd; the control planes where there is no such group (stacked)."""
+        return self.group(ETCD) or self.control_planes
+
+    @property
+    def cluster(self) -> tuple[Host, ...]:
+        """Every host that is part of the cluster: control planes, external etcd, workers, without duplicates."""
+        listed = (*self.control_planes, *self.etcd_members, *self.workers)
+        return tuple({host.name: host for host in listed}.values())

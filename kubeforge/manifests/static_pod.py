@@ -1,0 +1,140 @@
+"""What all static pods of a control plane have in common. Knows no component.
+
+Source: kubeadm util/staticpod/utils.go at v1.36.3. Fields that the API defaults are left out, as kubeadm leaves them
+out, so that the text is the same field by field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kubeforge.documents import Object
+from kubeforge.spec.paths import MANIFESTS
+
+__all__ = ["PROBE_PORT", "Mount", "Probe", "manifest_path", "static_pod"]
+
+PROBE_PORT: Final = "probe-port"
+_PRIORITY: Final = 2_000_001_000  # of system-node-critical; a static pod must say it itself
+_HEALTH_CHECK_TIMEOUT: Final = 240  # seconds; kubeadm's controlPlaneComponentHealthCheck
+_PERIOD: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A path of the host at the same place in the container.
+
+    Args:
+        name: of the volume.
+        path: on both sides.
+        file: whether it is a file.
+        read_only: whether the container may not write there.
+    """
+
+    name: str
+    path: str
+    file: bool = False
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Where a component says that it lives.
+
+    Args:
+        host: None: the pod's address.
+        port: of the probe-port.
+        live: path of the liveness probe.
+        ready: path of the readiness probe; None: it has none.
+        start: path of the startup probe.
+        scheme: HTTP or HTTPS.
+    """
+
+    host: str | None
+    port: int
+    live: str
+    ready: str | None
+    start: str
+    scheme: str = "HTTPS"
+
+
+def manifest_path(component: str) -> str:
+    """Return where a component's manifest lies; mode 0600."""
+    return f"{MANIFESTS}/{component}.yaml"
+
+
+def static_pod(
+    *,
+    component: str,
+    image: str,
+    command: Sequence[str],
+    probe: Probe,
+    mounts: Sequence[Mount],
+    requests: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+) -> Object:
+    """Return the pod of one component."""
+    metadata: Object = {
+        "name": component,
+        "namespace": "kube-system",
+        "labels": {"component": component, "tier": "control-plane"},
+    }
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    container: Object = {
+        "name": component,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(command),
+        "ports": [{"name": PROBE_PORT, "containerPort": probe.port, "protocol": "TCP"}],
+        "resources": {"requests": dict(requests)},
+        "volumeMounts": [_volume_mount(mount) for mount in mounts],
+        **_probes(probe),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {
+            "containers": [container],
+            "hostNetwork": True,
+            "priority": _PRIORITY,
+            "priorityClassName": "system-node-critical",
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "volumes": [_volume(mount) for mount in sorted(mounts, key=lambda mount: mount.name)],
+        },
+        "status": {},
+    }
+
+
+def _probes(probe: Probe) -> Object:
+    probes = {
+        "livenessProbe": _http(probe, probe.live, failures=8, initial=_PERIOD, period=_PERIOD),
+        "startupProbe": _http(
+            probe, probe.start, failures=_HEALTH_CHECK_TIMEOUT // _PERIOD, initial=_PERIOD, period=_PERIOD
+        ),
+    }
+    if probe.ready is not None:
+        probes["readinessProbe"] = _http(probe, probe.ready, failures=3, initial=0, period=1)
+    return probes
+
+
+def _http(probe: Probe, path: str, *, failures: int, initial: int, period: int) -> Object:
+    get: Object = {"path": path, "port": PROBE_PORT, "scheme": probe.scheme}
+    if probe.host is not None:
+        get["host"] = probe.host
+    settings: dict[str, Any] = {"httpGet": get, "failureThreshold": failures, "periodSeconds": period}
+    if initial:
+        settings["initialDelaySeconds"] = initial
+    return {**settings, "timeoutSeconds": 15}
+
+
+def _volume_mount(mount: Mount) -> Object:
+    entry: Object = {"name": mount.name, "mountPath": mount.path}
+    return {**entry, "readOnly": True} if mount.read_only else entry
+
+
+def _volume(mount: Mount) -> Object:
+    kind = "FileOrCreate" if mount.file else "DirectoryOrCreate"
+    return {"name": mount.name, "hostPath": {"path": mount.path, "type": kind}}

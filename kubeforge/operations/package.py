@@ -1,0 +1,72 @@
+"""A distribution package, present or absent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from kubeforge.errors import InputError, Problem
+from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
+
+__all__ = ["Package"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._:~-]*")
+_APT = "apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends"
+_INSTALL = {"apt": f"{_APT} install", "dnf": "dnf -y install", "zypper": "zypper --non-interactive install"}
+_REMOVE = {"apt": f"{_APT} remove", "dnf": "dnf -y remove", "zypper": "zypper --non-interactive remove"}
+_QUIET = ("export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package(Operation):
+    """A package of the host's distribution, of whatever version its sources offer.
+
+    What was installed stays when a generation is taken back: others may use it by then.
+
+    Args:
+        name: as the distribution calls it.
+        state: installed or not.
+        manager: the host's package manager.
+        deadline: seconds; downloading takes its time.
+    """
+
+    kind: ClassVar[str] = "package"
+
+    name: str
+    state: Literal["present", "absent"] = "present"
+    manager: Literal["apt", "dnf", "zypper"] = "apt"
+    deadline: float = 900.0
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise InputError([Problem(message=f"package: {self.name!r} is no name of a package")])
+
+    @property
+    def title(self) -> str:
+        """Its kind and name."""
+        return f"{self.kind} {self.name}"
+
+    def observe(self) -> Queries:
+        """Ask for the installed version."""
+        return Queries(packages=(self.name,))
+
+    def decide(self, seen: Observation) -> Change | None:
+        """Install or remove it."""
+        installed, present = seen.packages.get(self.name) is not None, self.state == "present"
+        if installed == present:
+            return None
+        return Change(
+            title=self.title,
+            verb=Verb.CREATE if present else Verb.REMOVE,
+            why="is not installed" if present else "is installed",
+            guard=self.observe(),
+            effect=Observation(packages={self.name: "planned" if present else None}),
+            lines=(*_QUIET, self._install() if present else f"{_REMOVE[self.manager]} {self.name}"),
+            deadline=self.deadline,
+        )
+
+    def _install(self) -> str:
+        """Apt knows only what its lists hold: they are fetched when the first try fails, so at most once a package."""
+        install = f"{_INSTALL[self.manager]} {self.name}"
+        return f"{install} || {{ apt-get -q update && {install}; }}" if self.manager == "apt" else install

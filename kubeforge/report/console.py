@@ -1,0 +1,195 @@
+"""The run on a terminal: one live line per host, changes scrolling above; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from kubeforge.engine.events import (
+    ActionSaid,
+    ChangeDone,
+    Event,
+    HostDone,
+    HostFacts,
+    HostFailed,
+    PlanReady,
+    PlayDone,
+    PlayStarted,
+    RunDone,
+    RunStarted,
+    StepDone,
+    StepFailed,
+    StepStarted,
+    Stopping,
+    Warned,
+)
+from kubeforge.report.words import STYLES, SYMBOLS, counted, failure_lines, span
+
+__all__ = ["LiveConsole", "PlainConsole", "scrolled"]
+
+
+def scrolled(event: Event, *, verbose: bool) -> Iterator[Text]:
+    """Yield the lines that an event leaves behind on any console."""
+    match event:
+        case PlayStarted(play=play, hosts=hosts):
+            yield Text(f"{play} ({counted(len(hosts), 'host')})", style="bold")
+        case PlayDone(play=play, seconds=seconds):
+            yield Text(f"  {play}: {span(seconds)}", style="dim")
+        case ChangeDone(host=host, verb=verb, title=title, why=why) if verbose:
+            yield Text(f"  {host}: {SYMBOLS.get(verb, '*')} {title} ({why})", style=STYLES.get(verb, ""))
+        case HostFacts(host=host, about=about, seconds=seconds) if verbose:
+            yield Text(f"  {host}: {about} ({span(seconds)})", style="dim")
+        case StepFailed(failure=failure) | HostFailed(failure=failure):
+            for number, line in enumerate(failure_lines(failure)):
+                yield Text(line, style="bold red" if number == 0 else "")
+        case Warned(host=host, message=message):
+            yield Text(f"warning: {host}: {message}" if host else f"warning: {message}", style="yellow")
+        case Stopping(why=why):
+            yield Text(why, style="bold yellow")
+
+
+class PlainConsole:
+    """A sink that prints lines and overwrites nothing: for logs and pipes.
+
+    Args:
+        console: where to.
+        verbose: also each change and each host's facts.
+    """
+
+    def __init__(self, console: Console, *, verbose: bool = False) -> None:
+        self._console = console
+        self._verbose = verbose
+        self._said: dict[str, str] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Print what is worth a line; what an action repeats is printed once."""
+        for line in scrolled(event, verbose=self._verbose):
+            self._console.print(line, soft_wrap=True)
+        if isinstance(event, ActionSaid) and self._said.get(event.host) != event.message:
+            self._said[event.host] = event.message
+            self._console.print(f"  {event.host}: {event.step}: {event.message}", soft_wrap=True, markup=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is to be put back."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """What a host's line shows."""
+
+    step: str = ""
+    said: str = ""
+    planned: int = 0
+    done: int = 0
+    since: float = 0.0
+    state: str = "waits"
+
+
+class LiveConsole:
+    """A sink with one live line per host that has something to do. A context manager: leaving it puts the cursor back.
+
+    Args:
+        console: a terminal.
+        verbose: also each change and each host's facts, scrolling above.
+    """
+
+    def __init__(self, console: Console, *, verbose: bool = False) -> None:
+        self._console = console
+        self._verbose = verbose
+        self._lines: dict[str, _Line] = {}
+        self._lock = threading.Lock()
+        self._live = Live(self, console=console, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take one event in."""
+        with self._lock:
+            self._take(event)
+        for line in scrolled(event, verbose=self._verbose):
+            self._console.print(line, soft_wrap=True)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case RunStarted(mode=mode, hosts=hosts):
+                asked = mode == "plan"
+                self._lines = {host: _Line(state="is asked", since=event.at) for host in hosts} if asked else {}
+            case HostFacts(host=host):
+                self._lines.pop(host, None)
+            case PlanReady() | RunDone():
+                self._lines = {}
+            case PlayStarted(hosts=hosts):
+                self._lines = {host: _Line() for host in hosts}
+            case HostFailed(host=host):
+                self._lines.pop(host, None)
+            case StepStarted() | ChangeDone() | ActionSaid() | StepDone() | StepFailed() | HostDone():
+                _advance(self._lines.setdefault(event.host, _Line()), event)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the lines that fit; hosts at work first."""
+        with self._lock:
+            lines = sorted(self._lines.items(), key=lambda item: ORDER.get(item[1].state, 0))
+        room = max(3, options.max_height - 4)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, max_width=30)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(no_wrap=True, ratio=1)
+        for host, line in lines[:room]:
+            table.add_row(Text(host, style=COLOURS.get(line.state, "")), _count(line), _doing(line))
+        if len(lines) > room:
+            table.add_row(Text("…", style="dim"), Text(), Text(f"{len(lines) - room} more hosts", style="dim"))
+        yield table
+
+
+ORDER = {"failed": 0, "works": 1, "is asked": 2, "waits": 3, "done": 4}
+COLOURS = {"failed": "bold red", "works": "cyan", "done": "green", "waits": "dim", "is asked": "dim"}
+
+
+def _advance(line: _Line, event: StepStarted | ChangeDone | ActionSaid | StepDone | StepFailed | HostDone) -> None:
+    match event:
+        case StepStarted(step=step, changes=changes):
+            line.step, line.said, line.since, line.state = step, "", event.at, "works"
+            line.planned += changes
+        case ChangeDone():
+            line.done += 1
+        case ActionSaid(message=message):
+            line.said = message
+        case StepFailed():
+            line.state = "failed"
+        case HostDone():
+            line.state = "done"
+
+
+def _count(line: _Line) -> Text:
+    return Text(f"{line.done}/{line.planned}" if line.planned else "", style="dim")
+
+
+def _doing(line: _Line) -> Text:
+    if line.state != "works":
+        return Text(line.state, style=COLOURS.get(line.state, ""))
+    text = Text(line.step)
+    if line.said:
+        text.append(f": {line.said}")
+    text.append(f"  {span(max(0.0, time.time() - line.since))}", style="dim")
+    return text

@@ -1,0 +1,153 @@
+"""cluster.yml beside hosts.yml -> ClusterSpec, or every problem at once. Reads that one file and nothing else.
+
+Defaults that follow from the inventory or from the file's place are filled in here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kubeforge.errors import InputError, Problem
+from kubeforge.spec.addresses import endpoint_kind
+from kubeforge.spec.document import Document, FieldPath, field_name, read
+from kubeforge.spec.model import ClusterSpec
+from kubeforge.spec.releases import RECOMMENDED
+from kubeforge.spec.shape import shape
+from kubeforge.spec.validate import validate
+
+if TYPE_CHECKING:
+    from kubeforge.inventory.model import Inventory
+
+__all__ = ["FILE_NAMES", "Examined", "examine", "load", "locate"]
+
+FILE_NAMES: Final = ("cluster.yml", "cluster.yaml")
+_LEAST: Final = f"`name: demo` and `kubernetes: {RECOMMENDED}`, a line each"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What was found in a cluster.yml.
+
+    Args:
+        file: the file that was read.
+        spec: None where there are errors.
+        problems: errors and warnings, in the order of the file.
+    """
+
+    file: Path
+    spec: ClusterSpec | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that refuse."""
+        return tuple(problem for problem in self.problems if not problem.warning)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems that are only shown."""
+        return tuple(problem for problem in self.problems if problem.warning)
+
+
+def load(path: Path, inventory: Inventory) -> ClusterSpec:
+    """Read and check a spec.
+
+    Args:
+        path: the inventory's directory, its hosts.yml, or the cluster.yml itself.
+        inventory: the hosts the cluster is made of.
+
+    Raises:
+        InputError: with every problem, each with file, line and field.
+    """
+    examined = examine(path, inventory)
+    if examined.errors or examined.spec is None:
+        raise InputError(examined.errors, remedy=f"correct {examined.file}, then: kubeforge validate -i {path}")
+    return examined.spec
+
+
+def examine(path: Path, inventory: Inventory | None) -> Examined:
+    """Read and check a spec; problems are returned, not raised.
+
+    Args:
+        path: as in `load`.
+        inventory: as in `load`; None where it cannot be read: then only single fields are looked at.
+    """
+    file = locate(path)
+    try:
+        document = read(file)
+    except OSError as error:
+        return Examined(file=file, spec=None, problems=(_unreadable(file, error),))
+    if document.problems and document.data is None:
+        return Examined(file=file, spec=None, problems=document.problems)
+    if not isinstance(document.data, dict):
+        return Examined(file=file, spec=None, problems=(_no_mapping(document),))
+    shaped = shape(document)
+    problems = [*document.problems, *shaped.problems]
+    spec = None
+    if shaped.spec is not None and inventory is not None:
+        spec = _fill(shaped.spec, inventory, file)
+        found = validate(spec, inventory)
+        problems += [_placed(document, problem) for problem in found if not _about(problem, shaped.dropped)]
+    problems.sort(key=lambda problem: (problem.file != str(file), problem.file or "", problem.line or 0))
+    sound = not any(not problem.warning for problem in problems)
+    return Examined(file=file, spec=spec if sound else None, problems=tuple(problems))
+
+
+def locate(path: Path) -> Path:
+    """Return the cluster.yml of an inventory's directory, of a file in it, or the path itself if it is one."""
+    if path.name in FILE_NAMES:
+        return path
+    folder = path if path.is_dir() else path.parent
+    return next((folder / name for name in FILE_NAMES if (folder / name).exists()), folder / FILE_NAMES[0])
+
+
+def _fill(spec: ClusterSpec, inventory: Inventory, file: Path) -> ClusterSpec:
+    endpoint = spec.endpoint.model_copy(update={"kind": endpoint_kind(spec, inventory)})
+    artifacts = spec.artifacts
+    if artifacts.mirror is not None and "://" not in artifacts.mirror:
+        mirror = (file.parent / Path(artifacts.mirror).expanduser()).absolute()
+        artifacts = artifacts.model_copy(update={"mirror": str(mirror)})
+    return spec.model_copy(update={"endpoint": endpoint, "artifacts": artifacts})
+
+
+def _unreadable(file: Path, error: OSError) -> Problem:
+    if isinstance(error, FileNotFoundError):
+        message = f"there is no such file; it describes the cluster, at the least with {_LEAST}"
+    else:
+        message = f"cannot be read: {error.strerror}"
+    return Problem(message=message, file=str(file))
+
+
+def _no_mapping(document: Document) -> Problem:
+    if document.data is None:
+        return Problem(message=f"the file is empty; it needs at the least {_LEAST}", file=document.file)
+    kind = "a list" if isinstance(document.data, list) else "a single value"
+    return Problem(message=f"must be `name: value` lines, and is {kind}", file=document.file, line=1)
+
+
+def _about(problem: Problem, dropped: tuple[FieldPath, ...]) -> bool:
+    """Tell whether a rule speaks of a field that could not be read, or of what is inside or around it."""
+    if problem.field is None:
+        return False
+    names = [field_name(path) for path in dropped]
+    return any(_within(problem.field, name) or _within(name, problem.field) for name in names)
+
+
+def _within(inner: str, outer: str) -> bool:
+    return inner == outer or (inner.startswith(outer) and inner[len(outer)] in ".[")
+
+
+def _placed(document: Document, problem: Problem) -> Problem:
+    """Give a rule's problem its file and line; those about hosts bring their own."""
+    if problem.file is not None or problem.field is None:
+        return problem
+    line = next((found for name, found in _candidates(document) if _within(problem.field, name)), None)
+    return Problem(message=problem.message, file=document.file, line=line, field=problem.field, warning=problem.warning)
+
+
+def _candidates(document: Document) -> list[tuple[str, int]]:
+    """Return rendered field names with their lines, longest first."""
+    named = [(field_name(path), line) for path, line in document.lines.items()]
+    return sorted(named, key=lambda item: -len(item[0]))

@@ -1,0 +1,89 @@
+"""Every path, port, name and timeout that is the same on all hosts, in one place.
+
+Kubernetes' paths and ports follow kubeadm (docs of 1.34-1.37); ours are below `STATE`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# kubeforge's own, on every host it has changed
+STATE: Final = "/var/lib/kubeforge"
+GENERATIONS: Final = f"{STATE}/generations"
+LEDGER: Final = f"{GENERATIONS}/ledger"
+STORE: Final = f"{STATE}/store/sha256"
+RUN_NOTE: Final = f"{STATE}/run"
+LOCK: Final = f"{STATE}/lock"
+CLUSTER_LOCK: Final = "/run/kubeforge.lock"  # gone after a reboot, so reset has nothing to remove
+
+# operating system
+HOSTS: Final = "/etc/hosts"
+MODULES: Final = "/etc/modules-load.d/kubeforge.conf"
+SYSCTLS: Final = "/etc/sysctl.d/90-kubeforge.conf"
+
+# programs
+BIN: Final = "/usr/local/bin"
+CNI_BIN: Final = "/opt/cni/bin"
+CNI_CONF: Final = "/etc/cni/net.d"
+CNI_TEMPLATE: Final = "/etc/containerd/cni-bridge.conflist.template"
+FLANNEL_CONFLIST: Final = f"{CNI_CONF}/10-flannel.conflist"
+FLANNEL_SUBNET: Final = "/run/flannel/subnet.env"
+POD_ROUTES: Final = "/etc/kubeforge/pod-routes"
+POD_ROUTES_UNIT: Final = "/etc/systemd/system/kubeforge-pod-routes.service"
+CNI_BOOT_CLEANUP: Final = "/etc/tmpfiles.d/kubeforge-cni.conf"
+
+# Kubernetes
+KUBERNETES: Final = "/etc/kubernetes"
+PKI: Final = f"{KUBERNETES}/pki"
+ETCD_PKI: Final = f"{PKI}/etcd"
+MANIFESTS: Final = f"{KUBERNETES}/manifests"
+ADMIN_CONF: Final = f"{KUBERNETES}/admin.conf"
+SUPER_ADMIN_CONF: Final = f"{KUBERNETES}/super-admin.conf"
+CONTROLLER_MANAGER_CONF: Final = f"{KUBERNETES}/controller-manager.conf"
+SCHEDULER_CONF: Final = f"{KUBERNETES}/scheduler.conf"
+KUBELET_CONF: Final = f"{KUBERNETES}/kubelet.conf"
+BOOTSTRAP_KUBELET_CONF: Final = f"{KUBERNETES}/bootstrap-kubelet.conf"
+KUBELET: Final = "/var/lib/kubelet"
+KUBELET_CONFIG: Final = f"{KUBELET}/config.yaml"
+KUBELET_INSTANCE_CONFIG: Final = f"{KUBELET}/instance-config.yaml"
+KUBELET_FLAGS: Final = f"{KUBELET}/kubeadm-flags.env"
+KUBELET_PKI: Final = f"{KUBELET}/pki"
+KUBELET_CLIENT_CURRENT: Final = f"{KUBELET_PKI}/kubelet-client-current.pem"
+KUBELET_SERVING_CURRENT: Final = f"{KUBELET_PKI}/kubelet-server-current.pem"
+KUBELET_UNIT: Final = "/etc/systemd/system/kubelet.service"
+KUBELET_DROP_IN: Final = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
+ETCD_DATA: Final = "/var/lib/etcd"
+ETCD_MEMBER: Final = f"{ETCD_DATA}/member"
+ETCD_FOUNDING: Final = f"{STATE}/etcd-founding.db"
+
+# container runtime
+CONTAINERD_CONFIG: Final = "/etc/containerd/config.toml"
+CONTAINERD_CERTS: Final = "/etc/containerd/certs.d"
+CONTAINERD_SOCKET: Final = "/run/containerd/containerd.sock"
+CONTAINERD_DATA: Final = "/var/lib/containerd"
+CONTAINERD_UNIT: Final = "/etc/systemd/system/containerd.service"
+# a drop-in for every scope whose name begins so: each container's
+CONTAINER_SCOPES: Final = "/etc/systemd/system/cri-containerd-.scope.d/10-kubeforge.conf"
+CRI_ENDPOINT: Final = f"unix://{CONTAINERD_SOCKET}"
+CONTAINERD_NAMESPACE: Final = "k8s.io"
+
+# ports
+API_PORT: Final = 6443
+ETCD_CLIENT_PORT: Final = 2379
+ETCD_PEER_PORT: Final = 2380
+ETCD_METRICS_PORT: Final = 2381
+KUBELET_PORT: Final = 10250
+KUBELET_HEALTH_PORT: Final = 10248
+KUBE_PROXY_HEALTH_PORT: Final = 10256
+CONTROLLER_MANAGER_PORT: Final = 10257
+SCHEDULER_PORT: Final = 10259
+FLANNEL_VXLAN_PORT: Final = 8472
+NODE_PORTS: Final = (30000, 32767)
+
+# deadlines, seconds: how long a condition may take to come true before the run ends with the evidence. Ten times and
+# more of what a slow machine needs; nothing waits longer than the condition does.
+API_DEADLINE: Final = 180.0
+APPLY_DEADLINE: Final = 60.0
+NODE_DEADLINE: Final = 180.0
+CHECK_DEADLINE: Final = 120.0
+BUSY_DEADLINE: Final = 180.0

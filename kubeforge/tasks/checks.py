@@ -1,0 +1,86 @@
+"""Gates at the end of a run: the cluster's own checks, asked of every node until they pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kubeforge.checks.cluster import dns as dns_check
+from kubeforge.checks.cluster import ingress as ingress_check
+from kubeforge.checks.cluster import service as service_check
+from kubeforge.checks.model import PATIENCE, Check
+from kubeforge.cluster.conditions import Condition, await_condition
+from kubeforge.cluster.evidence import kubelet_log, pod_log
+from kubeforge.engine.model import Action, ActionContext, Context
+from kubeforge.inventory.model import CONTROL_PLANE, WORKERS
+from kubeforge.operations.model import Change, Verb
+from kubeforge.spec.nodes import runs_workloads
+from kubeforge.spec.paths import CHECK_DEADLINE
+from kubeforge.tasks.registry import task
+
+__all__ = ["Gate", "dns", "ingress", "service"]
+
+_POLL: Final = 1.2  # seconds before a new attempt takes the place of one without an answer
+
+
+@task("checks.service")
+def service(context: Context) -> Iterator[Action]:
+    """The API's own Service answers from this node: kube-proxy works here."""
+    if context.host.groups & {CONTROL_PLANE, WORKERS}:
+        yield Gate(check=service_check(context.cluster), logs=("kube-system_kube-proxy-",))
+
+
+@task("checks.dns")
+def dns(context: Context) -> Iterator[Action]:
+    """Cluster DNS answers from this node: the pod network reaches CoreDNS."""
+    if context.host.groups & {CONTROL_PLANE, WORKERS}:
+        logs = ("kube-system_coredns-", "kube-flannel_kube-flannel-", "kube-system_kube-proxy-")
+        yield Gate(check=dns_check(context.cluster), logs=logs)
+
+
+@task("checks.ingress")
+def ingress(context: Context) -> Iterator[Action]:
+    """The ingress controller answers on this worker's own ports."""
+    wanted = context.cluster.addons.ingress
+    if wanted is not None and runs_workloads(context.cluster, context.inventory, context.host):
+        check = ingress_check(context.host.address, wanted.http_port)
+        yield Gate(check=check, logs=("traefik_", "kube-system_traefik-"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate(Action):
+    """A check that must pass before the run ends well.
+
+    Args:
+        check: the question.
+        logs: prefixes of pods' log folders that explain why it does not pass.
+    """
+
+    check: Check
+    logs: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Names the check."""
+        return f"checks.{self.check.name}"
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        """Ask now, where nothing changes before; else it will be asked then."""
+        why = "after the changes above" if run.expected.changed else self.check.ask(run.remote, PATIENCE)
+        return [] if why is None else [Change(title=self.title, verb=Verb.RUN, why=f"wait: {why}")]
+
+    def run(self, run: ActionContext) -> Sequence[Change]:
+        """Ask until it passes."""
+        condition = Condition(
+            name=self.check.asks,
+            lacks=lambda: self.check.ask(run.remote, _POLL),
+            deadline=CHECK_DEADLINE,
+            evidence=lambda: self._words(run),
+        )
+        await_condition(condition, run, step=self.title)
+        return [Change(title=self.title, verb=Verb.RUN, why=self.check.asks)]
+
+    def _words(self, run: ActionContext) -> list[str]:
+        logs = [line for prefix in self.logs for line in pod_log(run.remote, prefix)]
+        return [*logs, *kubelet_log(run.remote)]

@@ -1,0 +1,162 @@
+"""API server, controller manager and scheduler of a control plane: their manifests, and waiting until they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kubeforge.cluster.access import access_of, api_of
+from kubeforge.cluster.conditions import Condition, await_condition
+from kubeforge.cluster.etcd import lacks_health
+from kubeforge.cluster.evidence import component_log
+from kubeforge.cluster.processes import lacks_command
+from kubeforge.cluster.rights import may
+from kubeforge.documents import Object, dump
+from kubeforge.engine.model import Action, ActionContext, Context
+from kubeforge.errors import ApiUnavailable
+from kubeforge.manifests.control_plane import (
+    API_SERVER,
+    CONTROLLER_MANAGER,
+    SCHEDULER,
+    api_server,
+    controller_manager,
+    scheduler,
+)
+from kubeforge.manifests.etcd import settled
+from kubeforge.manifests.static_pod import manifest_path
+from kubeforge.operations.directory import Directory
+from kubeforge.operations.file import File
+from kubeforge.operations.model import Change, Operation, Verb
+from kubeforge.spec.paths import API_DEADLINE, MANIFESTS
+from kubeforge.tasks.registry import task
+
+__all__ = ["ApiServes", "LeasesGranted", "controllers", "ready", "server"]
+
+
+@task("control_plane.api_server")
+def server(context: Context) -> Iterator[Operation]:
+    """Static pod of the API server."""
+    if context.host in context.inventory.control_planes:
+        yield Directory(path=MANIFESTS, mode=0o700)
+        yield _manifest(API_SERVER, _api_server(context))
+
+
+@task("control_plane.ready")
+def ready(context: Context) -> Iterator[Action]:
+    """Wait until the API server of a control plane serves."""
+    if context.host in context.inventory.control_planes:
+        pods = [_api_server(context)]
+        if context.host in context.inventory.etcd_members:
+            pods.append(settled(context.cluster, context.inventory, context.host, context.parts.images))
+        yield ApiServes(commands=tuple(tuple(pod["spec"]["containers"][0]["command"]) for pod in pods))
+
+
+@task("control_plane.controllers")
+def controllers(context: Context) -> Iterator[Operation | Action]:
+    """Static pods of the controller manager and the scheduler.
+
+    They come once they may have their leases: refused the first time, they try again only seconds later (ADR 0043).
+    """
+    if context.host in context.inventory.control_planes:
+        spec, images = context.cluster, context.parts.images
+        manager = controller_manager(spec, images, ca_directories=context.mine.ca_directories)
+        yield LeasesGranted()
+        yield _manifest(CONTROLLER_MANAGER, manager)
+        yield _manifest(SCHEDULER, scheduler(spec, images))
+
+
+def _api_server(context: Context) -> Object:
+    images, folders = context.parts.images, context.mine.ca_directories
+    return api_server(context.cluster, context.inventory, context.host, images, ca_directories=folders)
+
+
+def _manifest(component: str, pod: Object) -> File:
+    return File(path=manifest_path(component), content=dump(pod).encode(), mode=0o600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiServes(Action):
+    """The API server answers. Its last hooks may still run: what needs them waits by itself.
+
+    Args:
+        commands: how the API server and the etcd beside it shall run; others of their name are on their way out.
+    """
+
+    commands: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its task's name."""
+        return "control_plane.ready"
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        """Wait where something changed on this host, or where no API answers."""
+        why = "after the changes above" if run.expected.changed else _silence(run)
+        return [] if why is None else [Change(title=self.title, verb=Verb.RUN, why=f"wait for the API: {why}")]
+
+    def run(self, run: ActionContext) -> Sequence[Change]:
+        """Poll until it answers."""
+        access_of(run).renew()  # this run may have written the kubeconfig anew
+        condition = Condition(
+            name="the API server answers",
+            lacks=lambda: self._lacks(run),
+            deadline=API_DEADLINE,
+            evidence=lambda: _words(run),
+        )
+        await_condition(condition, run, step=self.title)
+        return [Change(title=self.title, verb=Verb.RUN, why="the API server answers")]
+
+    def _lacks(self, run: ActionContext) -> str | None:
+        return _silence(run) or next(filter(None, (lacks_command(run.remote, one) for one in self.commands)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasesGranted(Action):
+    """Controller manager and scheduler may have their leases: the API server has made its own roles."""
+
+    @property
+    def title(self) -> str:
+        """Names what is granted."""
+        return "control_plane.leases"
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        """Of interest only while a control plane is founded."""
+        return [self._change("wait for the API server's own roles")] if run.expected.changed else []
+
+    def run(self, run: ActionContext) -> Sequence[Change]:
+        """Ask until both may."""
+        condition = Condition(
+            name="the API server has made its own roles",
+            lacks=lambda: _refused(run),
+            deadline=API_DEADLINE,
+            evidence=lambda: _words(run),
+        )
+        await_condition(condition, run, step=self.title)
+        return [self._change("the API server has made its own roles")]
+
+    def _change(self, why: str) -> Change:
+        return Change(title=self.title, verb=Verb.RUN, why=why)
+
+
+def _refused(run: ActionContext) -> str | None:
+    for component in (SCHEDULER, CONTROLLER_MANAGER):
+        user, lease = f"system:{component}", "leases.coordination.k8s.io"
+        if not may(api_of(run), user, "update", lease, namespace="kube-system", name=component):
+            return f"{user} may not have its lease yet"
+    return None
+
+
+def _silence(run: ActionContext) -> str | None:
+    """Say why the API does not serve; None where it does."""
+    try:
+        status, body = api_of(run).text("/livez/ping")
+    except ApiUnavailable as error:
+        return error.cause
+    return None if status == 200 else f"it answers {status}: {body.strip()[:200]}"
+
+
+def _words(run: ActionContext) -> list[str]:
+    """Return the API server's last words; before them those of an etcd that is not well, for then nothing else is."""
+    sick = lacks_health(run.remote)
+    etcd = [sick, *component_log(run.remote, "etcd")] if sick else []
+    return [*etcd, *component_log(run.remote, API_SERVER)]

@@ -1,0 +1,227 @@
+"""The kubelet of every node: its files, its way into the cluster, its unit.
+
+A worker asks for its certificate with a bootstrap token, so its key never leaves it. A control plane's kubelet gets a
+certificate made beforehand: it must run before there is an API that could sign anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kubeforge.cluster.access import api_of
+from kubeforge.cluster.conditions import Condition, await_condition
+from kubeforge.cluster.evidence import component_log
+from kubeforge.cluster.rights import may
+from kubeforge.documents import revealed
+from kubeforge.engine.model import Action, ActionContext, Context
+from kubeforge.errors import UnfitHost
+from kubeforge.inventory.model import CONTROL_PLANE, WORKERS, Host, Inventory
+from kubeforge.manifests import kubelet as files
+from kubeforge.manifests.control_plane import CONTROLLER_MANAGER
+from kubeforge.operations.absent import Absent
+from kubeforge.operations.directory import Directory
+from kubeforge.operations.file import File
+from kubeforge.operations.model import Change, Entry, Operation, Queries, Verb
+from kubeforge.operations.symlink import Symlink
+from kubeforge.operations.unit import Unit
+from kubeforge.pki import kubeconfigs
+from kubeforge.pki.certificates import KEY_MODE, PUBLIC_MODE, Identity
+from kubeforge.pki.tokens import BOOTSTRAP_GROUP, BootstrapToken, new_token, token_secret
+from kubeforge.secret import Secret
+from kubeforge.spec.addresses import api_endpoint, local_api
+from kubeforge.spec.paths import (
+    API_DEADLINE,
+    BOOTSTRAP_KUBELET_CONF,
+    KUBELET,
+    KUBELET_CLIENT_CURRENT,
+    KUBELET_CONF,
+    KUBELET_CONFIG,
+    KUBELET_DROP_IN,
+    KUBELET_FLAGS,
+    KUBELET_INSTANCE_CONFIG,
+    KUBELET_PKI,
+    KUBELET_UNIT,
+    KUBERNETES,
+    MANIFESTS,
+    PKI,
+)
+from kubeforge.tasks.registry import task
+from kubeforge.tasks.trust import now, trust_of
+from kubeforge.tasks.trust import reads as trust_reads
+
+__all__ = ["TokenPresent", "configure", "join", "leave_bootstrap", "run", "token_of"]
+
+_FIRST_CLIENT = f"{KUBELET_PKI}/kubelet-client-first.pem"
+_CA = f"{PKI}/ca.crt"
+_UNIT = "kubelet.service"
+_REQUESTS = "certificatesigningrequests.certificates.k8s.io"
+
+
+def _reads(inventory: Inventory, host: Host) -> Queries:
+    return Queries.merge((trust_reads(inventory, host), Queries(stats=(KUBELET_CONF, KUBELET_CLIENT_CURRENT))))
+
+
+@task("kubelet.configure", reads=_reads)
+def configure(context: Context) -> Iterator[Operation]:
+    """Everything a kubelet reads, and its unit; nothing is started."""
+    if not _is_node(context):
+        return
+    spec, facts = context.cluster, context.mine
+    for path, mode in ((KUBERNETES, 0o755), (PKI, 0o755), (MANIFESTS, 0o700), (KUBELET, 0o755), (KUBELET_PKI, 0o700)):
+        yield Directory(path=path, mode=mode)
+    yield Directory(path=KUBELET_DROP_IN.rpartition("/")[0])
+    yield File(path=KUBELET_CONFIG, content=files.config_yaml(spec, facts).encode())
+    yield File(path=KUBELET_INSTANCE_CONFIG, content=files.instance_config_yaml(spec, facts).encode())
+    yield File(path=KUBELET_FLAGS, content=files.flags_env(spec, context.inventory, context.host, facts).encode())
+    yield File(path=KUBELET_UNIT, content=files.unit().encode())
+    yield File(path=KUBELET_DROP_IN, content=files.drop_in().encode())
+    if _is_control_plane(context):
+        yield from _as_control_plane(context)
+    else:
+        yield from _as_worker(context)
+        yield Unit(name=_UNIT, state=None)  # enabled here, so that joining is starting and nothing else
+
+
+@task("kubelet.run")
+def run(context: Context) -> Iterator[Operation]:
+    """The kubelet of a control plane runs, now and at boot; restarted when its files changed."""
+    if _is_control_plane(context):
+        yield _unit()
+
+
+@task("kubelet.join", reads=_reads)
+def join(context: Context) -> Iterator[Operation | Action]:
+    """A worker's kubelet runs; where it has no certificate yet, a bootstrap token lets it ask for one."""
+    if not _is_control_plane(context) and _is_node(context):
+        if _must_ask(context):
+            yield TokenPresent(token=token_of(context))
+        yield _unit()
+
+
+@task("kubelet.leave_bootstrap")
+def leave_bootstrap(context: Context) -> Iterator[Operation]:
+    """The way in is closed behind a worker: no token stays on it."""
+    if not _is_control_plane(context) and _is_node(context):
+        yield Absent(path=BOOTSTRAP_KUBELET_CONF, keep=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPresent(Action):
+    """The Secret of a bootstrap token, one for all workers of a run, in a cluster that signs certificates.
+
+    A kubelet starts everything at once: while it waits for its certificate, its other requests are refused, and it
+    tries those again only after ever longer pauses. So it is started when it need not wait.
+
+    Args:
+        token: as the workers have it.
+    """
+
+    token: BootstrapToken
+
+    @property
+    def title(self) -> str:
+        """Names its task: the token differs from run to run."""
+        return "kubelet.join"
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - nothing needs to be asked
+        """The worker has no certificate, so it is always due."""
+        return [Change(title=self.title, verb=Verb.CREATE, why="a bootstrap token, valid for 24 hours")]
+
+    def run(self, run: ActionContext) -> Sequence[Change]:
+        """Create it; the first worker does, the others wait for that."""
+        run.context.vault.once("kubelet.token.created", lambda: self._create(run))
+        return [Change(title=self.title, verb=Verb.CREATE, why="a bootstrap token, valid for 24 hours")]
+
+    def _create(self, run: ActionContext) -> bool:
+        context = run.context
+        secret = token_secret(self.token, now=now(context), description="kubeforge: for the workers of one run")
+
+        def lacks() -> str | None:
+            api = api_of(run)
+            if not may(api, user, "create", _REQUESTS, groups=(BOOTSTRAP_GROUP, "system:bootstrappers")):
+                return f"{user} may not ask for certificates yet"
+            lease = api.get("coordination.k8s.io/v1", "Lease", CONTROLLER_MANAGER, "kube-system")
+            if lease is None or not lease["spec"].get("holderIdentity"):
+                return "no controller manager leads yet, so nobody would sign"
+            api.apply(revealed(secret))
+            return None
+
+        user = f"system:bootstrap:{self.token.id}"
+        plane = context.inventory.control_planes[0].name
+        condition = Condition(
+            name="the cluster signs certificates",
+            lacks=lacks,
+            deadline=API_DEADLINE,
+            evidence=lambda: component_log(run.remote_of(plane), CONTROLLER_MANAGER),
+        )
+        await_condition(condition, run, step=self.title)
+        return True
+
+
+def _unit() -> Unit:
+    listens = (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_UNIT, KUBELET_DROP_IN, BOOTSTRAP_KUBELET_CONF)
+    return Unit(name=_UNIT, listens=tuple(f"file {path}" for path in listens))
+
+
+def token_of(context: Context) -> BootstrapToken:
+    """Return the run's bootstrap token."""
+    return context.vault.once("kubelet.token", new_token)
+
+
+def _as_worker(context: Context) -> Iterator[Operation]:
+    """The cluster's authority, and where the kubelet has no certificate yet, how to ask for one."""
+    ca = trust_of(context).certificate("ca")
+    here = context.seen[context.host.name]
+    known = here.contents.get(_CA)
+    if known is not None and known.split() != ca.split():
+        raise UnfitHost(
+            f"its {_CA} is another cluster's",
+            host=context.host.name,
+            step="kubelet.configure",
+            remedy=f"kubeforge reset --limit {context.host.name}, or take it out of the inventory",
+        )
+    yield File(path=_CA, content=ca, mode=PUBLIC_MODE)
+    if _must_ask(context):
+        content = kubeconfigs.bootstrap(
+            cluster=context.cluster.name, server=_server(context), ca=ca, token=token_of(context).text
+        )
+        yield File(path=BOOTSTRAP_KUBELET_CONF, content=content, mode=KEY_MODE)
+
+
+def _as_control_plane(context: Context) -> Iterator[Operation]:
+    """A certificate made beforehand, and the kubeconfig that names it; once there, the kubelet itself renews it."""
+    trust = trust_of(context)
+    content = kubeconfigs.kubelet(
+        cluster=context.cluster.name,
+        server=_server(context),
+        ca=trust.certificate("ca"),
+        node=context.host.name,
+    )
+    yield File(path=KUBELET_CONF, content=content, mode=KEY_MODE)
+    if not isinstance(context.seen[context.host.name].paths.get(KUBELET_CLIENT_CURRENT), Entry):
+        identity = Identity.of(context.cluster, context.inventory, context.host)
+        wanted = {KUBELET_CLIENT_CURRENT: (kubeconfigs.kubelet_client(identity), "ca")}
+        signed = context.vault.once((context.host.name, KUBELET_CLIENT_CURRENT), lambda: trust.sign(wanted))
+        issued = signed[KUBELET_CLIENT_CURRENT]
+        yield File(path=_FIRST_CLIENT, content=Secret(issued.certificate + issued.key.reveal()), mode=KEY_MODE)
+        yield Symlink(path=KUBELET_CLIENT_CURRENT, target=_FIRST_CLIENT)
+
+
+def _must_ask(context: Context) -> bool:
+    return not isinstance(context.seen[context.host.name].paths.get(KUBELET_CLIENT_CURRENT), Entry)
+
+
+def _server(context: Context) -> str:
+    """Return where this host's kubelet finds the API: on a control plane its own, elsewhere the cluster's endpoint."""
+    if _is_control_plane(context):
+        return local_api(context.host)
+    return api_endpoint(context.cluster, context.inventory)
+
+
+def _is_control_plane(context: Context) -> bool:
+    return CONTROL_PLANE in context.host.groups
+
+
+def _is_node(context: Context) -> bool:
+    return bool(context.host.groups & {CONTROL_PLANE, WORKERS})

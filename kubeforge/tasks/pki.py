@@ -1,0 +1,124 @@
+"""Certificates, keys and kubeconfigs of control planes and etcd members; kept where they are right, else issued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from kubeforge.engine.model import Context
+from kubeforge.inventory.model import Host, Inventory
+from kubeforge.operations.directory import Directory
+from kubeforge.operations.file import File
+from kubeforge.operations.model import Entry, Observation, Operation, Queries
+from kubeforge.pki import kubeconfigs, verify
+from kubeforge.pki.certificates import KEY_MODE, PUBLIC_MODE, Identity, Kind, Request, Row, Scope, request, rows_for
+from kubeforge.pki.issue import Issued
+from kubeforge.secret import Secret
+from kubeforge.spec.addresses import api_endpoint, local_api
+from kubeforge.spec.paths import ETCD_PKI, KUBELET_CLIENT_CURRENT, KUBERNETES, PKI
+from kubeforge.tasks.registry import task
+from kubeforge.tasks.trust import Trust, now, trust_of
+from kubeforge.tasks.trust import reads as trust_reads
+
+__all__ = ["control_plane"]
+
+
+def _reads(inventory: Inventory, host: Host) -> Queries:
+    configs = tuple(row.path for row in kubeconfigs.TABLE)
+    return Queries.merge((trust_reads(inventory, host), Queries(stats=(*configs, KUBELET_CLIENT_CURRENT))))
+
+
+@task("pki.control_plane", reads=_reads)
+def control_plane(context: Context) -> Iterator[Operation]:
+    """Certificates, keys and kubeconfigs of a control plane or etcd member."""
+    rows = rows_for(context.inventory, context.host)
+    if not rows:
+        return
+    for path in (KUBERNETES, PKI, ETCD_PKI):
+        yield Directory(path=path)
+    trust = trust_of(context)
+    wanted = {**_wanted_certificates(context, trust, rows), **_wanted_kubeconfigs(context, trust)}
+    # All at once, because keys are searched for side by side; once, because plan and apply ask the same run.
+    issued = context.vault.once((context.host.name, "issued"), lambda: trust.sign(wanted)) if wanted else {}
+    for row in rows:
+        yield from _shared(context, trust, row) if row.scope is Scope.SHARED else _own(context, row, issued)
+    for config in _kubeconfig_rows(context):
+        yield File(path=config.path, content=_kubeconfig(context, trust, config, issued), mode=KEY_MODE)
+
+
+def _shared(context: Context, trust: Trust, row: Row) -> Iterator[Operation]:
+    """Give a host what all share. The key comes first: a certificate without a key would pass for an external one."""
+    here = context.seen[context.host.name]
+    has_key = _is_there(here, row.key)
+    external = row.kind is Kind.AUTHORITY and row.name in trust.public and not _has_anyone(trust, row)
+    if not external:
+        mine = has_key and row.certificate in here.contents
+        yield File(path=row.key, content=None if mine else trust.key(row.name), mode=KEY_MODE)
+    yield File(path=row.certificate, content=trust.certificate(row.name), mode=PUBLIC_MODE)
+
+
+def _own(context: Context, row: Row, issued: Mapping[str, Issued]) -> Iterator[Operation]:
+    new = issued.get(row.certificate)
+    known = context.seen[context.host.name].contents.get(row.certificate)
+    yield File(path=row.key, content=None if new is None else new.key, mode=KEY_MODE)
+    yield File(path=row.certificate, content=known if new is None else new.certificate, mode=PUBLIC_MODE)
+
+
+def _wanted_certificates(context: Context, trust: Trust, rows: Iterable[Row]) -> dict[str, tuple[Request, str]]:
+    """Say which of the host's own certificates are missing or not right (any more)."""
+    here = context.seen[context.host.name]
+    identity = Identity.of(context.cluster, context.inventory, context.host)
+    wanted = {}
+    for row in rows:
+        if row.scope is Scope.SHARED:
+            continue
+        says, signer = request(row, identity), row.signer or row.name
+        known = here.contents.get(row.certificate) if _is_there(here, row.key) else None
+        if known is None or verify.reasons(says, known, signer=trust.certificate(signer), now=now(context)):
+            wanted[row.certificate] = (says, signer)
+    return wanted
+
+
+def _wanted_kubeconfigs(context: Context, trust: Trust) -> dict[str, tuple[Request, str]]:
+    """Say which kubeconfigs are. They hold keys, so they are read as secrets, and only where they exist."""
+    here = context.seen[context.host.name]
+    ca = trust.certificate("ca")
+    wanted = {}
+    for row in _kubeconfig_rows(context):
+        known = context.vault.fetch(context.host.name, row.path) if _is_there(here, row.path) else None
+        server = _server(context, row)
+        if known is None or kubeconfigs.reasons(row, known, server=server, ca=ca, now=now(context)):
+            wanted[row.path] = (kubeconfigs.request(row), "ca")
+    return wanted
+
+
+def _kubeconfig(context: Context, trust: Trust, row: kubeconfigs.Row, issued: Mapping[str, Issued]) -> Secret | None:
+    new = issued.get(row.path)
+    if new is None:
+        return None
+    return kubeconfigs.with_certificate(
+        cluster=context.cluster.name,
+        server=_server(context, row),
+        ca=trust.certificate("ca"),
+        name=row.common_name,
+        issued=new,
+    )
+
+
+def _kubeconfig_rows(context: Context) -> list[kubeconfigs.Row]:
+    planes = [host.name for host in context.inventory.control_planes]
+    if context.host.name not in planes:
+        return []
+    return [row for row in kubeconfigs.TABLE if not row.first_only or context.host.name == planes[0]]
+
+
+def _server(context: Context, row: kubeconfigs.Row) -> str:
+    local = row.server is kubeconfigs.Server.LOCAL
+    return local_api(context.host) if local else api_endpoint(context.cluster, context.inventory)
+
+
+def _has_anyone(trust: Trust, row: Row) -> bool:
+    return any(_is_there(trust.context.seen[name], row.key) for name in trust.holders[row.name])
+
+
+def _is_there(here: Observation, path: str) -> bool:
+    return isinstance(here.paths.get(path), Entry)

@@ -1,0 +1,137 @@
+"""From an inventory host to an open transport, and the connections of one run."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING, Self
+
+from kubeforge.errors import BecomeFailed, ConnectionFailed
+from kubeforge.inventory.model import Host
+from kubeforge.transport.base import Transport
+from kubeforge.transport.local import LocalTransport
+from kubeforge.transport.ssh_import import import_paramiko
+
+if TYPE_CHECKING:
+    from kubeforge.transport.ssh_access import SshAccess
+
+__all__ = ["Connections", "connect"]
+
+
+def connect(host: Host, *, access: SshAccess | None = None) -> Transport:
+    """Open a transport to `host`, by its connection's kind.
+
+    Args:
+        host: from the inventory.
+        access: what SSH connections share (known hosts, keys, jump hosts); None: nothing is shared.
+
+    Raises:
+        ConnectionFailed: and its subclasses; one sentence of cause, one of remedy.
+    """
+    if host.connection.kind == "local":
+        return LocalTransport(host.name, prefix=_local_prefix(host))
+    if host.connection.kind != "ssh":
+        raise ConnectionFailed(
+            f"ansible_connection {host.connection.kind!r} is not known",
+            host=host.name,
+            step="connect",
+            remedy="use ssh or local",
+        )
+    if access is not None:
+        return access.open(host)
+    own = _new_access()
+    try:
+        return own.open(host, on_close=own.close)
+    except BaseException:
+        own.close()
+        raise
+
+
+def _new_access() -> SshAccess:
+    import_paramiko()
+    from kubeforge.transport.ssh_access import SshAccess as Access  # noqa: PLC0415 - paramiko costs 0.1 s
+
+    return Access()
+
+
+def _local_prefix(host: Host) -> tuple[str, ...]:
+    """Return what makes a local command run as become_user; nothing where the caller is that user already.
+
+    Raises:
+        BecomeFailed: a password would be needed.
+    """
+    wanted = host.connection.become_user
+    already = os.geteuid() == 0 if wanted == "root" else wanted == getpass.getuser()
+    if already or not host.connection.become:
+        return ()
+    if host.connection.become_password is not None:
+        raise BecomeFailed(
+            "sudo with a password is served over SSH only",
+            host=host.name,
+            step="connect",
+            remedy="run kubeforge itself as root, or allow sudo without a password here",
+        )
+    return ("sudo", "-n", "-H", "-u", wanted, "--")
+
+
+class Connections:
+    """At most one open connection per host, opened when first asked for, closed together; safe for threads.
+
+    Args:
+        opener: makes a transport; `connect` with a shared `SshAccess` when None.
+        access: shared by all SSH connections; made when first needed, closed with the rest.
+    """
+
+    def __init__(self, opener: Callable[[Host], Transport] | None = None, *, access: SshAccess | None = None) -> None:
+        self._opener = opener
+        self._access = access
+        self._open: dict[str, Transport] = {}
+        self._locks: dict[str, Lock] = {}
+        self._lock = Lock()
+
+    def get(self, host: Host) -> Transport:
+        """Return the host's transport, opened now if there is none.
+
+        Raises:
+            ConnectionFailed: and its subclasses; the next call tries again.
+        """
+        with self._lock:
+            lock = self._locks.setdefault(host.name, Lock())
+        with lock:
+            found = self._open.get(host.name)
+            if found is None:
+                found = self._connect(host)
+                self._open[host.name] = found
+            return found
+
+    def drop(self, name: str) -> None:
+        """Close one host's connection and forget it: the next `get` connects anew."""
+        transport = self._open.pop(name, None)
+        if transport is not None:
+            transport.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        while self._open:
+            self._open.popitem()[1].close()
+        with self._lock:
+            access, self._access = self._access, None
+        if access is not None:
+            access.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connect(self, host: Host) -> Transport:
+        if self._opener is not None:
+            return self._opener(host)
+        if host.connection.kind == "ssh":
+            with self._lock:
+                if self._access is None:
+                    self._access = _new_access()
+        return connect(host, access=self._access)

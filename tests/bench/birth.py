@@ -1,0 +1,140 @@
+"""A cluster's birth on one control plane and two workers: kubeforge, plain kubeadm, and kubeadm tuned by hand.
+
+All three start from the same state of the same lab: parts on the hosts and images loaded by `apply --tags prepare`.
+The clock starts with the contender's first command and ends when a pod on every worker has resolved
+`kubernetes.default.svc.cluster.local` through the cluster's DNS. Contenders take turns, run by run; ratios are made
+within one turn, because the machine's speed drifts.
+
+    .venv/bin/python -m tests.bench.birth --turns 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from kubeforge.lab import Lab
+from tests.bench import kubeadm
+
+LAB = "bench"
+PROBE_DEADLINE = 240.0
+KUBECONFIG = "/etc/kubernetes/admin.conf"
+PROBE = """
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: dns-probe, namespace: default}
+spec:
+  selector: {matchLabels: {app: dns-probe}}
+  template:
+    metadata: {labels: {app: dns-probe}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: probe
+          image: docker.io/library/busybox:stable
+          imagePullPolicy: Never
+          command: [sh, -c, "until nslookup kubernetes.default.svc.cluster.local; do :; done; >/seen/dns; sleep 600"]
+          volumeMounts: [{name: seen, mountPath: /seen}]
+      volumes: [{name: seen, emptyDir: {}}]
+"""
+SEEN = "ls /var/lib/kubelet/pods/*/volumes/kubernetes.io~empty-dir/seen/dns"
+
+
+def kubeforge(lab: Lab, *words: str) -> None:
+    """Run the command as a user would."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("kubeforge")), *words, "-i", str(lab.inventory)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise SystemExit(f"kubeforge {' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+
+
+def by_kubeforge(lab: Lab) -> None:
+    """The contender that is being measured."""
+    kubeforge(lab, "apply", "--yes")
+
+
+CONTENDERS: dict[str, Callable[[Lab], None]] = {
+    "kubeforge": by_kubeforge,
+    "kubeadm": kubeadm.plain,
+    "kubeadm tuned": kubeadm.tuned,
+}
+
+
+def until(done: Callable[[], bool], deadline: float) -> None:
+    """Poll a condition; a deadline that passes is a failed run, not a figure."""
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the probe saw no DNS answer in time")
+        time.sleep(0.1)
+
+
+def watch(lab: Lab, begin: float) -> float:
+    """Put the probe there as soon as the API takes it; return seconds until it has an answer on every worker."""
+    deadline = begin + PROBE_DEADLINE
+    plane = lab.host("cp1")
+    apply = ["kubectl", f"--kubeconfig={KUBECONFIG}", "apply", "--validate=false", "-f", "-"]
+    until(lambda: plane.run(["test", "-e", KUBECONFIG], check=False).returncode == 0, deadline)
+    until(lambda: plane.run(apply, stdin=PROBE, check=False).returncode == 0, deadline)
+    workers = [host for host in lab.hosts if host.role == "worker"]
+    with ThreadPoolExecutor(len(workers)) as pool:
+        list(pool.map(
+            lambda host: until(lambda: host.run(["sh", "-c", SEEN], check=False).returncode == 0, deadline), workers
+        ))  # fmt: skip
+    return time.monotonic() - begin
+
+
+def measure(contender: Callable[[Lab], None]) -> dict[str, float]:
+    """One birth on new hosts; seconds until DNS answers everywhere, and until the contender's last command ended."""
+    with Lab.up(LAB, control_planes=1, workers=2) as lab:
+        kubeforge(lab, "apply", "--yes", "--tags", "prepare")
+        kubeadm.write_units(lab)
+        seen: list[float] = []
+        begin = time.monotonic()
+        probe = threading.Thread(target=lambda: seen.append(watch(lab, begin)))
+        probe.start()
+        contender(lab)
+        ended = time.monotonic() - begin
+        probe.join()
+        if not seen:
+            raise SystemExit("no DNS answer; see above")
+        return {"dns": seen[0], "command": ended}
+
+
+def main() -> None:
+    """Measure in turns, print a table and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--only", choices=list(CONTENDERS), action="append")
+    parser.add_argument("--output", type=Path, default=Path("build/bench/birth.json"))
+    options = parser.parse_args()
+    names = options.only or list(CONTENDERS)
+    figures: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for turn in range(options.turns):
+        for name in names:
+            figures[name].append(measure(CONTENDERS[name]))
+            print(f"turn {turn + 1} {name:14s} {figures[name][-1]}", flush=True)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"{'':14s} {'minimum':>8s} {'median':>8s}   of kubeadm, same turn (median)")
+    for name, runs in figures.items():
+        seconds = [run["dns"] for run in runs]
+        ratio = ""
+        if "kubeadm" in figures:
+            ratio = (
+                f"{statistics.median(r['dns'] / k['dns'] for r, k in zip(runs, figures['kubeadm'], strict=True)):.2f}"
+            )
+        print(f"{name:14s} {min(seconds):8.1f} {statistics.median(seconds):8.1f}   {ratio}")
+
+
+if __name__ == "__main__":
+    main()

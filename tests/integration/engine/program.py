@@ -1,0 +1,105 @@
+"""What the tests run, also as a program of its own that can be killed: `python program.py INVENTORY PLAYBOOK`.
+
+It prints one event per line, and leaves with the run's exit code.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubeforge.engine.events import Event, Sink
+from kubeforge.engine.model import Action, ActionContext, Context, Task
+from kubeforge.engine.playbook_loader import parse
+from kubeforge.engine.run import Session
+from kubeforge.errors import KubeforgeError
+from kubeforge.inventory.loader import load
+from kubeforge.inventory.model import Inventory
+from kubeforge.operations.command import Command
+from kubeforge.operations.directory import Directory
+from kubeforge.operations.file import File
+from kubeforge.operations.model import Change, Verb
+from kubeforge.operations.unit import Unit
+
+UNIT = "/etc/systemd/system/kfit.service"
+FOLDER = "/etc/kfit"
+
+
+def files(context: Context, count: int = 20, text: str = "hello") -> Iterator[Any]:
+    """A directory with files that say where they are."""
+    yield Directory(path=FOLDER)
+    for number in range(count):
+        yield File(path=f"{FOLDER}/{number}", content=f"{text} {number} on {context.mine.hostname}\n".encode())
+
+
+def service(context: Context) -> Iterator[Any]:
+    """A unit that listens to one of the files."""
+    content = f"[Service]\nExecStart=/bin/sleep {context.mine.cpus * 10000}\n[Install]\nWantedBy=multi-user.target\n"
+    yield File(path=UNIT, content=content.encode())
+    yield Unit(name="kfit.service", listens=(f"file {UNIT}", f"file {FOLDER}/0"))
+
+
+def slow(context: Context, seconds: int = 2, name: str = "kfit") -> Iterator[Any]:
+    """Three commands that take their time."""
+    for number in range(3):
+        path = f"/run/{name}-{number}"
+        yield Command(argv=("sh", "-c", f"sleep {seconds}; touch {path}"), creates=path)
+
+
+@dataclass(frozen=True)
+class Asleep(Action):
+    """Waits until it is told to stop."""
+
+    seconds: float
+
+    @property
+    def title(self) -> str:
+        return "asleep"
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        return [Change(title=self.title, verb=Verb.RUN, why="asked for")]
+
+    def run(self, run: ActionContext) -> Sequence[Change]:
+        until = time.monotonic() + self.seconds
+        while time.monotonic() < until:
+            run.say("still asleep")
+            run.checkpoint()
+            run.remote.run(("sleep", "0.1"))
+        return self.plan(run)
+
+
+def asleep(context: Context, seconds: float = 30) -> Iterator[Any]:
+    """An action that waits."""
+    yield Asleep(seconds)
+
+
+TASKS = {
+    "kfit.files": Task(name="kfit.files", function=files),
+    "kfit.service": Task(name="kfit.service", function=service),
+    "kfit.slow": Task(name="kfit.slow", function=slow),
+    "kfit.asleep": Task(name="kfit.asleep", function=asleep),
+}
+
+
+def session(inventory: Inventory, text: str, sinks: Sequence[Sink] = (), **more: Any) -> Session:
+    return Session(inventory=inventory, playbook=parse(text, TASKS), registry=TASKS, sinks=sinks, **more)
+
+
+def main() -> int:
+    def show(event: Event) -> None:
+        print(type(event).__name__, getattr(event, "host", ""), flush=True)
+
+    try:
+        with session(load(Path(sys.argv[1])), sys.argv[2], [show]) as opened:
+            return opened.apply(opened.plan()).exit_code
+    except KubeforgeError as error:
+        print(error, flush=True)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import pytest
+
+from kubeforge.engine.prepared import guarded
+from kubeforge.errors import ConnectionLost, OperationFailed, UnfitHost
+
+
+@pytest.mark.parametrize("word", ["act", "observe", "run"])
+def test_a_failure_has_the_name_of_its_step_not_of_the_transport_s_doing(word: str) -> None:
+    failure = guarded(ConnectionLost("it broke", host="w1", step=word), host="w1", step="os.prepare")
+    assert failure.step == "os.prepare"
+    assert guarded(ConnectionLost("it broke", step=word), host="w1", step="").step == word
+
+
+def test_what_knows_its_step_better_keeps_it() -> None:
+    assert guarded(OperationFailed("no", step="file /etc/x"), host="w1", step="os.prepare").step == "file /etc/x"
+    assert guarded(UnfitHost("no", step="connect"), host="w1", step="facts").step == "connect"
+    assert guarded(ValueError("no"), host="w1", step="os.prepare").step == "os.prepare"

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from kubeforge.errors import InputError
+from kubeforge.inventory.model import Connection, Host, Inventory
+from kubeforge.inventory.patterns import select
+
+GROUPS = {
+    "all": ("w1", "w2", "w3", "w4", "db1", "db2", "cp1"),
+    "web": ("w1", "w2", "w3", "w4"),
+    "web-old": ("w4",),
+    "eu": ("w2", "w3", "db1"),
+    "db": ("db1", "db2"),
+    "empty": (),
+}
+INVENTORY = Inventory(
+    hosts={name: Host(name=name, connection=Connection(address=name)) for name in GROUPS["all"]}, groups=GROUPS
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("all", "w1 w2 w3 w4 db1 db2 cp1"),
+        ("*", "w1 w2 w3 w4 db1 db2 cp1"),
+        ("web", "w1 w2 w3 w4"),
+        ("w1", "w1"),
+        ("db,w1", "db1 db2 w1"),
+        ("db:w1", "db1 db2 w1"),
+        ("web:&eu", "w2 w3"),
+        ("web,&eu,!w3", "w2"),
+        ("!w3:web:&eu", "w2"),
+        ("!web", "db1 db2 cp1"),
+        ("&eu", "w2 w3 db1"),
+        ("w?", "w1 w2 w3 w4"),
+        ("we*", "w1 w2 w3 w4"),
+        ("w[23]", "w2 w3"),
+        ("*1", "w1 db1 cp1"),
+        ("~(w|db)1", "w1 db1"),
+        ("~w[1-2]$", "w1 w2"),
+        ("~w[1-2]:~db.", "w1 w2 db1 db2"),
+        ("~eb", None),
+        ("web[0]", "w1"),
+        ("web[-1]", "w4"),
+        ("web[-2]", "w3"),
+        ("web[1:2]", "w2 w3"),
+        ("web[2:]", "w3 w4"),
+        ("web[:1]", "w1 w2"),
+        ("web[1-2]", "w2 w3"),
+        ("w*[0]", "w1"),
+        ("all[0:1]:!w1", "w2"),
+        ("web:web", "w1 w2 w3 w4"),
+        (" db , w1 ", "db1 db2 w1"),
+        ("web-old", "w4"),
+    ],
+)
+def test_select(pattern: str, names: str | None) -> None:
+    if names is None:
+        with pytest.raises(InputError):
+            select(INVENTORY, pattern)
+    else:
+        assert [host.name for host in select(INVENTORY, pattern)] == names.split()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("wbe", "no group and no host is called 'wbe'; did you mean web?"),
+        ("nothing", "groups are all, db, empty, eu, web, web-old"),
+        ("web:!wd1", "called 'wd1' (in 'web:!wd1')"),
+        ("x*", "no group and no host is called 'x*'"),
+        ("web:!web", "no host is left in 'web:!web'"),
+        ("empty", "no host is left in 'empty'"),
+        ("web[9]", "out of range: there are 4 hosts"),
+        ("web[4:9]", "out of range"),
+        ("~(", "not a regular expression"),
+        ("", "not a host pattern"),
+        ("web:&", "not a host pattern"),
+    ],
+)
+def test_mistakes(pattern: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        select(INVENTORY, pattern)
+    assert message in caught.value.problems[0].message
+
+
+def test_an_ipv6_address_is_one_term() -> None:
+    name = "2001:db8::1"
+    inventory = Inventory(hosts={name: Host(name=name, connection=Connection(address=name))}, groups={"all": (name,)})
+    assert [host.name for host in select(inventory, name)] == [name]

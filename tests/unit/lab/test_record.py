@@ -1,0 +1,87 @@
+"""What a lab is: names, addresses, limits, and its file."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from kubeforge.errors import LabError
+from kubeforge.lab.record import LabRecord, Shape, check_name, check_version, hosts_of
+
+
+def record(number: int = 3, **shape: int) -> LabRecord:
+    return LabRecord(name="demo", number=number, shape=Shape(**shape), kubernetes="1.36.3", image="/image")
+
+
+def test_names_and_addresses() -> None:
+    hosts = record(control_planes=2, workers=1, etcd=1).hosts
+    assert [(host.name, host.role, host.address) for host in hosts] == [
+        ("cp1", "cp", "10.77.3.11"),
+        ("cp2", "cp", "10.77.3.12"),
+        ("e1", "etcd", "10.77.3.31"),
+        ("w1", "worker", "10.77.3.51"),
+    ]
+
+
+def test_a_bigger_lab_keeps_the_addresses_of_a_smaller_one() -> None:
+    small = record(control_planes=1, workers=2).hosts
+    big = record(control_planes=3, workers=5, etcd=3).hosts
+    assert set(small) < set(big)
+
+
+def test_the_biggest_lab_fits_its_subnet() -> None:
+    hosts = hosts_of(Shape(control_planes=20, workers=200, etcd=20), 255)
+    everywhere = [host.address for host in hosts] + ["10.77.255.1", "10.77.255.254"]
+    assert len(set(everywhere)) == 242
+    assert all(IPv4Address(address) in IPv4Network("10.77.255.0/24") for address in everywhere)
+    assert len({host.mac for host in hosts}) == 240
+    assert all(len(f"v-{host.name}") <= 15 for host in hosts), "longer names are no link names"
+
+
+@pytest.mark.parametrize(
+    "shape", [{"control_planes": 0, "workers": 0}, {"workers": -1}, {"workers": 201}, {"control_planes": 21}]
+)
+def test_impossible_shapes(shape: dict[str, int]) -> None:
+    with pytest.raises(LabError):
+        record(**shape).hosts  # noqa: B018 - the property is what refuses
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a.b", "a/b", "..", "a" * 33, "1a", "a_b"])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(LabError, match="cannot be a lab's name"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "lab", "lab-2", "a" * 32])
+def test_names(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize("version", ["1.36", "v1.36.3", "1.36.3\n", "latest", "2.1.0"])
+def test_versions_that_are_none(version: str) -> None:
+    with pytest.raises(LabError, match="no Kubernetes version"):
+        check_version(version)
+
+
+def test_the_file_gives_back_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "lab.json"
+    assert LabRecord.read(path) is None
+    record(workers=4).write(path)
+    assert LabRecord.read(path) == record(workers=4)
+    assert [file.name for file in tmp_path.iterdir()] == ["lab.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"name": "x", "shape": {"bogus": 1}}'])
+def test_a_file_that_is_no_record(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "lab.json"
+    path.write_text(text)
+    with pytest.raises(LabError, match="not a lab's record"):
+        LabRecord.read(path)
+
+
+def test_an_unknown_host_names_the_known() -> None:
+    with pytest.raises(LabError, match="no host 'w9'") as caught:
+        record(workers=1).host("w9")
+    assert "cp1, w1" in str(caught.value)

@@ -1,0 +1,115 @@
+"""Consoles and JSON lines, fed with events."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from rich.console import Console
+
+from kubeforge.engine.events import (
+    ActionSaid,
+    ChangeDone,
+    Event,
+    Failure,
+    HostDone,
+    HostFacts,
+    PlanReady,
+    PlayStarted,
+    RunStarted,
+    StepFailed,
+    StepStarted,
+)
+from kubeforge.report.console import LiveConsole, PlainConsole
+from kubeforge.report.json import JsonLines
+
+EVENTS: list[Event] = [
+    RunStarted(run_id="r", mode="plan", playbook="apply", hosts=("cp1", "w1")),
+    HostFacts(host="cp1", about="Debian 12", seconds=0.1),
+    PlanReady(changes=3, hosts=2, seconds=0.2),
+    RunStarted(run_id="r", mode="apply", playbook="apply", hosts=("cp1", "w1")),
+    PlayStarted(play="Prepare", hosts=("cp1", "w1")),
+    StepStarted(host="cp1", play="Prepare", step="os.prepare", changes=2),
+    ChangeDone(host="cp1", play="Prepare", step="os.prepare", title="file /a", verb="create", why="missing", seconds=0),
+    ActionSaid(host="cp1", step="etcd.ready", message="waits for [2] members"),
+    ActionSaid(host="cp1", step="etcd.ready", message="waits for [2] members"),
+]
+FAILED = StepFailed(
+    host="w1",
+    play="Prepare",
+    step="os.prepare",
+    failure=Failure(error="OperationFailed", cause="exit status 1", host="w1", step="file /a", evidence=("no room",)),
+)
+
+
+def plain(*, verbose: bool = False) -> str:
+    stream = io.StringIO()
+    with PlainConsole(Console(file=stream, width=100), verbose=verbose) as sink:
+        for event in (*EVENTS, FAILED):
+            sink(event)
+    return stream.getvalue()
+
+
+def test_plain_lines() -> None:
+    assert plain().splitlines() == [
+        "Prepare (2 hosts)",
+        "  cp1: etcd.ready: waits for [2] members",
+        "w1: file /a: exit status 1",
+        "    no room",
+    ]
+
+
+def test_verbose_shows_changes() -> None:
+    assert "  cp1: + file /a (missing)" in plain(verbose=True).splitlines()
+
+
+def screen(sink: LiveConsole) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=80, height=20).print(sink)
+    return [" ".join(line.split()) for line in stream.getvalue().splitlines() if line.strip()]
+
+
+def live(*events: Event) -> LiveConsole:
+    sink = LiveConsole(Console(file=io.StringIO(), width=80, force_terminal=True))
+    for event in events:
+        sink(event)
+    return sink
+
+
+def test_live_console_has_one_line_per_host() -> None:
+    lines = screen(live(*EVENTS))
+    assert len(lines) == 2
+    assert lines[0].startswith("cp1 1/2 os.prepare: waits for [2] members")
+    assert lines[1] == "w1 waits"
+
+
+def test_live_console_shows_failed_hosts_first() -> None:
+    lines = screen(live(*EVENTS, FAILED, HostDone(host="cp1", play="Prepare", seconds=1)))
+    assert lines == ["w1 failed", "cp1 1/2 done"]
+
+
+def test_live_console_of_many_hosts_fits() -> None:
+    hosts = tuple(f"n{number}" for number in range(200))
+    lines = screen(live(RunStarted(run_id="r", mode="plan", playbook="p", hosts=hosts)))
+    assert len(lines) <= 20
+    assert lines[-1].endswith("more hosts")
+
+
+def test_live_console_can_be_left_and_entered_again() -> None:
+    stream = io.StringIO()
+    sink = LiveConsole(Console(file=stream, width=80, force_terminal=True), verbose=True)
+    for _ in range(2):
+        with sink:
+            for event in EVENTS:
+                sink(event)
+    assert stream.getvalue().count("+ file /a (missing)") == 2
+
+
+def test_json_lines() -> None:
+    stream = io.StringIO()
+    sink = JsonLines(stream)
+    for event in (*EVENTS, FAILED):
+        sink(event)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines[:2]] == ["RunStarted", "HostFacts"]
+    assert lines[-1]["failure"]["evidence"] == ["no room"]

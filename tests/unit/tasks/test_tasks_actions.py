@@ -1,0 +1,316 @@
+"""Actions on a cluster that lives in dictionaries: objects, nodes, gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from kubeforge.checks.model import Check
+from kubeforge.cluster.kinds import Obj, key_of
+from kubeforge.engine.conversation import Conversation
+from kubeforge.engine.events import Events
+from kubeforge.errors import ApiError, ApiUnavailable, DeadlineExceeded, UnfitHost
+from kubeforge.operations.model import Observation, Verb
+from kubeforge.spec.model import Taint
+from kubeforge.spec.paths import KUBELET_SERVING_CURRENT
+from kubeforge.tasks import checks, control_plane, kubelet, nodes, objects
+from kubeforge.tasks.nodes import label_faults, taints_with
+from kubeforge.tasks.objects import Objects
+from kubeforge.transport.memory import MemoryHost
+
+Make = Callable[..., Any]
+
+
+@dataclass
+class MemoryApi:
+    """An API in a dictionary; the next calls raise `errors`, in order, and the first `refusals` reviews say no."""
+
+    objects_: dict[tuple[str, str, str, str], Obj] = field(default_factory=dict)
+    errors: list[ApiError] = field(default_factory=list)
+    applied: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    refusals: int = 0
+
+    def _trouble(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+
+    def text(self, _path: str) -> tuple[int, str]:
+        self._trouble()
+        return 200, "ok"
+
+    def get(self, version: str, kind: str, name: str, space: str | None = None) -> Obj | None:
+        return deepcopy(self.objects_.get((version, kind, space or "", name)))
+
+    def apply(self, obj: Obj) -> Obj:
+        self._trouble()
+        self.applied.append(obj["metadata"]["name"])
+        self.objects_[key_of(obj)] = deepcopy(obj)
+        return obj
+
+    def each(self, calls: Any) -> list[Any]:
+        return [call() for call in calls]
+
+    def objects(self, version: str, kind: str, **_: Any) -> list[Obj]:
+        return [deepcopy(obj) for key, obj in self.objects_.items() if key[:2] == (version, kind)]
+
+    def post(self, path: str, body: Obj) -> Obj:
+        assert path.endswith("/subjectaccessreviews")
+        self._trouble()
+        self.asked.append(body["spec"]["user"])
+        return {"status": {"allowed": len(self.asked) > self.refusals}}
+
+    def patch(self, obj: Obj, change: Any) -> Obj:
+        live = self.objects_[key_of(obj)]
+        live["metadata"].setdefault("labels", {}).update(change.get("metadata", {}).get("labels", {}))
+        live["spec"].update(change.get("spec", {}))
+        return live
+
+    def replace(self, obj: Obj, *, subresource: str = "") -> Obj:
+        assert subresource == "approval"
+        self.objects_[key_of(obj)] = deepcopy(obj)
+        return obj
+
+
+@dataclass
+class FixedAccess:
+    """Stands for cluster.access.Access."""
+
+    client: MemoryApi | None
+
+    def api(self, _run: Any) -> MemoryApi:
+        if self.client is None:
+            raise ApiUnavailable("no control plane leads to the API")
+        return self.client
+
+    def renew(self) -> None:
+        pass
+
+
+@pytest.fixture
+def talk(site: Make) -> Callable[..., Conversation]:
+    """Return the maker of conversations: `talk(host, task, api, changed)`."""
+
+    def make(name: str, task: Any, api: MemoryApi | None, *, changed: bool = False, **spec: Any) -> Conversation:
+        made = site(**spec)
+        made.vault.once("cluster.access", lambda: FixedAccess(api))
+        hosts: dict[str, MemoryHost] = made.hosts
+        return Conversation(
+            context=made.context(name, task),
+            title="t",
+            expected=Observation(changed=frozenset({"file /x"} if changed else ())),
+            pending=changed,
+            connect=lambda host: hosts[host],
+            events=Events([]),
+            stopping=lambda: False,
+        )
+
+    return make
+
+
+def config_map(name: str, **data: str) -> Obj:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "kube-system"},
+        "data": data,
+    }
+
+
+WANTED = Objects(name="bootstrap.objects", objects=(config_map("a", x="1"), config_map("b", y="2")))
+
+
+def test_objects_without_an_api_are_all_planned(talk: Make) -> None:
+    changes = WANTED.plan(talk("cp1", nodes.ready, None))
+    assert [change.title for change in changes] == ["object ConfigMap kube-system/a", "object ConfigMap kube-system/b"]
+    assert all("once the API serves" in change.why for change in changes)
+
+
+def test_objects_are_applied_once(talk: Make) -> None:
+    api = MemoryApi()
+    run = talk("cp1", nodes.ready, api)
+    assert [change.verb for change in WANTED.plan(run)] == [Verb.CREATE, Verb.CREATE]
+    assert [change.title for change in WANTED.run(run)] == [
+        change.title for change in WANTED.plan(talk("cp1", nodes.ready, None))
+    ]
+    assert WANTED.plan(run) == []
+    assert api.applied == ["a", "b"]
+
+
+def test_an_object_changed_by_hand_is_put_right(talk: Make) -> None:
+    api = MemoryApi()
+    run = talk("cp1", nodes.ready, api)
+    WANTED.run(run)
+    api.objects_["v1", "ConfigMap", "kube-system", "a"]["data"]["x"] = "other"
+    (change,) = WANTED.plan(run)
+    assert (change.verb, change.why) == (Verb.UPDATE, "differs: data.x")
+    WANTED.run(run)
+    assert api.applied == ["a", "b", "a"]
+
+
+def test_a_field_no_longer_wanted_shows(talk: Make) -> None:
+    api = MemoryApi()
+    run = talk("cp1", nodes.ready, api)
+    Objects(name="o", objects=(config_map("a", x="1", gone="1"),)).run(run)
+    (change,) = Objects(name="o", objects=(config_map("a", x="1"),)).plan(run)
+    assert change.verb is Verb.UPDATE
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_an_api_that_just_begins_to_serve_is_asked_again(talk: Make, status: int) -> None:
+    error = ApiUnavailable("not yet") if status == 503 else ApiError("not yet", status=status, step="apply")
+    api = MemoryApi(errors=[error, error])
+    WANTED.run(talk("cp1", nodes.ready, api))
+    assert sorted(api.applied) == ["a", "b"]
+
+
+def test_a_real_refusal_is_not_tried_again(talk: Make) -> None:
+    api = MemoryApi(errors=[ApiError("the API refused (422): no", status=422, step="apply")])
+    with pytest.raises(ApiError, match="422"):
+        WANTED.run(talk("cp1", nodes.ready, api))
+
+
+def node(name: str, *, ready: bool = True, labels: dict[str, str] | None = None, taints: Any = None) -> Obj:
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels or {}, "resourceVersion": "7"},
+        "spec": {"taints": taints} if taints else {},
+        "status": {"conditions": [{"type": "Ready", "status": str(ready), "message": "cni plugin not initialized"}]},
+    }
+
+
+def with_node(**values: Any) -> MemoryApi:
+    return MemoryApi(objects_={("v1", "Node", "", "w1"): node("w1", **values)})
+
+
+def action_of(run: Conversation) -> nodes.NodeReady:
+    (action,) = nodes.ready(run.context)
+    assert isinstance(action, nodes.NodeReady)
+    return action
+
+
+def test_a_node_that_is_as_it_should_be(talk: Make) -> None:
+    run = talk("w1", nodes.ready, with_node())
+    run.remote.put(KUBELET_SERVING_CURRENT, b"x")
+    assert action_of(run).plan(run) == []
+
+
+@pytest.mark.parametrize(
+    ("api", "why"),
+    [
+        (MemoryApi(), "is not registered"),
+        (with_node(ready=False), "is not Ready: cni plugin not initialized"),
+        (None, "not known"),
+    ],
+)
+def test_what_a_node_lacks(talk: Make, api: MemoryApi | None, why: str) -> None:
+    run = talk("w1", nodes.ready, api)
+    (change,) = action_of(run).plan(run)
+    assert why in change.why
+
+
+def test_labels_and_taints_are_set_while_waiting(talk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "NODE_DEADLINE", 0.3)
+    spec = {"nodes": {"w1": {"labels": {"disk": "fast"}, "taints": [{"key": "only", "value": "me"}]}}}
+    api = with_node()
+    run = talk("w1", nodes.ready, api, **spec)
+    with pytest.raises(DeadlineExceeded, match="serving certificate"):
+        action_of(run).run(run)
+    live = api.objects_["v1", "Node", "", "w1"]
+    assert live["metadata"]["labels"] == {"disk": "fast"}
+    assert live["spec"]["taints"] == [{"key": "only", "value": "me", "effect": "NoSchedule"}]
+
+
+CONTROL = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("has", "wanted", "becomes"),
+    [
+        ([], (), None),
+        ([NOT_READY], (), None),
+        ([CONTROL, NOT_READY], (), [NOT_READY]),
+        ([NOT_READY], (Taint(key=CONTROL["key"]),), [NOT_READY, CONTROL]),
+        ([CONTROL], (Taint(key=CONTROL["key"]),), None),
+        ([{**CONTROL, "value": "x"}], (Taint(key=CONTROL["key"]),), [CONTROL]),
+    ],
+)
+def test_taints(has: Any, wanted: Any, becomes: Any) -> None:
+    assert taints_with(node("w1", taints=has), wanted) == becomes
+
+
+def test_labels() -> None:
+    assert label_faults(node("w1", labels={"a": "1"}), [("a", "1"), ("b", "")]) == ["b="]
+
+
+def test_the_controllers_wait_for_the_api_servers_own_roles(talk: Make) -> None:
+    api = MemoryApi(refusals=3)
+    action = control_plane.LeasesGranted()
+    assert action.plan(talk("cp1", control_plane.ready, api)) == [], "of interest only while something is founded"
+    assert len(action.plan(talk("cp1", control_plane.ready, api, changed=True))) == 1
+    action.run(talk("cp1", control_plane.ready, api))
+    assert api.asked == ["system:kube-scheduler"] * 4 + ["system:kube-controller-manager"]
+
+
+@dataclass
+class LeadingApi(MemoryApi):
+    """A controller manager leads from the third look at its lease on."""
+
+    looks: int = 0
+
+    def get(self, version: str, kind: str, name: str, space: str | None = None) -> Obj | None:
+        assert (kind, name, space) == ("Lease", "kube-controller-manager", "kube-system")
+        self.looks += 1
+        return {"spec": {"holderIdentity": "cp1_x"} if self.looks > 2 else {}} if self.looks > 1 else None
+
+
+def test_a_worker_is_invited_once_somebody_would_sign(talk: Make) -> None:
+    api = LeadingApi(refusals=1)
+    run = talk("w1", kubelet.join, api, pki={"algorithm": "ECDSA-P256"})
+    (action, _) = kubelet.join(run.context)
+    assert isinstance(action, kubelet.TokenPresent)
+    action.run(run)
+    assert (api.applied, api.looks) == ([action.token.object_name], 3)
+    action.run(run)
+    assert len(api.applied) == 1, "one token for all workers of a run"
+
+
+def gate(answers: Iterator[str | None]) -> checks.Gate:
+    return checks.Gate(check=Check(name="dns", asks="DNS answers", ask=lambda _remote, _patience: next(answers)))
+
+
+def test_a_gate_that_passes_plans_nothing(talk: Make) -> None:
+    assert gate(iter([None])).plan(talk("w1", checks.dns, MemoryApi())) == []
+
+
+def test_a_gate_after_changes_is_not_asked_while_planning(talk: Make) -> None:
+    (change,) = gate(iter([])).plan(talk("w1", checks.dns, MemoryApi(), changed=True))
+    assert change.title == "checks.dns"
+
+
+def test_a_gate_is_asked_until_it_passes(talk: Make) -> None:
+    answers = iter(["refused", "refused", None])
+    gate(answers).run(talk("w1", checks.dns, MemoryApi()))
+    assert next(answers, "all asked") == "all asked"
+
+
+def test_a_gate_that_never_passes_says_why(talk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "CHECK_DEADLINE", 0.2)
+    with pytest.raises(DeadlineExceeded, match="DNS answers: not within 0 s; refused") as raised:
+        gate(iter(["refused"] * 99)).run(talk("w1", checks.dns, MemoryApi()))
+    assert raised.value.host == "w1"
+
+
+def test_object_titles() -> None:
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"}}
+    assert objects.object_title(role) == "object ClusterRole r"
+
+
+def test_unfit_is_not_a_bug() -> None:
+    assert UnfitHost.exit_code != DeadlineExceeded.exit_code

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kubeforge.errors import BecomeFailed, UnfitHost
+from kubeforge.operations.model import Entry, Observation
+from kubeforge.spec.paths import GENERATIONS
+from kubeforge.tasks.preflight import check, findings
+from kubeforge.tasks.reset import stop
+
+Make = Callable[..., Any]
+GIB = 1 << 30
+# facts, name of the finding, whether it refuses
+CASES: list[tuple[dict[str, Any], str, bool]] = [
+    ({"systemd": False}, "systemd", True),
+    ({"os_like": frozenset({"alpine"}), "os_name": "Alpine"}, "os", True),
+    ({"os_like": frozenset({"rhel", "fedora"})}, "os", False),
+    ({"arch": "riscv64"}, "architecture", True),
+    ({"cgroup": 1}, "cgroup", False),
+    ({"selinux": "enforcing"}, "selinux", False),
+    ({"login_seconds": 0.4}, "login", False),
+    ({"memory": GIB // 4}, "memory", True),
+    ({"memory": int(0.6 * GIB)}, "memory", False),
+    ({"disks": {"/": (40 * GIB, 80 * GIB), "/var/lib": (GIB, 40 * GIB)}}, "disk", True),
+    ({"disks": {"/": (4 * GIB, 80 * GIB)}}, "disk", False),
+    ({"clock_skew": -7200.0}, "clock", True),
+    ({"clock_skew": 2.0}, "clock", False),
+    ({"addresses": {"eth0": ("198.51.100.1/24",)}}, "address", True),
+    ({"listening": {("tcp", 10250): "nginx"}}, "port-10250", True),
+    ({"listening": {("tcp", 10250): ""}}, "port-10250", True),
+]
+
+
+def at_home(name: str) -> dict[str, Any]:
+    return {"addresses": {"eth0": (f"192.0.2.{21 if name == 'w1' else 11}/24",)}}
+
+
+@pytest.mark.parametrize(("facts", "name", "fatal"), CASES, ids=lambda value: value if isinstance(value, str) else "")
+def test_each_finding(site: Make, facts: dict[str, Any], name: str, fatal: bool) -> None:
+    made = site(workers=1, facts={**at_home("w1"), **facts})
+    found = list(findings(made.context("w1", check)))
+    assert [(one.name, one.fatal) for one in found] == [(name, fatal)]
+
+
+def test_a_fit_host(site: Make) -> None:
+    assert site(facts=at_home("w1")).ask("w1", check) == []
+
+
+def test_everything_is_said_at_once(site: Make) -> None:
+    made = site(facts={**at_home("w1"), "systemd": False, "clock_skew": 9999.0, "cgroup": 1})
+    with pytest.raises(UnfitHost) as raised:
+        made.ask("w1", check)
+    assert [line.partition(":")[0] for line in raised.value.evidence] == ["systemd", "clock"]
+    assert raised.value.exit_code == 12
+
+
+def test_who_is_not_root_is_told_how_to_be(site: Make) -> None:
+    made = site(facts={**at_home("w1"), "uid": 1000, "systemd": False})
+    for task in (check, stop):
+        with pytest.raises(BecomeFailed, match="runs as user 1000, who is not root") as raised:
+            made.ask("w1", task)
+        assert raised.value.host == "w1"
+        assert "ansible_become: true" in (raised.value.remedy or "")
+
+
+def test_what_is_ignored_by_name(site: Make) -> None:
+    made = site(facts={**at_home("w1"), "clock_skew": 9999.0})
+    assert made.ask("w1", check, vars={"preflight_ignore": "os,clock"}) == []
+    assert list(check(made.context("w1", check), ignore=["clock"])) == []
+
+
+def test_ports_of_a_control_plane_and_of_etcd(site: Make) -> None:
+    facts = {**at_home("cp1"), "listening": {("tcp", 6443): "haproxy", ("tcp", 2379): "etcd", ("udp", 10250): "x"}}
+    made = site(facts=facts)
+    assert [one.name for one in findings(made.context("cp1", check))] == ["port-6443"]
+    facts["listening"] = {("tcp", 10257): "kube-controller"}  # the kernel keeps fifteen characters of a name
+    assert list(findings(site(facts=facts).context("cp1", check))) == []
+
+
+def test_ports_of_ingress_only_where_it_runs(site: Make) -> None:
+    made = site(facts={**at_home("w1"), "listening": {("tcp", 80): "apache2"}}, addons={"ingress": {}})
+    assert [one.name for one in findings(made.context("w1", check))] == ["port-80"]
+
+
+def test_on_a_host_of_ours_nobody_knows_who_listens(site: Make) -> None:
+    made = site(facts={**at_home("w1"), "listening": {("tcp", 10250): ""}})
+    made.hosts["w1"].overlay(Observation(paths={GENERATIONS: Entry(0o040700)}))
+    assert made.ask("w1", check) == []
+
+
+def test_two_names_for_one_machine(site: Make) -> None:
+    made = site(facts={"addresses": {}})
+    for name in ("w1", "w2"):
+        made.hosts[name].put("/etc/machine-id", b"4f0d\n")
+    assert [one.name for one in findings(made.context("w1", check))] == []
+    assert [one.name for one in findings(made.context("w2", check))] == ["machine-id"]
