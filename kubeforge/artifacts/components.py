@@ -125,6 +125,17 @@ def _coredns(version: str) -> Component:
     )
 
 
+def _pause(version: str) -> Component:
+    return Component(
+        name="pause",
+        version=version,
+        folder="pause",
+        module="",
+        targets=(Target(package=".", names=("pause",)),),
+        variables={"main.version": version},
+    )
+
+
 COMPONENTS: Final[tuple[Component, ...]] = (
     _kubernetes("1.36.3"),
     _kubernetes("1.35.4"),
@@ -213,14 +224,8 @@ COMPONENTS: Final[tuple[Component, ...]] = (
         variables={f"{_TRAEFIK}/pkg/version.Version": "v3.6.12"},
         seconds=280,
     ),
-    Component(
-        name="pause",
-        version="3.10.2",
-        folder="pause",
-        module="",
-        targets=(Target(package=".", names=("pause",)),),
-        variables={"main.version": "3.10.2"},
-    ),
+    _pause("3.10.2"),
+    _pause("3.10.1"),
     Component(
         name="hello",
         version="1",

@@ -1,4 +1,7 @@
-"""Shows progress and the catalogue on a terminal; where there is none, each part is one line when it is done."""
+"""Shows progress and the catalogue on a terminal; where there is none, each part is one line when it is done.
+
+What is compiled also says so when it begins: it takes minutes.
+"""
 
 from __future__ import annotations
 
@@ -83,6 +86,9 @@ class ConsoleProgress:
         if key not in self._tasks:
             self._began[key] = time.monotonic()
             self._tasks[key] = self._bars.add_task(f"{event.stage} {event.part}", amount="", remaining=None)
+            if event.stage is Stage.COMPILE and not self._console.is_terminal:
+                about = f", about {event.remaining:.0f} s" if event.remaining else ""
+                self._console.print(f"           compiling {event.part}{about} …", markup=False)
         done = amount(event.stage, event.done)
         self._bars.update(
             self._tasks[key],

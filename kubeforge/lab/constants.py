@@ -44,6 +44,8 @@ NEEDED_CONTROLLERS: Final = ("cpu", "cpuset", "memory", "pids")
 
 # time limits, seconds
 BOOT_DEADLINE: Final = 90.0
+SHUTDOWN_DEADLINE: Final = 120.0
+"""In order: systemd gives a unit that does not stop 90 s (DefaultTimeoutStopSec) before it kills it."""
 STOP_DEADLINE: Final = 30.0
 POLL: Final = 0.03
 BOOT_LOOP: Final = (50, 2.0)

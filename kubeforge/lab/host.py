@@ -275,6 +275,7 @@ class Host:
                 "it has booted again",
                 host=self.name,
                 evidence=self.console,
+                deadline=constants.SHUTDOWN_DEADLINE + constants.BOOT_DEADLINE,
             )
             self.wait()
 
@@ -296,7 +297,7 @@ class Host:
             "it is off",
             host=self.name,
             evidence=self.console,
-            deadline=constants.BOOT_DEADLINE,
+            deadline=constants.SHUTDOWN_DEADLINE,
         )
         self._wait_for_monitor()
 

@@ -90,7 +90,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 # Failed in the last whole run and not understood, or mended and not run since: they run, and show as xfail or xpass.
 # A row goes as soon as its test has passed in a whole run.
 OPEN_FAULTS = {
-    "test_upgrade_plan[v1.35-": "kubeadm 1.35 runs a Job with pause 3.10.1, which images from source lack",
     "test_a_second_apply_touches_nothing[v1.36-bridge": "kube-apiserver was restarted in that birth: not understood",
     "test_every_pod_runs_and_none_was_restarted[v1.36-bridge": "kube-apiserver was restarted in that birth",
     "test_control_plane_and_worker_at_once[v1.36-bridge": "containers delayed a reboot by 90 s; mended, not run since",

@@ -34,6 +34,12 @@ def test_a_line_for_each_finished_part_and_each_note() -> None:
     assert lines[2] == "artifacts: a note [not markup]"
 
 
+def test_what_takes_minutes_says_when_it_begins() -> None:
+    begun = ProgressEvent(part="etcd", stage=Stage.COMPILE, remaining=25.0)
+    lines = shown(begun, begun, ProgressEvent(part="etcd", stage=Stage.COMPILE, finished=True))
+    assert [line.strip() for line in lines] == ["compiling etcd, about 25 s …", "0.0 s  compiled etcd"]
+
+
 def test_bars_on_a_terminal() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=100, force_terminal=True, legacy_windows=False)
