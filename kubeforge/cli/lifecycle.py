@@ -84,7 +84,8 @@ def apply(choices: Choices, *, diff: bool, yes: bool) -> None:
 def reset(choices: Choices, *, diff: bool, yes: bool) -> None:
     """Take the cluster off its hosts.
 
-    Everything kubeforge put there goes: etcd's data, containers, mounts, links, rules, files. Logs and packages stay.
+    Everything kubeforge and Kubernetes put there goes: etcd's data, containers, mounts, links, rules, files. What was
+    there before stays or is put back; the plan names it. Logs and packages stay.
     """
     from kubeforge.cli.runs import opened, refuse_without_terminal
 

@@ -31,14 +31,18 @@ __all__ = [
     "Managed",
     "collect",
     "managed_paths",
+    "origins",
     "read_ledger",
     "reset",
     "rollback",
 ]
 
 LEDGER_QUERIES = Queries(reads=(paths.LEDGER,))
-FAREWELL = ("rm", "-rf", "--one-file-system", "--", paths.STATE)
-"""The last command of a reset, after its operations: kubeforge's own folder goes."""
+FAREWELL = ("rm", "-rf", "--one-file-system", "--", paths.LEDGER, paths.STATE)
+"""The last command of a reset, after its operations: kubeforge's own folder goes.
+
+The ledger goes first: cut off half-way, copies that it names would be missed for good.
+"""
 
 _ORIGIN = "origin"
 _RUNNING = ("active", "activating", "reloading")
@@ -202,6 +206,11 @@ def managed_paths(ledger: Ledger) -> dict[str, Managed]:
                 if change.verb == Verb.REMOVE:
                     del found[path]
     return found
+
+
+def origins(ledger: Ledger) -> dict[str, Prior | None]:
+    """Return every path that was ever touched, with what was there at first; None: nothing."""
+    return {path: prior for path, (_, prior) in _first_touches(ledger.generations).items()}
 
 
 def rollback(ledger: Ledger) -> list[Operation]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from kubeforge.operations.absent import Absent
 from kubeforge.operations.artifact import Artifact
+from kubeforge.operations.cleared import Cleared
 from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.image import Image
 from kubeforge.operations.kernel_module import KernelModule
+from kubeforge.operations.listing import Listing
 from kubeforge.operations.mount import Mount
 from kubeforge.operations.package import Package
 from kubeforge.operations.swap import SwapOff
@@ -19,11 +21,13 @@ from kubeforge.operations.unit import Unit
 __all__ = [
     "Absent",
     "Artifact",
+    "Cleared",
     "Command",
     "Directory",
     "File",
     "Image",
     "KernelModule",
+    "Listing",
     "Mount",
     "Package",
     "SwapOff",

@@ -22,6 +22,7 @@ __all__ = [
     "Content",
     "Diff",
     "Entry",
+    "Listed",
     "LocalContent",
     "MountEntry",
     "Observation",
@@ -68,6 +69,7 @@ class Queries:
         mounts: mount points.
         images: container image references in containerd's k8s.io namespace.
         tests: read-only commands whose exit status is needed.
+        trees: directories of which everything below must be known by name; small ones.
     """
 
     stats: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ class Queries:
     mounts: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     tests: tuple[tuple[str, ...], ...] = ()
+    trees: tuple[str, ...] = ()
 
     @staticmethod
     def merge(parts: Iterable[Queries]) -> Queries:
@@ -167,6 +170,23 @@ class MountEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """One path of a list of what is there.
+
+    Args:
+        kind: as `find -printf %y` says: `f`, `d`, `l`, …
+        mode: permission bits.
+        owner: user number.
+        group: group number.
+    """
+
+    kind: str
+    mode: int
+    owner: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What was seen on one host, or what will hold after changes.
 
@@ -181,6 +201,7 @@ class Observation:
         mounts: mount point -> MountEntry, None where nothing is mounted.
         images: reference -> manifest digest, None where absent.
         tests: argv -> exit status.
+        trees: directory -> path -> what is there, itself and all below; empty where it is missing.
         changed: titles of changes decided so far; a Unit restarts on those it listens to.
     """
 
@@ -194,6 +215,7 @@ class Observation:
     mounts: Mapping[str, MountEntry | None] = field(default_factory=dict)
     images: Mapping[str, str | None] = field(default_factory=dict)
     tests: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    trees: Mapping[str, Mapping[str, Listed]] = field(default_factory=dict)
     changed: frozenset[str] = frozenset()
 
     def overlaid(self, effect: Observation) -> Observation:

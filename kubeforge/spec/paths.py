@@ -14,6 +14,7 @@ LEDGER: Final = f"{GENERATIONS}/ledger"
 STORE: Final = f"{STATE}/store/sha256"
 RUN_NOTE: Final = f"{STATE}/run"
 LOCK: Final = f"{STATE}/lock"
+BEFORE: Final = f"{STATE}/before"  # a list of what was in Kubernetes' directories before the first change
 CLUSTER_LOCK: Final = "/run/kubeforge.lock"  # gone after a reboot, so reset has nothing to remove
 
 # operating system
@@ -24,10 +25,14 @@ SYSCTLS: Final = "/etc/sysctl.d/90-kubeforge.conf"
 # programs
 BIN: Final = "/usr/local/bin"
 CNI_BIN: Final = "/opt/cni/bin"
-CNI_CONF: Final = "/etc/cni/net.d"
+CNI: Final = "/etc/cni"
+CNI_CONF: Final = f"{CNI}/net.d"
 CNI_TEMPLATE: Final = "/etc/containerd/cni-bridge.conflist.template"
 FLANNEL_CONFLIST: Final = f"{CNI_CONF}/10-flannel.conflist"
-FLANNEL_SUBNET: Final = "/run/flannel/subnet.env"
+CONTAINERD_CONFLIST: Final = f"{CNI_CONF}/10-containerd-net.conflist"  # containerd's, out of CNI_TEMPLATE
+CNI_DATA: Final = "/var/lib/cni"
+FLANNEL_RUN: Final = "/run/flannel"
+FLANNEL_SUBNET: Final = f"{FLANNEL_RUN}/subnet.env"
 POD_ROUTES: Final = "/etc/kubeforge/pod-routes"
 POD_ROUTES_UNIT: Final = "/etc/systemd/system/kubeforge-pod-routes.service"
 CNI_BOOT_CLEANUP: Final = "/etc/tmpfiles.d/kubeforge-cni.conf"
@@ -52,6 +57,9 @@ KUBELET_CLIENT_CURRENT: Final = f"{KUBELET_PKI}/kubelet-client-current.pem"
 KUBELET_SERVING_CURRENT: Final = f"{KUBELET_PKI}/kubelet-server-current.pem"
 KUBELET_UNIT: Final = "/etc/systemd/system/kubelet.service"
 KUBELET_DROP_IN: Final = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
+KUBELET_PLUGINS: Final = "/usr/libexec/kubernetes"
+POD_LOGS: Final = "/var/log/pods"
+CONTAINER_LOGS: Final = "/var/log/containers"
 ETCD_DATA: Final = "/var/lib/etcd"
 ETCD_MEMBER: Final = f"{ETCD_DATA}/member"
 ETCD_FOUNDING: Final = f"{STATE}/etcd-founding.db"
@@ -59,8 +67,12 @@ ETCD_FOUNDING: Final = f"{STATE}/etcd-founding.db"
 # container runtime
 CONTAINERD_CONFIG: Final = "/etc/containerd/config.toml"
 CONTAINERD_CERTS: Final = "/etc/containerd/certs.d"
-CONTAINERD_SOCKET: Final = "/run/containerd/containerd.sock"
+CONTAINERD_RUN: Final = "/run/containerd"
+CONTAINERD_SOCKET: Final = f"{CONTAINERD_RUN}/containerd.sock"
 CONTAINERD_DATA: Final = "/var/lib/containerd"
+CONTAINERD_STORE: Final = f"{CONTAINERD_DATA}/io.containerd.metadata.v1.bolt"  # there wherever a containerd has run
+CONTAINERD_PROGRAMS: Final = "/opt/containerd"
+NRI_RUN: Final = "/run/nri"
 CONTAINERD_UNIT: Final = "/etc/systemd/system/containerd.service"
 # a drop-in for every scope whose name begins so: each container's
 CONTAINER_SCOPES: Final = "/etc/systemd/system/cri-containerd-.scope.d/10-kubeforge.conf"

@@ -1,12 +1,13 @@
 """Takes a host back to what it was before kubeforge came. Logs in the journal, packages and loaded modules stay.
 
 What act changed is taken back from the generations kept on the host; what Kubernetes made by itself at run time
-(containers, mounts, links, firewall rules, data) no generation knows, so it is taken away by name.
+(containers, mounts, links, firewall rules, data) no generation knows: it is taken away by name, or as what came to its
+directories since (see `before`). A host without a record of ours is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -17,66 +18,63 @@ from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import ApiUnavailable
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.render import render
-from kubeforge.operations.absent import Absent
-from kubeforge.operations.model import Change, Entry, Operation, Queries, Verb
+from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, Verb
 from kubeforge.operations.restore import Steps
-from kubeforge.operations.shell import join
 from kubeforge.operations.unit import Unit
 from kubeforge.spec.paths import (
     BIN,
-    CNI_CONF,
     CONTAINERD_DATA,
     CONTAINERD_NAMESPACE,
+    CONTAINERD_RUN,
     CONTAINERD_SOCKET,
-    CONTAINERD_UNIT,
-    ETCD_DATA,
+    CONTAINERD_STORE,
     KUBELET,
-    KUBELET_UNIT,
-    KUBERNETES,
+    KUBELET_CONF,
     STATE,
 )
+from kubeforge.spec.runtime import Depth
+from kubeforge.tasks.before import BEFORE_QUERIES, Land, cleared, lands, unknown
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.remark import Remark
 from kubeforge.tasks.rights import need_root
 
 __all__ = ["Farewell", "NodeGone", "forget", "remove", "stop"]
 
-_DATA: Final = (
-    KUBELET,
-    ETCD_DATA,
-    CONTAINERD_DATA,
-    "/var/lib/cni",
-    "/var/log/pods",
-    "/var/log/containers",
-    "/run/containerd",
-    "/run/flannel",
-    "/run/nri",
-    "/usr/libexec/kubernetes",
-    "/etc/cni",
-    "/opt/containerd",
-)
-_EMPTY: Final = ("/run/netns", "/lib/modules")
-_MOUNTS: Final = (KUBELET, CONTAINERD_DATA, "/run/containerd")
 _LINKS: Final = ("cni0", "flannel.1", "kube-ipvs0")
 _CHAINS: Final = ("KUBE-", "FLANNEL-", "CNI-", "flanneld masq")
 _NFT_TABLES: Final = ("ip:kube-proxy", "ip6:kube-proxy", "ip:flannel-ipv4", "ip6:flannel-ipv6")
-_SIGNS: Final = (STATE, KUBERNETES, KUBELET, KUBELET_UNIT, CONTAINERD_UNIT, ETCD_DATA, CNI_CONF)
-"""Paths of which one is there wherever kubeforge or kubeadm has been."""
+_OF_PODS: Final = (f"io.containerd.runtime.v2.task/{CONTAINERD_NAMESPACE}", "io.containerd.grpc.v1.cri")
+"""What in containerd's directories is of pods alone."""
+_UNTOUCHED: Final = (
+    f"{KUBELET_CONF} is there, but nothing says that kubeforge ever changed this host: it is left as it is. What "
+    "kubeadm made, `kubeadm reset` takes away"
+)
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    return Queries.merge((generations.LEDGER_QUERIES, Queries(stats=_SIGNS)))
+    here = Queries(stats=(STATE, KUBELET_CONF))
+    return Queries.merge((generations.LEDGER_QUERIES, BEFORE_QUERIES, here))
 
 
 @task("reset.stop", reads=_reads)
-def stop(context: Context) -> Iterator[Operation]:
+def stop(context: Context) -> Iterator[Operation | Action]:
     """Stop the kubelet, end all containers, stop the container runtime."""
     need_root(context, "reset.stop")
     _leaving(context).add(context.host.name)
-    if _is_touched(context):
-        yield Unit(name="kubelet.service", enabled=False, state="stopped")
-        script = render("reset/containers.sh", bin=BIN, namespace=CONTAINERD_NAMESPACE, socket=CONTAINERD_SOCKET)
-        yield Steps(name="containers of Kubernetes", why="end with the cluster", lines=(script,), verb=Verb.STOP)
-        yield Unit(name="containerd.service", enabled=False, state="stopped")
+    ledger = _ledger(context)
+    if not ledger.generations:
+        if _has(context, KUBELET_CONF):
+            yield Remark(about="reset", text=_UNTOUCHED)
+        return
+    land = lands(_seen(context), ledger)[CONTAINERD_DATA]
+    shared = _has(context, CONTAINERD_DATA) and (land.stays is None or CONTAINERD_STORE in land.stays)
+    yield Unit(name="kubelet.service", enabled=False, state="stopped")
+    script = render(
+        "reset/containers.sh", bin=BIN, namespace=CONTAINERD_NAMESPACE, socket=CONTAINERD_SOCKET, shared=shared
+    )
+    why = "and images end with the cluster; what others keep in containerd stays" if shared else "end with the cluster"
+    yield Steps(name="containers of Kubernetes", why=why, lines=(script,), verb=Verb.STOP)
+    yield Unit(name="containerd.service", enabled=False, state="stopped")
 
 
 @task("reset.forget", reads=_reads)
@@ -88,20 +86,49 @@ def forget(context: Context) -> Iterator[Action]:
 @task("reset.remove", reads=_reads)
 def remove(context: Context) -> Iterator[Operation | Action]:
     """Remove mounts, links, firewall rules and data; put back every file, unit and parameter as it was."""
-    if not _is_touched(context):
-        return
+    seen, ledger = _seen(context), _ledger(context)
+    if ledger.generations:
+        yield from unknown(seen, ledger)
+        yield _remains(lands(seen, ledger))
+        yield from cleared(seen, ledger)
+        yield from generations.reset(ledger)
+    if ledger.generations or (_has(context, STATE) and not _has(context, KUBELET_CONF)):
+        yield Farewell()  # also where an earlier one was cut off
+
+
+def _remains(found: Mapping[str, Land]) -> Steps:
+    """What is no file goes: mounts first, because directories are not removed across them."""
+    empty = [path for path, land in found.items() if land.directory.depth is Depth.ITSELF and not land.stays]
     script = render(
-        "reset/remains.sh", mounts=_MOUNTS, links=_LINKS, chains=_CHAINS, nft_tables=_NFT_TABLES, empty=_EMPTY
+        "reset/remains.sh",
+        mounts=tuple(_mounts(found)),
+        links=_LINKS,
+        chains=_CHAINS,
+        nft_tables=_NFT_TABLES,
+        empty=empty,
     )
-    yield Steps(
-        name="mounts, links, rules and data of Kubernetes",
+    stays = found[KUBELET].stays or {}
+    folders = "".join(f"{path}\n" for path, entry in stays.items() if entry.kind == "d")
+    return Steps(
+        name="mounts, links and rules of Kubernetes",
         why="were made by it, or by its addons",
-        lines=(f"set -- {join(_DATA)}", script),
+        lines=(script,),
         verb=Verb.REMOVE,
+        payload=folders.encode("utf-8", "surrogateescape"),
     )
-    yield from generations.reset(generations.read_ledger(context.seen[context.host.name]))
-    yield Absent(path=KUBERNETES, recursive=True, keep=False)
-    yield Farewell()
+
+
+def _mounts(found: Mapping[str, Land]) -> Iterator[str]:
+    """Yield below which paths everything mounted is of pods."""
+    if found[KUBELET].stays is None:
+        yield from (f"{KUBELET}/pods", f"{KUBELET}/plugins/kubernetes.io")
+    else:
+        yield KUBELET
+    for path in (CONTAINERD_DATA, CONTAINERD_RUN):
+        if found[path].goes:
+            yield path
+        else:
+            yield from (f"{path}/{name}" for name in _OF_PODS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +198,13 @@ def _staying(run: ActionContext) -> list[str]:
     return [host.name for host in run.context.inventory.control_planes if host.name not in leaving]
 
 
-def _is_touched(context: Context) -> bool:
-    seen = context.seen[context.host.name].paths
-    return any(isinstance(seen.get(path), Entry) for path in _SIGNS)
+def _seen(context: Context) -> Observation:
+    return context.seen[context.host.name]
+
+
+def _ledger(context: Context) -> generations.Ledger:
+    return generations.read_ledger(_seen(context))
+
+
+def _has(context: Context, path: str) -> bool:
+    return isinstance(_seen(context).paths.get(path), Entry)

@@ -17,7 +17,7 @@ import hashlib
 import json
 import posixpath
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -25,6 +25,7 @@ from kubeforge.errors import ChangedUnderneath, ConnectionFailed, ConnectionLost
 from kubeforge.operations.model import (
     Change,
     Entry,
+    Listed,
     LocalContent,
     MountEntry,
     Observation,
@@ -48,6 +49,7 @@ Reply = Completed | Callable[[bytes], Completed]
 RUNNING = UnitState(load="loaded", active="active", file="enabled")
 
 _FOLDERS = ("/etc", "/opt", "/run", "/tmp", "/usr", "/usr/local", "/usr/local/bin", "/var", "/var/lib", "/var/log")  # noqa: S108 - names in a dictionary
+_KINDS = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}
 _STARTED = ("active", "activating", "reloading")
 
 
@@ -270,7 +272,16 @@ class MemoryHost:
             mounts={path: now.mounts.get(path) for path in queries.mounts},
             images={reference: now.images.get(reference) for reference in queries.images},
             tests={argv: tests.get(argv, 127) for argv in queries.tests},
+            trees={top: self._tree(top) for top in queries.trees},
         )
+
+    def _tree(self, top: str) -> dict[str, Listed]:
+        below = {path: entry for path, entry in self._state.paths.items() if f"{path}/".startswith(f"{top}/")}
+        return {
+            path: Listed(_KINDS.get(stat.S_IFMT(entry.mode), "U"), entry.permissions, entry.owner, entry.group)
+            for path, entry in below.items()
+            if isinstance(entry, Entry)
+        }
 
     def _compare(self, queries: Queries, seen: Observation) -> None:
         now = self._answer(queries)
@@ -309,7 +320,13 @@ class MemoryHost:
     def _overlay(self, effect: Observation) -> None:
         for content in effect.contents.values():
             self._blobs[hashlib.sha256(content).hexdigest()] = content
-        self._state = replace(self._state.overlaid(effect), contents={}, changed=frozenset())
+        gone = {path for path, entry in effect.paths.items() if entry is None}
+        below = {path: None for path in self._state.paths if not gone.isdisjoint(_above(path))} if gone else {}
+        self._state = replace(
+            self._state.overlaid(Observation(paths=below, hashes=dict(below))).overlaid(effect),
+            contents={},
+            changed=frozenset(),
+        )
 
     def _contents(self, wanted: Iterable[str]) -> dict[str, bytes]:
         found = {}
@@ -341,6 +358,11 @@ class MemoryHost:
     def _ledger(self, line: str) -> None:
         before = self._contents([paths.LEDGER]).get(paths.LEDGER, b"")
         self.put(paths.LEDGER, before + line.encode(), mode=0o600)
+
+
+def _above(path: str) -> Iterator[str]:
+    while (path := posixpath.dirname(path)) != "/":
+        yield path
 
 
 def _settled(state: UnitState) -> tuple[str, bool, str, bool]:

@@ -22,3 +22,11 @@ for turn in 1 2 3 4 5 6 7 8 9 10; do
     sleep 0.2
 done
 systemctl stop kubepods.slice 2>/dev/null || true
+{% if shared %}
+# The runtime's store was there before: of it only the namespace of Kubernetes goes, users before what they use.
+if systemctl is-active --quiet containerd; then
+    ctr -n {{ namespace }} leases ls -q | xargs -r -n 1 ctr -n {{ namespace }} leases rm >/dev/null
+    ctr -n {{ namespace }} images ls -q | xargs -r ctr -n {{ namespace }} images rm --sync >/dev/null
+    ctr namespaces rm {{ namespace }} >/dev/null
+fi
+{% endif %}

@@ -1,9 +1,11 @@
-# Takes away what Kubernetes and its addons made by themselves: mounts, links, firewall rules, data.
-# $1…: data directories; one that is a mount point of its own is only emptied.
+# Takes away what Kubernetes and its addons made by themselves and what is no file: mounts, links, firewall rules.
+# $P: directories that were there before, a line each; what is mounted there is not ours.
 below() {
     cut -d ' ' -f 5 /proc/self/mountinfo | grep -E '^({{ mounts | join("|") }})/' | sort -r
 }
-below | while read -r mount; do umount -l -- "$(printf '%b' "$mount")"; done
+below | while read -r mount; do printf '%b\n' "$mount"; done | grep -vxF -f "$P" | while read -r mount; do
+    umount -l -- "$mount"
+done
 for name in /run/netns/cni-*; do
     [ ! -e "$name" ] || { umount -l -- "$name" 2>/dev/null || true; rm -f -- "$name"; }
 done
@@ -37,15 +39,6 @@ if command -v nft >/dev/null; then
         done
     done
 fi
-
-for directory; do
-    [ -d "$directory" ] || continue
-    if mountpoint -q "$directory"; then
-        find "$directory" -xdev -mindepth 1 -delete
-    else
-        rm -rf --one-file-system -- "$directory"
-    fi
-done
 
 # Made by container runtimes where a pod mounts what is not there; where they hold anything, they are the host's own.
 for directory in {{ empty | join(" ") }}; do

@@ -115,7 +115,11 @@ def test_kubeconfig_merged_is_used_from_elsewhere(cluster: Cluster, tmp_path: Pa
     assert merged["contexts"][0] == mine["contexts"][0]
     assert merged["current-context"] == cluster.name
     # a worker has nothing but this file: over stdin, as its argv is for everybody to see
-    script = f"kubectl --kubeconfig=/dev/stdin get nodes -o name <<'EOF'\n{target.read_text()}\nEOF\n"
+    script = f"""cache=$(mktemp -d); trap 'rm -r "$cache"' EXIT  # it would be in /root
+kubectl --cache-dir="$cache" --kubeconfig=/dev/stdin get nodes -o name <<'EOF'
+{target.read_text()}
+EOF
+"""
     assert sorted(cluster.sh(cluster.workers[0], script).split()) == sorted(f"node/{name}" for name in cluster.names)
 
 

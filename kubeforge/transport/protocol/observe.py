@@ -15,7 +15,8 @@ import tarfile
 from collections.abc import Iterator, Sequence
 
 from kubeforge.errors import ProtocolError
-from kubeforge.operations.model import Entry, MountEntry, Observation, Queries, UnitState, UnreadablePath
+from kubeforge.operations.listing import LISTED_FIELDS, find_lines, listed
+from kubeforge.operations.model import Entry, Listed, MountEntry, Observation, Queries, UnitState, UnreadablePath
 from kubeforge.operations.shell import join, quote
 from kubeforge.operations.sysctl import sysctl_path
 from kubeforge.spec import paths
@@ -51,6 +52,9 @@ def _sections(queries: Queries) -> Iterator[str]:
         if names:
             yield from chunked(command, names)
             yield _END
+    if queries.trees:
+        yield from (f"{line} 2>/dev/null\n" for line in find_lines(queries.trees))
+        yield "printf '\\0'\n"
     yield from _texts(queries)
     if queries.modules:
         yield "R=\n"
@@ -144,6 +148,7 @@ def parse(queries: Queries, nonce: str, stdout: bytes, stderr: bytes) -> Observa
     errors = Cursor(stderr, noise + len(mark) + 1)
     stats = _stats(queries.stats, cursor, errors) if queries.stats else {}
     hashes = _hashes(queries.hashes, cursor, errors) if queries.hashes else {}
+    trees = _trees(queries.trees, cursor) if queries.trees else {}
     packages = _packages(queries.packages, cursor.field()) if queries.packages else {}
     units = _units(queries.units, cursor.field()) if queries.units else {}
     sysctls = _sysctls(queries.sysctls, cursor.field()) if queries.sysctls else {}
@@ -162,6 +167,7 @@ def parse(queries: Queries, nonce: str, stdout: bytes, stderr: bytes) -> Observa
         mounts=mounts,
         images=images,
         tests=dict(zip(queries.tests, tests, strict=True)),
+        trees=trees,
     )
 
 
@@ -201,6 +207,12 @@ def _hashes(asked: Sequence[str], cursor: Cursor, errors: Cursor) -> dict[str, s
         decode(line[66:]): line[:64].decode() for (line,) in cursor.fields(1)
     }
     return {**found, **_failures([name for name in asked if name not in found], errors)}
+
+
+def _trees(asked: Sequence[str], cursor: Cursor) -> dict[str, dict[str, Listed]]:
+    """What could not be read is left out: names are for people, nothing is decided on them."""
+    found = listed(cursor.fields(LISTED_FIELDS))
+    return {top: {path: one for path, one in found.items() if f"{path}/".startswith(f"{top}/")} for top in asked}
 
 
 def _failures(names: Sequence[str], errors: Cursor) -> dict[str, UnreadablePath | None]:

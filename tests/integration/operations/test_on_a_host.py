@@ -11,7 +11,8 @@ import pytest
 from kubeforge.engine.generations import FAREWELL, LEDGER_QUERIES, Ledger, read_ledger, reset, rollback
 from kubeforge.errors import ChangedUnderneath, KubeforgeError
 from kubeforge.lab.lab import Lab
-from kubeforge.operations import Command, Directory, File, KernelModule, Mount, Package, Sysctl, Unit
+from kubeforge.operations import Cleared, Command, Directory, File, KernelModule, Listing, Mount, Package, Sysctl, Unit
+from kubeforge.operations.listing import parse_listing
 from kubeforge.operations.model import Observation, Operation, Queries, fold
 from kubeforge.spec import paths
 from kubeforge.transport.protocol.note import interrupted_in
@@ -97,6 +98,40 @@ def test_an_owed_restart_is_made_good(enter: Enter) -> None:
         remote.act(changes, seen, run_id="run-4")
     apply(remote, reset(ledger(remote)), "reset")
     remote.run(FAREWELL)
+
+
+def test_a_disk_of_its_own_is_cleared_and_stays_mounted(enter: Enter) -> None:
+    """A directory of Kubernetes that is a mount point, then or since; what is mounted below is not ours."""
+    remote = enter("root")
+    land, below = "/mnt/kfit-land", "/mnt/kfit-land/mine"
+
+    def left() -> list[str]:
+        return sorted(remote.run(("find", land, "-mindepth", "1")).stdout.decode().split())
+
+    remote.run(("mkdir", "-p", land))
+    remote.run(("mount", "-t", "tmpfs", "kfit", land))
+    try:
+        remote.run(("mkdir", below))
+        remote.run(("mount", "-t", "tmpfs", "kfit", below))
+        remote.run(("touch", f"{below}/x"))
+        apply(remote, [Listing(path="/run/kfit-list", trees=(land,))], "run-1")
+        stays = parse_listing(remote.read("/run/kfit-list"))
+        assert set(stays) == {land, below}
+        remote.run(("sh", "-c", f"mkdir {land}/new; touch {land}/new/x {below}/y"))
+        apply(remote, [Cleared(path=land, stays=stays)], "run-2")
+        assert left() == [below, f"{below}/x", f"{below}/y"]
+        seen = look(remote, [Cleared(path=land)])
+        [result] = remote.act(fold([Cleared(path=land)], seen)[0], seen, run_id="run-3")
+        assert result.status != 0
+        assert b"kfit-land/mine" in result.output
+        assert f"{below}/x" in left(), "nothing is removed across a mount point"
+        remote.run(("umount", below))
+        apply(remote, [Cleared(path=land)], "run-4")
+        assert left() == []
+        assert remote.run(("mountpoint", "-q", land), expect=(0, 32)).status == 0
+    finally:
+        remote.run(("sh", "-c", f"umount -q {below}; umount {land}; rm -r {land} /run/kfit-list; rm -rf {paths.STATE}"))
+    assert apply(remote, [Cleared(path=land)], "run-5") == []
 
 
 def test_a_host_that_dies_half_way(lab: Lab, enter: Enter) -> None:

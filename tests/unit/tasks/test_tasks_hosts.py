@@ -25,7 +25,7 @@ from kubeforge.spec.paths import (
     PKI,
     STATE,
 )
-from kubeforge.tasks import control_plane, etcd, images, kubelet, kubernetes, os, pki, reset, runtime
+from kubeforge.tasks import control_plane, etcd, images, kubelet, kubernetes, os, pki, runtime
 from tests.conftest import make_sample
 
 Make = Callable[..., Any]
@@ -247,18 +247,3 @@ def test_a_worker_of_another_cluster_is_refused(site: Make) -> None:
     made.begin()
     with pytest.raises(UnfitHost, match="another cluster's"):
         made.ask("w1", kubelet.configure)
-
-
-def test_reset_of_a_host_that_was_never_touched(site: Make) -> None:
-    made = site()
-    assert made.ask("w1", reset.stop) == made.ask("w1", reset.remove) == []
-
-
-def test_reset_stops_before_it_removes(site: Make) -> None:
-    made = site(**ECDSA)
-    made.apply("w1", kubelet.configure)
-    made.begin()
-    stopped, removed = titles(made.ask("w1", reset.stop)), titles(made.ask("w1", reset.remove))
-    assert stopped == ["unit kubelet.service", "containers of Kubernetes", "unit containerd.service"]
-    assert removed[0] == "mounts, links, rules and data of Kubernetes"
-    assert removed[-1] == "absent /var/lib/kubeforge"

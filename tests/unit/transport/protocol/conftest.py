@@ -23,7 +23,7 @@ USERS = ["root", "nobody"] if ROOT and shutil.which("setpriv") else [pwd.getpwui
 
 # Debian's busybox prefers its own stat, tar and cp, which hosts are not asked to have: only its shell is meant here.
 ASH = r"""#!/bin/sh
-f=; for p in stat sha256sum tar cp mv rm mkdir mktemp timeout tail head ln chmod chown touch; do
+f=; for p in stat sha256sum tar cp mv rm mkdir mktemp timeout tail head ln chmod chown touch find sort comm xargs; do
   f="$f$p() { /usr/bin/env $p \"\$@\"; }
 "; done
 case $1 in
