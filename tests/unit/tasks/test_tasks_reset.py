@@ -66,6 +66,12 @@ def born(made: Any, name: str, *tasks: Any) -> None:
     made.begin()
 
 
+def remains_of(made: Any) -> Steps:
+    [found] = [item for item in made.ask("w1", reset.remove) if item.title.startswith("mounts, links")]
+    assert isinstance(found, Steps)
+    return found
+
+
 def take_back(made: Any, name: str) -> list[str]:
     made.begin()
     titles: list[str] = made.apply(name, reset.remove)
@@ -262,9 +268,7 @@ def test_a_store_that_others_use_keeps_running(site: Make, there: bool) -> None:
     made.begin()
     [ended] = [item for item in made.ask("w1", reset.stop) if isinstance(item, Steps)]
     assert ("ctr namespaces rm k8s.io" in ended.lines[0]) == there
-    [remains] = [
-        item for item in made.ask("w1", reset.remove) if isinstance(item, Steps) and item.name.startswith("mounts")
-    ]
+    remains = remains_of(made)
     assert ("/run/containerd/io.containerd.runtime.v2.task/k8s.io" in remains.lines[0]) == there
     assert ("|/run/containerd)/" in remains.lines[0]) != there
     [store] = [item for item in made.ask("w1", reset.remove) if item.title == f"clear {CONTAINERD_DATA}"]
@@ -277,9 +281,7 @@ def test_mounts_that_were_there_are_not_of_pods(site: Make) -> None:
     made.hosts["w1"].put(f"{KUBELET}/plugins/mine/socket", b"")
     record(made, "w1")
     born(made, "w1", kubelet.configure)
-    [remains] = [
-        item for item in made.ask("w1", reset.remove) if isinstance(item, Steps) and item.name.startswith("mounts")
-    ]
+    remains = remains_of(made)
     assert f"{KUBELET}/plugins/mine\n".encode() in (remains.payload or b"")
 
 
@@ -319,5 +321,5 @@ def test_without_a_list_only_mounts_of_pods_are_taken_away(site: Make) -> None:
     made = site(**ECDSA)
     made.hosts["w1"].put(f"{KUBELET}/plugins/mine/socket", b"")
     born(made, "w1", runtime.install, kubelet.configure)
-    [remains] = [item for item in made.ask("w1", reset.remove) if isinstance(item, Steps)]
+    remains = remains_of(made)
     assert f"({KUBELET}/pods|{KUBELET}/plugins/kubernetes.io|" in remains.lines[0]
