@@ -173,6 +173,8 @@ systemctl daemon-reload
 systemctl enable -q --now containerd
 PATH=/srv/mine:$PATH
 ctr -n mine images import --local /srv/mine/pause.tar >/dev/null
+ctr -n mine images tag "$(cat /srv/mine/image)" mine:twice >/dev/null
+ctr -n mine images rm --sync mine:twice >/dev/null  # collects what the import has left over, as any removal does
 ctr -n mine run -d --null-io "$(cat /srv/mine/image)" keeper
 """
 LIVES = """
