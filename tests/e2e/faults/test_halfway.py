@@ -102,7 +102,7 @@ def test_the_disk_runs_full(forge: Any, on_host: OnHost) -> None:
     with on_host("w1", f"mkdir -p {path}; mount -t tmpfs -o size=16m tmpfs {path}", f"umount {path}; rmdir {path}"):
         said = forge.apply("--tags", "prepare").check(13, "Run again to go on")
         assert forge.sh("w1", f"find {path} -type f") == "", "nothing is left behind"
-    said.names("w1", "os.prepare", "no room left on the file system of /var/lib/kubeforge", "make room on the host")
+    said.names("w1", "before.record, os.prepare", "no room left on the file system of /var/lib/kubeforge", "make room on the host")
     assert (said.out + said.err).count("no room left on the file system") == 1, "a failure is shown once"
 
 
@@ -174,7 +174,7 @@ def test_changed_by_hand_between_plan_and_apply(forge: Any) -> None:
     text = " ".join(sitting.text.split())
     assert code == 13, sitting.text[-3000:]
     assert "Traceback" not in text
-    assert "w1: os.prepare" in text
+    assert "w1: before.record, os.prepare" in text
     assert "the host is not as the plan saw it; nothing was done in this step" in text
     assert path in text.partition("not as the plan saw it")[2], "it says what differs"
     assert "next: look at what changed it, then run again" in text
