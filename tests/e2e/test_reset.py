@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.e2e.conftest import BRIDGE, MAIN, OLDER, Cluster
+from tests.e2e.conftest import BRIDGE, MAIN, OLDER, Cluster, wait_until
 
 # What may be otherwise than before the first apply, and why. Everything else is a fault.
 STAYS = {
@@ -67,11 +67,11 @@ def test_a_second_reset_has_nothing_to_do(cluster: Cluster) -> None:
 
 
 def test_hosts_can_be_used_again(cluster: Cluster) -> None:
-    """All that a first apply makes is made again, and it is good."""
+    """All that a first apply makes is made again, and it is good once its static pods have had their startup probes."""
     agreed = json.loads(cluster.forge("plan", "-o", "json").stdout)
     titles = [change["title"] for step in agreed["steps"] for change in step["changes"]]
     first = [change["title"] for step in cluster.planned["steps"] for change in step["changes"]]
     assert sorted(titles) == sorted(first)
     cluster.forge("apply", "--yes")
     assert cluster.forge("plan", "--detailed-exitcode").stdout.strip() == "No changes."
-    assert cluster.is_good()
+    wait_until(cluster.is_good, seconds=30, why=lambda: cluster.forge("status", code=None).stdout)

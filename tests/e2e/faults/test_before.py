@@ -118,7 +118,7 @@ def test_reset_leaves_what_was_there_and_nothing_else(forge: Any, authority: Pat
     )
     assert shown["w1"]["clear /etc/kubernetes"].endswith("with it goes what kubeforge does not know: late.yaml")
     assert shown["cp1"]["clear /var/lib/etcd"] == "all but what was there before: default"
-    assert shown["cp1"]["clear /var/lib/cni"] == "was not there before"
+    assert shown["cp1"]["clear /opt/containerd"] == "was not there before"
     after = snapshots(forge)
     found = {name: difference(owned[name], after[name]) for name in NAMES}
     assert not any(found.values()), json.dumps(found, indent=1)

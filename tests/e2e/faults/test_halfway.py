@@ -102,7 +102,12 @@ def test_the_disk_runs_full(forge: Any, on_host: OnHost) -> None:
     with on_host("w1", f"mkdir -p {path}; mount -t tmpfs -o size=16m tmpfs {path}", f"umount {path}; rmdir {path}"):
         said = forge.apply("--tags", "prepare").check(13, "Run again to go on")
         assert forge.sh("w1", f"find {path} -type f") == "", "nothing is left behind"
-    said.names("w1", "before.record, os.prepare", "no room left on the file system of /var/lib/kubeforge", "make room on the host")
+    said.names(
+        "w1",
+        "before.record, os.prepare",
+        "no room left on the file system of /var/lib/kubeforge",
+        "make room on the host",
+    )
     assert (said.out + said.err).count("no room left on the file system") == 1, "a failure is shown once"
 
 
