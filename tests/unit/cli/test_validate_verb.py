@@ -64,11 +64,12 @@ def test_no_inventory(capsys: Captured) -> None:
 
 
 def test_problems_of_both_files_at_once(tmp_path: Path, capsys: Captured) -> None:
-    write(tmp_path, HOSTS.replace("ansible_host", "ansible_hots"), CLUSTER + "netwrok: {}\nnetwork: {proxy: ipvs}\n")
+    wrong = "netwrok: {}\nnetwork: {proxy: ipvs}\npki: {days: 20, ca_days: 10}\n"
+    write(tmp_path, HOSTS.replace("ansible_host", "ansible_hots"), CLUSTER + wrong)
     assert run(["validate"]) == 10
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "error: 3 problems in the input"
-    assert [line.split()[0] for line in lines[1:4]] == ["hosts.yml:3:", "cluster.yml:3:", "cluster.yml:4:"]
+    assert lines[0] == "error: 4 problems in the input"
+    assert [line.split()[0] for line in lines[1:5]] == ["hosts.yml:3:", *(f"cluster.yml:{n}:" for n in (3, 4, 5))]
 
 
 def test_warnings_do_not_refuse(tmp_path: Path, capsys: Captured) -> None:
