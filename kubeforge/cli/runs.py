@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session, Supplier
+    from kubeforge.errors import Problem
     from kubeforge.report.console import LiveConsole, PlainConsole
     from kubeforge.spec.model import ClusterSpec
 
@@ -47,13 +48,22 @@ class Run:
         spec: the cluster.
         display: shows progress on stderr while it is entered.
         form: of what is printed on stdout: `table`, `json` or `yaml`.
+        warnings: about the input; programs find them in the plan.
     """
 
-    def __init__(self, session: Session, spec: ClusterSpec, display: LiveConsole | PlainConsole, form: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        spec: ClusterSpec,
+        display: LiveConsole | PlainConsole,
+        form: str,
+        warnings: Sequence[Problem] = (),
+    ) -> None:
         self.session = session
         self.spec = spec
         self._display = display
         self._form = form
+        self._warnings = warnings
 
     @property
     def prose(self) -> bool:
@@ -76,7 +86,8 @@ class Run:
         if self.prose:
             report.print_plan(plan, console(stderr=False), diff=diff, failures=False)  # the display has shown them
         else:
-            click.echo(report.as_json(plan) if self._form == "json" else report.as_yaml(plan))
+            form = report.as_json if self._form == "json" else report.as_yaml
+            click.echo(form(plan, self._warnings))
 
     def apply(self, plan: Plan) -> RunResult:
         """Carry a plan out."""
@@ -110,7 +121,8 @@ def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
 
     found = examine_input(choices.inventory_path, choices.variables)
     inventory, spec = found.required()
-    show_warnings(found.warnings)
+    if choices.output == "table":
+        show_warnings(found.warnings)
     _log(choices.verbose)
     display = _display(verbose=choices.verbose > 0)
     with Session(
@@ -125,7 +137,7 @@ def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
         variables=choices.variables,
         forks=choices.forks or MAX_THREADS,
     ) as session:
-        yield Run(session, spec, display, choices.output)
+        yield Run(session, spec, display, choices.output, found.warnings)
 
 
 def refuse_without_terminal(verb: str) -> None:

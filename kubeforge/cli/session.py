@@ -99,6 +99,7 @@ def examine_input(given: Path | None, variables: Mapping[str, Any]) -> Input:
     problems: tuple[Problem, ...] = ()
     try:
         inventory = load(path, extra_vars=variables)
+        problems = inventory.warnings
     except InputError as error:
         if not path.exists():
             raise

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kubeforge.errors import Problem
 from kubeforge.secret import Secret
 
 __all__ = ["CONTROL_PLANE", "ETCD", "WORKERS", "Connection", "Host", "Inventory"]
@@ -83,11 +84,13 @@ class Inventory:
         hosts: name -> Host.
         groups: group -> names of its hosts, ancestors filled; those it lists itself first, as listed; `all` included.
         source: the path it was loaded from.
+        warnings: what is written there and has no effect, or another one than it seems; each with file, line, field.
     """
 
     hosts: Mapping[str, Host]
     groups: Mapping[str, tuple[str, ...]]
     source: Path | None = None
+    warnings: tuple[Problem, ...] = ()
 
     def group(self, name: str) -> tuple[Host, ...]:
         """Return the hosts of a group; empty where there is no such group."""
