@@ -21,10 +21,11 @@ from kubeforge.spec.paths import (
     ETCD_CLIENT_PORT,
     ETCD_METRICS_PORT,
     ETCD_PEER_PORT,
-    GENERATIONS,
     KUBE_PROXY_HEALTH_PORT,
+    KUBELET_CONFIG,
     KUBELET_HEALTH_PORT,
     KUBELET_PORT,
+    KUBELET_UNIT,
     SCHEDULER_PORT,
 )
 from kubeforge.tasks.registry import task
@@ -41,6 +42,7 @@ _SKEW_REFUSED: Final = 240.0  # certificates are backdated by 300 s; a host behi
 _SKEW_WARNED: Final = 1.0  # etcd warns from here on
 _SLOW_LOGIN: Final = 0.12
 _MACHINE_ID: Final = "/etc/machine-id"
+_KUBELET: Final = (KUBELET_UNIT, KUBELET_CONFIG)  # what hosts have of us before anything of ours takes a port
 _TESTED: Final = frozenset({"debian", "ubuntu"})
 _KNOWN: Final = frozenset({*_TESTED, "rhel", "fedora", "centos", "suse", "opensuse"})
 _PORTS: Final = {
@@ -70,7 +72,7 @@ class Finding:
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    return Queries(reads=(_MACHINE_ID,), stats=(GENERATIONS,))
+    return Queries(reads=(_MACHINE_ID,), stats=_KUBELET)
 
 
 @task("preflight.check", reads=_reads)
@@ -194,8 +196,10 @@ def _ports(context: Context) -> Iterator[Finding]:
     ingress = context.cluster.addons.ingress
     if ingress is not None and runs_workloads(context.cluster, inventory, host):
         wanted |= {ingress.http_port: "traefik", ingress.https_port: "traefik"}
-    # On a host of ours the facts tell no names of processes: whoever listens there was checked when we first came.
-    ours = isinstance(context.seen[host.name].paths.get(GENERATIONS), Entry)
+    # On a host that we have changed before, the facts tell no names of processes. Where we made it a node, whoever
+    # listens was checked then; but it may be one that only playbooks of another kind have changed.
+    seen = context.seen[host.name].paths
+    ours = any(isinstance(seen.get(path), Entry) for path in _KUBELET)
     for port, program in sorted(wanted.items()):
         user = context.mine.listening.get(("tcp", port))
         if user is not None and not _is(user, program) and not (ours and not user):

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kubeforge.engine.facts import parse
 from kubeforge.errors import BecomeFailed, UnfitHost
 from kubeforge.operations.model import Entry, Observation
-from kubeforge.spec.paths import GENERATIONS
+from kubeforge.spec.paths import GENERATIONS, KUBELET_CONFIG, KUBELET_UNIT
 from kubeforge.tasks.preflight import check, findings
 from kubeforge.tasks.reset import stop
 
 Make = Callable[..., Any]
+ANSWERS = Path(__file__).parents[1] / "engine" / "answers"
 GIB = 1 << 30
 # facts, name of the finding, whether it refuses
 CASES: list[tuple[dict[str, Any], str, bool]] = [
@@ -85,10 +88,32 @@ def test_ports_of_ingress_only_where_it_runs(site: Make) -> None:
     assert [one.name for one in findings(made.context("w1", check))] == ["port-80"]
 
 
-def test_on_a_host_of_ours_nobody_knows_who_listens(site: Make) -> None:
+@pytest.mark.parametrize("sign", [KUBELET_UNIT, KUBELET_CONFIG])
+def test_on_a_node_of_ours_nobody_knows_who_listens(site: Make, sign: str) -> None:
+    """Also where one of the two was removed by hand: apply is to put it back."""
+    made = site(facts={**at_home("w1"), "listening": {("tcp", 10250): ""}})
+    made.hosts["w1"].overlay(Observation(paths={GENERATIONS: Entry(0o040700), sign: Entry(0o100644)}))
+    assert made.ask("w1", check) == []
+
+
+def test_a_host_that_other_playbooks_changed_is_not_yet_a_node(site: Make) -> None:
+    """It has generations, so facts tell no names; that port was never looked at before."""
     made = site(facts={**at_home("w1"), "listening": {("tcp", 10250): ""}})
     made.hosts["w1"].overlay(Observation(paths={GENERATIONS: Entry(0o040700)}))
-    assert made.ask("w1", check) == []
+    with pytest.raises(UnfitHost) as raised:
+        made.ask("w1", check)
+    assert "port 10250 is taken by another program; kubelet needs it" in raised.value.evidence[0]
+
+
+@pytest.mark.parametrize("answer", sorted(ANSWERS.glob("*.txt")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", ["cp1", "w1"])
+def test_real_answers_about_ports(site: Make, answer: Path, name: str) -> None:
+    """What hosts really answered, before and after kubeforge came, is understood."""
+    listening = parse(answer.read_text()).listening
+    assert listening
+    made = site(facts={**at_home(name), "listening": listening}, addons={"ingress": {}})
+    made.hosts[name].overlay(Observation(paths={KUBELET_UNIT: Entry(0o100644)}))
+    assert list(findings(made.context(name, check))) == []
 
 
 def test_two_names_for_one_machine(site: Make) -> None:
