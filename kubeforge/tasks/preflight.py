@@ -13,6 +13,8 @@ from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import UnfitHost
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS, Host, Inventory
 from kubeforge.operations.model import Change, Entry, Queries
+from kubeforge.pki import verify
+from kubeforge.pki.certificates import Kind, Row, rows_for
 from kubeforge.spec.addresses import node_ip
 from kubeforge.spec.nodes import runs_workloads
 from kubeforge.spec.paths import (
@@ -30,6 +32,7 @@ from kubeforge.spec.paths import (
 )
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.rights import need_root
+from kubeforge.tasks.trust import now
 
 __all__ = ["Finding", "Warnings", "check", "findings"]
 
@@ -41,6 +44,7 @@ _EVICTION: Final = 0.15  # kubelet's default for the image file system
 _SKEW_REFUSED: Final = 240.0  # certificates are backdated by 300 s; a host behind that takes them for not yet valid
 _SKEW_WARNED: Final = 1.0  # etcd warns from here on
 _SLOW_LOGIN: Final = 0.12
+_CA_WARNED: Final = verify.AUTHORITY_ENDS_SOON
 _MACHINE_ID: Final = "/etc/machine-id"
 _KUBELET: Final = (KUBELET_UNIT, KUBELET_CONFIG)  # what hosts have of us before anything of ours takes a port
 _TESTED: Final = frozenset({"debian", "ubuntu"})
@@ -71,8 +75,13 @@ class Finding:
     fatal: bool = True
 
 
-def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    return Queries(reads=(_MACHINE_ID,), stats=_KUBELET)
+def _reads(inventory: Inventory, host: Host) -> Queries:
+    authorities = tuple(row.certificate for row in _authorities(inventory, host))
+    return Queries(reads=(_MACHINE_ID, *authorities), stats=_KUBELET)
+
+
+def _authorities(inventory: Inventory, host: Host) -> list[Row]:
+    return [row for row in rows_for(inventory, host) if row.kind is Kind.AUTHORITY]
 
 
 @task("preflight.check", reads=_reads)
@@ -122,6 +131,7 @@ def findings(context: Context) -> Iterator[Finding]:
     yield from _system(context)
     yield from _room(context)
     yield from _identity(context)
+    yield from _ends(context)
     yield from _ports(context)
 
 
@@ -182,6 +192,21 @@ def _identity(context: Context) -> Iterator[Finding]:
     if address is not None and own and str(address) not in own:
         text = f"{address} is none of its own addresses ({', '.join(sorted(own))}): set `ip` in the inventory"
         yield Finding(name="address", text=text)
+
+
+def _ends(context: Context) -> Iterator[Finding]:
+    """Authorities that are there already, from an earlier run or put there by their owner, must last."""
+    for row in _authorities(context.inventory, context.host):
+        known = context.seen[context.host.name].contents.get(row.certificate)
+        if known is None:
+            continue
+        fault = verify.authority_fault(known, now=now(context))
+        if fault is not None:
+            text = f"{row.certificate}: {fault}; a new cluster needs another one there, with its key, or none"
+            yield Finding(name=row.name, text=text)
+        elif (left := verify.time_left(known, now(context))) < _CA_WARNED:
+            text = f"{row.certificate} ends in {left.days} days, and everything that it signs ends with it"
+            yield Finding(name=row.name, text=text, fatal=False)
 
 
 def _ports(context: Context) -> Iterator[Finding]:
