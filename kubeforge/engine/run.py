@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -215,7 +216,8 @@ class Session:
             self._started("apply")
             stack.enter_context(stopped_by_signals(self._stop, self.events))
             if runner.has_work and self._lock:
-                stack.enter_context(self._locked(runner.failures))
+                held = stack.enter_context(self._locked(runner.failures))
+                runner.permitted = partial(held.wait, self._stop)
             try:
                 runner.run()
                 self._settle(runner)
@@ -237,8 +239,8 @@ class Session:
         stack.callback(self.events.remove, journal)
         return journal
 
-    def _locked(self, failures: list[Failure]) -> AbstractContextManager[str]:
-        """Hold the cluster's lock; when its connection breaks that is a failure, and the run stops as by Ctrl-C."""
+    def _locked(self, failures: list[Failure]) -> AbstractContextManager[lock.RunLock]:
+        """Hold the cluster's lock; when it is lost for good that is a failure, and the run stops as by Ctrl-C."""
 
         def lost(error: KubeforgeError) -> None:
             self._stop.set()
@@ -247,8 +249,11 @@ class Session:
             self.events.emit(HostFailed(host=str(failure.host), failure=failure))
             self.events.emit(Stopping(why="the run's lock is lost: stopping after what runs"))
 
+        def said(host: str, message: str) -> None:
+            self.events.emit(Warned(host=host, message=message))
+
         hosts = [host.name for host in self.inventory.control_planes] or list(self.who.everyone)
-        return lock.held(hosts, self._remotes.open_stream, run_id=self.run_id, lost=lost)
+        return lock.held(hosts, self._remotes.open_stream, run_id=self.run_id, lost=lost, said=said)
 
     def _settle(self, runner: Runner) -> None:
         """End the notes of earlier runs on hosts where nothing is left to do."""

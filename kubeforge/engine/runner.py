@@ -58,7 +58,8 @@ class Runner:
         executor: runs the hosts.
         events: told everything.
         run_id: names the run on the hosts.
-        stop: set by Ctrl-C, or when the lock is lost: nothing further is begun.
+        stop: set by Ctrl-C, or when the lock is lost for good: nothing further is begun.
+        permitted: called before each step; returns when it may begin, or `stop` is set.
         failures: hosts that could not be planned; more are added.
     """
 
@@ -69,6 +70,7 @@ class Runner:
     events: Events
     run_id: str
     stop: threading.Event
+    permitted: Callable[[], None] = lambda: None
     failures: list[Failure] = field(default_factory=list)
     done: list[tuple[str, Done]] = field(default_factory=list)
     times: list[PlayTime] = field(default_factory=list)
@@ -150,6 +152,7 @@ class Runner:
         """Take one host through one play; raises nothing."""
         began = time.monotonic()
         for position, step in enumerate(walk.steps):
+            self.permitted()
             if self.stop.is_set():
                 return replace(walk, remaining=walk.steps[position:])
             outcome = self._step(walk, step)

@@ -92,7 +92,7 @@ class Connections:
         self._lock = Lock()
 
     def get(self, host: Host) -> Transport:
-        """Return the host's transport, opened now if there is none.
+        """Return the host's transport, opened now if there is none, or if the one there was has died.
 
         Raises:
             ConnectionFailed: and its subclasses; the next call tries again.
@@ -101,6 +101,9 @@ class Connections:
             lock = self._locks.setdefault(host.name, Lock())
         with lock:
             found = self._open.get(host.name)
+            if found is not None and not getattr(found, "alive", True):
+                self.drop(host.name)
+                found = None
             if found is None:
                 found = self._connect(host)
                 self._open[host.name] = found
