@@ -23,6 +23,7 @@ __all__ = [
     "HostDone",
     "HostFacts",
     "HostFailed",
+    "HostWaits",
     "PlanReady",
     "PlayDone",
     "PlayStarted",
@@ -106,6 +107,15 @@ class HostFacts(Event):
     host: str
     about: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostWaits(Event):
+    """A host cannot be asked yet: `message` says what goes on there; it is waited for at most `limit` seconds."""
+
+    host: str
+    message: str
+    limit: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

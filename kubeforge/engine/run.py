@@ -25,6 +25,7 @@ from kubeforge.engine.events import (
     Failure,
     HostFacts,
     HostFailed,
+    HostWaits,
     PlanReady,
     RunDone,
     RunStarted,
@@ -51,6 +52,7 @@ from kubeforge.engine.runner import Runner
 from kubeforge.engine.vault import OnceVault
 from kubeforge.errors import ChangedUnderneath, KubeforgeError
 from kubeforge.inventory.model import Inventory
+from kubeforge.spec.paths import BUSY_DEADLINE
 from kubeforge.transport.protocol.note import Interruption
 
 if TYPE_CHECKING:
@@ -129,6 +131,7 @@ class Session:
             self._remotes.remote,
             lambda host: reads_of(self.who, registry, inventory, host),
             reader,
+            lambda host, what: self.events.emit(HostWaits(host=host, message=what, limit=BUSY_DEADLINE)),
         )
         self._interrupted: dict[str, Interruption] = {}
         self._stop = threading.Event()

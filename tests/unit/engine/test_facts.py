@@ -15,6 +15,7 @@ from kubeforge.operations.model import Queries
 from kubeforge.spec.paths import BUSY_DEADLINE, LOCK, RUN_NOTE
 from kubeforge.transport.base import Completed
 from kubeforge.transport.memory import MemoryHost
+from kubeforge.transport.protocol.note import opening
 
 ANSWERS = Path(__file__).parent / "answers"
 
@@ -124,11 +125,11 @@ def test_the_script_runs_here(shell: list[str]) -> None:
 
 def test_gather_needs_one_command_where_nothing_is_read() -> None:
     host = MemoryHost("w1", commands={("sh",): lambda script: Completed(0, EXTRA.encode() if script else b"")})
-    facts, seen = gather(host, Queries())
+    facts, seen = gather(host, Queries(), never)
     assert facts.hostname == "node"
     assert host.round_trips == 1
     host.put("/etc/motd", b"hello")
-    _, seen = gather(host, Queries(reads=("/etc/motd",)))
+    _, seen = gather(host, Queries(reads=("/etc/motd",)), never)
     assert seen.contents == {"/etc/motd": b"hello"}
 
 
@@ -143,12 +144,45 @@ def test_the_script_tells_of_an_act_without_an_end(tmp_path: Path, note: str, sa
     parse(done.stdout)
 
 
+UNFINISHED_ANSWER = EXTRA.replace("@disks\n", f"{UNFINISHED[1:]}@disks\n").encode()
+
+
+def busy_host(*statuses: int) -> MemoryHost:
+    """A host whose act goes on without its controller: flock's statuses in turn; a change more is made each time."""
+    left = list(statuses)
+
+    def flock(_: bytes) -> Completed:
+        done = len(statuses) - len(left)
+        lines = [f"start {number}\n" + f"done {number} 0\n" * (number < done) for number in range(done + 1)]
+        host.put(RUN_NOTE, (opening("r1", ["file /a", "file /b", "file /c"], ()) + "".join(lines)).encode())
+        return Completed(left.pop(0))
+
+    waits = {("flock", "-w", seconds, LOCK, "true"): flock for seconds in ("0", "5")}
+    host = MemoryHost("w1", commands={("sh",): lambda _: Completed(0, UNFINISHED_ANSWER), **waits})
+    return host
+
+
+def never(message: str) -> None:
+    raise AssertionError(f"it waits: {message}")
+
+
 def test_gather_waits_for_an_act_that_goes_on_without_its_controller() -> None:
-    told = EXTRA.replace("@disks\n", f"{UNFINISHED[1:]}@disks\n").encode()
-    wait = ("flock", "-w", f"{BUSY_DEADLINE:.0f}", LOCK, "true")
-    ends = [Completed(1, b""), Completed(0, b"")]
-    host = MemoryHost("w1", commands={("sh",): lambda _: Completed(0, told), wait: lambda _: ends.pop()})
-    gather(host, Queries())
-    assert host.ran[-1] == wait
-    with pytest.raises(HostBusy, match="still works there after"):
-        gather(host, Queries())
+    host = busy_host(1, 1, 0)
+    told: list[str] = []
+    gather(host, Queries(), told.append)
+    assert told == [
+        "run r1 goes on there without its controller: 0 of 3 changes are made, now file /a",
+        "run r1 goes on there without its controller: 1 of 3 changes are made, now file /b",
+    ]
+    assert [argv[2] for argv in host.ran if argv[0] == "flock"] == ["0", "5", "5"]
+
+
+def test_an_act_that_was_cut_off_is_not_waited_for() -> None:
+    gather(busy_host(0), Queries(), never)
+
+
+def test_gather_does_not_wait_for_ever() -> None:
+    host = busy_host(*[1] * 100)
+    with pytest.raises(HostBusy, match="still works there after 180 s"):
+        gather(host, Queries(), lambda _: None)
+    assert sum(int(argv[2]) for argv in host.ran if argv[0] == "flock") == BUSY_DEADLINE
