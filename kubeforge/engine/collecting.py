@@ -64,7 +64,7 @@ def collect_all(
     """Collect on each of `hosts`, side by side. What cannot be collected stays, with a warning.
 
     Args:
-        hosts: on which the run has acted.
+        hosts: that the run has changed.
         connect: host name -> Remote.
         executor: runs the hosts.
         events: told what went.

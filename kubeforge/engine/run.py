@@ -274,7 +274,7 @@ class Session:
         """Let old generations go where a good run has added one to as many as are kept."""
         if runner.failures or runner.remaining or self._stop.is_set():
             return
-        known = {host: self._gathered.known(host) for host in runner.acted_on}
+        known = {host: self._gathered.known(host) for host in runner.changed_hosts}
         full = [host for host, answer in known.items() if answer is None or answer.facts.generations >= KEPT]
         connect, run_id = self._remotes.remote, self.run_id
         collect_all(full, connect=connect, executor=self._executor, events=self.events, run_id=run_id)

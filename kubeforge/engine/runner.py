@@ -26,7 +26,7 @@ from kubeforge.engine.events import (
 )
 from kubeforge.engine.executors import Executor
 from kubeforge.engine.prepared import Prepared, guarded
-from kubeforge.engine.program import ActionStep, Batch, Roster
+from kubeforge.engine.program import ActionStep, Roster
 from kubeforge.engine.result import PlayTime
 from kubeforge.errors import Interrupted
 from kubeforge.transport.base import Remote
@@ -111,11 +111,9 @@ class Runner:
         return [item for item in self.prepared if id(item) not in self._finished]
 
     @property
-    def acted_on(self) -> list[str]:
-        """Hosts with a batch that was carried out, so that they keep a generation of this run."""
-        done = {host for host, _ in self.done}
-        batches = (item.host for item in self.prepared if isinstance(item.step, Batch))
-        return [host for host in dict.fromkeys(batches) if host in done]
+    def changed_hosts(self) -> list[str]:
+        """Hosts that may keep a generation of this run: an action, too, may act by operations of its own."""
+        return list(dict.fromkeys(host for host, _ in self.done))
 
     @property
     def _failed(self) -> set[str]:
