@@ -120,15 +120,16 @@ class Problem:
 
 
 class InputError(KubeforgeError):
-    """What the user wrote is wrong; carries all problems at once."""
+    """What the user wrote is wrong; carries all problems at once. Warnings among them are neither counted nor told."""
 
     exit_code = 10
 
     def __init__(self, problems: Sequence[Problem], *, remedy: str | None = None) -> None:
-        count = len(problems)
+        refusing = [problem for problem in problems if not problem.warning]
+        count = len(refusing)
         super().__init__(
             f"{count} problem{'s' if count != 1 else ''} in the input",
-            evidence=[str(problem) for problem in problems],
+            evidence=[str(problem) for problem in refusing],
             remedy=remedy,
         )
         self.problems = tuple(problems)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,11 @@ from kubeforge.cli.session import examine_input, supplier
 
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
+    from kubeforge.cli.passwords import Asked
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session, Supplier
+    from kubeforge.errors import Problem
     from kubeforge.report.console import LiveConsole, PlainConsole
     from kubeforge.spec.model import ClusterSpec
 
@@ -36,6 +38,7 @@ class Choices:
     variables: Mapping[str, str]
     forks: int | None
     verbose: int
+    asked: Asked
     output: str
 
 
@@ -47,13 +50,22 @@ class Run:
         spec: the cluster.
         display: shows progress on stderr while it is entered.
         form: of what is printed on stdout: `table`, `json` or `yaml`.
+        warnings: about the input; programs find them in the plan.
     """
 
-    def __init__(self, session: Session, spec: ClusterSpec, display: LiveConsole | PlainConsole, form: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        spec: ClusterSpec,
+        display: LiveConsole | PlainConsole,
+        form: str,
+        warnings: Sequence[Problem] = (),
+    ) -> None:
         self.session = session
         self.spec = spec
         self._display = display
         self._form = form
+        self._warnings = warnings
 
     @property
     def prose(self) -> bool:
@@ -76,7 +88,8 @@ class Run:
         if self.prose:
             report.print_plan(plan, console(stderr=False), diff=diff, failures=False)  # the display has shown them
         else:
-            click.echo(report.as_json(plan) if self._form == "json" else report.as_yaml(plan))
+            form = report.as_json if self._form == "json" else report.as_yaml
+            click.echo(form(plan, self._warnings))
 
     def apply(self, plan: Plan) -> RunResult:
         """Carry a plan out."""
@@ -104,28 +117,35 @@ def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
         parts: whether it needs artifacts.
     """
     from kubeforge import tasks
+    from kubeforge.cli.passwords import entering
     from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.remotes import ConnectedRemotes
     from kubeforge.engine.run import Session
     from kubeforge.resources import playbook as shipped
 
     found = examine_input(choices.inventory_path, choices.variables)
     inventory, spec = found.required()
-    show_warnings(found.warnings)
+    if choices.output == "table":
+        show_warnings(found.warnings)
     _log(choices.verbose)
     display = _display(verbose=choices.verbose > 0)
-    with Session(
-        inventory=inventory,
-        playbook=shipped(playbook),
-        registry=tasks.load(),
-        spec=spec,
-        artifacts=_showing(display, spec, found.path) if parts else None,
-        limit=choices.limit,
-        tags=choices.tags,
-        sinks=[display],
-        variables=choices.variables,
-        forks=choices.forks or MAX_THREADS,
-    ) as session:
-        yield Run(session, spec, display, choices.output)
+    with (
+        entering(inventory, choices.asked, lambda: _aside(display)) as (known, connections),
+        Session(
+            inventory=known,
+            remotes=ConnectedRemotes(known, connections),
+            playbook=shipped(playbook),
+            registry=tasks.load(),
+            spec=spec,
+            artifacts=_showing(display, spec, found.path) if parts else None,
+            limit=choices.limit,
+            tags=choices.tags,
+            sinks=[display],
+            variables=choices.variables,
+            forks=choices.forks or MAX_THREADS,
+        ) as session,
+    ):
+        yield Run(session, spec, display, choices.output, found.warnings)
 
 
 def refuse_without_terminal(verb: str) -> None:
@@ -152,14 +172,20 @@ def _showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path)
     from kubeforge.artifacts.console import ConsoleProgress
 
     def supply(arches: Collection[str]) -> Resolved:
-        display.__exit__(None, None, None)  # two live displays would write over each other
-        try:
-            with ConsoleProgress() as progress:
-                return supplier(spec, path, progress)(arches)
-        finally:
-            display.__enter__()
+        with _aside(display), ConsoleProgress() as progress:
+            return supplier(spec, path, progress)(arches)
 
     return supply
+
+
+@contextmanager
+def _aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
+    """Take the run's display off the terminal: two would write over each other."""
+    display.__exit__(None, None, None)
+    try:
+        yield
+    finally:
+        display.__enter__()
 
 
 def _log(verbose: int) -> None:

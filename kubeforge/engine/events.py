@@ -17,12 +17,14 @@ from kubeforge.errors import KubeforgeError
 __all__ = [
     "ActionSaid",
     "ChangeDone",
+    "Collected",
     "Event",
     "Events",
     "Failure",
     "HostDone",
     "HostFacts",
     "HostFailed",
+    "HostWaits",
     "PlanReady",
     "PlayDone",
     "PlayStarted",
@@ -106,6 +108,15 @@ class HostFacts(Event):
     host: str
     about: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostWaits(Event):
+    """A host cannot be asked yet: `message` says what goes on there; it is waited for at most `limit` seconds."""
+
+    host: str
+    message: str
+    limit: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +220,16 @@ class PlayDone(Event):
 
     play: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected(Event):
+    """Old generations of a host were folded into one, and programs that nothing needs went; `size` in bytes."""
+
+    host: str
+    generations: int
+    programs: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

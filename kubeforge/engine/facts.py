@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_interface
 from types import MappingProxyType
 
 from kubeforge.engine.model import Facts
+from kubeforge.engine.notes import working
 from kubeforge.errors import HostBusy, ProtocolError
 from kubeforge.operations.model import Observation, Queries
 from kubeforge.spec.paths import BUSY_DEADLINE, GENERATIONS, LOCK, RUN_NOTE
 from kubeforge.transport.base import Remote
+from kubeforge.transport.protocol.note import interrupted_in
 
 __all__ = ["SCRIPT", "gather", "parse"]
 
@@ -36,6 +38,7 @@ SOCKETS = "/proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6"
 BEGIN = "kubeforge-facts-1"
 END = "kubeforge-facts-end"
 UNFINISHED = "\n@unfinished\n"  # the note of the last act has no end: it runs, or was cut off
+_LOOK_EVERY = 5  # seconds between two looks at how far an act is that goes on without its controller
 TICKS = 100  # per second: USER_HZ, the same on every architecture that Linux runs kubelets on
 LISTENING = {"tcp": "0A", "udp": "07"}
 
@@ -45,8 +48,10 @@ SCRIPT = f"""{{
 LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH; export LC_ALL PATH
 read -r up rest </proc/uptime; read -r own </proc/$$/stat; set -- $own; read -r leader </proc/$6/stat
 new=; [ -d {GENERATIONS} ] || new=p
+set -- {GENERATIONS}/[1-9]*-*; [ -e "$1" ] || shift
 echo {BEGIN}
 echo "@leader $up $leader"
+echo "@generations $#"
 echo "@date $(date +%s.%N)"
 echo "@uname $(uname -nrm)"
 [ -d /run/systemd/system ] && echo @systemd
@@ -75,8 +80,13 @@ SELINUX = MappingProxyType({"1": "enforcing", "0": "permissive"})
 GO_ARCH = MappingProxyType({"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"})  # the rest is the same in Go
 
 
-def gather(remote: Remote, reads: Queries) -> tuple[Facts, Observation]:
+def gather(remote: Remote, reads: Queries, waits: Callable[[str], None]) -> tuple[Facts, Observation]:
     """Ask one host for its facts and for `reads`.
+
+    Args:
+        remote: the host.
+        reads: what else is to be seen.
+        waits: told what goes on there as long as the host cannot be asked.
 
     Raises:
         ConnectionFailed: it cannot be reached, entered or made root on.
@@ -89,21 +99,24 @@ def gather(remote: Remote, reads: Queries) -> tuple[Facts, Observation]:
     text = answer.stdout.decode("utf-8", "replace")
     facts = parse(text, sent=sent, received=time.time(), host=remote.host)
     if UNFINISHED in text:
-        _wait_until_idle(remote)
+        _wait_until_idle(remote, waits)
     return facts, remote.observe(reads) if reads else Observation()
 
 
-def _wait_until_idle(remote: Remote) -> None:
+def _wait_until_idle(remote: Remote, waits: Callable[[str], None]) -> None:
     """Wait for an act that goes on without its controller: a plan made meanwhile would be wrong when it is done."""
-    wait = ("flock", "-w", f"{BUSY_DEADLINE:.0f}", LOCK, "true")
-    done = remote.run(wait, deadline=BUSY_DEADLINE + 30, expect=range(256))
-    if done.status == 1:  # any other says that there is no lock, or no flock: act will tell
-        raise HostBusy(
-            f"an earlier run, perhaps one whose connection died, still works there after {BUSY_DEADLINE:.0f} s",
-            host=remote.host,
-            step="facts",
-            remedy=f"see on the host what it does (fuser -v {LOCK}; tail {RUN_NOTE}), then run again",
-        )
+    for seconds in (0, *(_LOOK_EVERY for _ in range(0, int(BUSY_DEADLINE), _LOOK_EVERY))):
+        wait = ("flock", "-w", str(seconds), LOCK, "true")
+        done = remote.run(wait, deadline=seconds + 30, expect=range(256))
+        if done.status != 1:  # 0: it is free; any other says that there is no lock, or no flock: act will tell
+            return
+        waits(working(interrupted_in(remote.observe(Queries(reads=(RUN_NOTE,))))))
+    raise HostBusy(
+        f"an earlier run, perhaps one whose connection died, still works there after {BUSY_DEADLINE:.0f} s",
+        host=remote.host,
+        step="facts",
+        remedy=f"see on the host what it does (fuser -v {LOCK}; tail {RUN_NOTE}), then run again",
+    )
 
 
 def parse(text: str, *, sent: float = 0.0, received: float = 0.0, host: str | None = None) -> Facts:
@@ -171,6 +184,7 @@ class _Answer:
             addresses=_addresses(self.sections.get("addresses", ())),
             listening=self._listening(),
             capabilities=int(status.get("CapBnd:", "0"), 16),
+            generations=int(self.values.get("generations", "0")),
             uid=int(status.get("Uid:", "0 0").split()[1]),
             resolv_conf="/run/systemd/resolve/resolv.conf" if "resolved" in self.values else "/etc/resolv.conf",
             login_seconds=self._login_seconds(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from kubeforge.engine.model import Facts
@@ -21,7 +22,8 @@ __all__ = ["FactsReader", "Gathered", "Gathering"]
 
 T = TypeVar("T")
 
-FactsReader = Callable[[Remote, Queries], tuple[Facts, Observation]]
+FactsReader = Callable[[Remote, Queries, Callable[[str], None]], tuple[Facts, Observation]]
+"""See facts.gather."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class Gathered:
         remote_of: host name -> Remote.
         reads: what to see on a host beforehand.
         reader: asks one host.
+        waits: told host and what goes on there, as long as it cannot be asked.
     """
 
     def __init__(
@@ -55,12 +58,15 @@ class Gathered:
         remote_of: Callable[[str], Remote],
         reads: Callable[[Host], Queries],
         reader: FactsReader,
+        waits: Callable[[str, str], None],
     ) -> None:
         self._inventory = inventory
         self._remote_of = remote_of
         self._reads = reads
         self._reader = reader
+        self._waits = waits
         self._once = OnceVault(remote_of)
+        self._answers: dict[str, Gathering] = {}
 
     def of(self, name: str) -> Gathering:
         """Return what is known of a host, asking it the first time.
@@ -74,8 +80,15 @@ class Gathered:
 
     def _ask(self, host: Host) -> Gathering:
         began = time.monotonic()
-        facts, seen = self._reader(self._remote_of(host.name), self._reads(host))
-        return Gathering(facts=facts, seen=seen, seconds=time.monotonic() - began)
+        waits = partial(self._waits, host.name)
+        facts, seen = self._reader(self._remote_of(host.name), self._reads(host), waits)
+        answer = Gathering(facts=facts, seen=seen, seconds=time.monotonic() - began)
+        self._answers[host.name] = answer
+        return answer
+
+    def known(self, name: str) -> Gathering | None:
+        """Return what a host has answered; None where nobody asked it, or it did not answer."""
+        return self._answers.get(name)
 
     @property
     def facts(self) -> Mapping[str, Facts]:

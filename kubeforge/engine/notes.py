@@ -11,10 +11,24 @@ from kubeforge.spec import paths
 from kubeforge.transport.base import Remote
 from kubeforge.transport.protocol.note import Interruption
 
-__all__ = ["owed", "settle", "settling_command"]
+__all__ = ["owed", "settle", "settling_command", "working"]
 
 SHOW_BY_AGE = ("file ", "symlink ", "artifact ")
 """Kinds whose change a unit that listens sees by the time of modification (docs/adr/0022)."""
+
+
+def working(left: Interruption | None) -> str:
+    """Say how far an act is that goes on without its controller.
+
+    Args:
+        left: what its note says now; None: that it has just ended, or nothing.
+    """
+    if left is None:
+        return "an earlier run still works there"
+    begun = len(left.done) + (left.doubtful is not None)
+    now = f", now {left.doubtful}" if left.doubtful else ""
+    made = f"{len(left.done)} of {begun + len(left.pending)} changes are made{now}"
+    return f"run {left.run_id} goes on there without its controller: {made}"
 
 
 def owed(left: Interruption) -> frozenset[str]:

@@ -54,7 +54,7 @@ class ConnectedRemotes:
         """
         from kubeforge.transport.remote import ShellRemote  # noqa: PLC0415 - `--help` needs no transport
 
-        transport = self._transport(host)
+        transport = self._connections.get(self._inventory.hosts[host])
         with self._lock:
             known = self._remotes.get(host)
             if known is None or known[0] is not transport:
@@ -68,13 +68,7 @@ class ConnectedRemotes:
         Raises:
             ConnectionFailed: it cannot be reached or entered.
         """
-        return self._transport(host).open_stream(command)
-
-    def _transport(self, host: str) -> Transport:
-        known = self._remotes.get(host)
-        if known is not None and not getattr(known[0], "alive", True):
-            self._connections.drop(host)
-        return self._connections.get(self._inventory.hosts[host])
+        return self._connections.get(self._inventory.hosts[host]).open_stream(command)
 
     def close(self) -> None:
         """Close all connections."""

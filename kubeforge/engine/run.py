@@ -14,16 +14,19 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from kubeforge.engine import lock
+from kubeforge.engine.collecting import KEPT, collect_all
 from kubeforge.engine.events import (
     Events,
     Failure,
     HostFacts,
     HostFailed,
+    HostWaits,
     PlanReady,
     RunDone,
     RunStarted,
@@ -50,6 +53,7 @@ from kubeforge.engine.runner import Runner
 from kubeforge.engine.vault import OnceVault
 from kubeforge.errors import ChangedUnderneath, KubeforgeError
 from kubeforge.inventory.model import Inventory
+from kubeforge.spec.paths import BUSY_DEADLINE
 from kubeforge.transport.protocol.note import Interruption
 
 if TYPE_CHECKING:
@@ -128,6 +132,7 @@ class Session:
             self._remotes.remote,
             lambda host: reads_of(self.who, registry, inventory, host),
             reader,
+            lambda host, what: self.events.emit(HostWaits(host=host, message=what, limit=BUSY_DEADLINE)),
         )
         self._interrupted: dict[str, Interruption] = {}
         self._stop = threading.Event()
@@ -215,10 +220,12 @@ class Session:
             self._started("apply")
             stack.enter_context(stopped_by_signals(self._stop, self.events))
             if runner.has_work and self._lock:
-                stack.enter_context(self._locked(runner.failures))
+                held = stack.enter_context(self._locked(runner.failures))
+                runner.permitted = partial(held.wait, self._stop)
             try:
                 runner.run()
                 self._settle(runner)
+                self._collect(runner)
             finally:  # also when a second Ctrl-C leaves at once
                 result = self._result(runner, began, journal)
         return result
@@ -237,8 +244,8 @@ class Session:
         stack.callback(self.events.remove, journal)
         return journal
 
-    def _locked(self, failures: list[Failure]) -> AbstractContextManager[str]:
-        """Hold the cluster's lock; when its connection breaks that is a failure, and the run stops as by Ctrl-C."""
+    def _locked(self, failures: list[Failure]) -> AbstractContextManager[lock.RunLock]:
+        """Hold the cluster's lock; when it is lost for good that is a failure, and the run stops as by Ctrl-C."""
 
         def lost(error: KubeforgeError) -> None:
             self._stop.set()
@@ -247,8 +254,11 @@ class Session:
             self.events.emit(HostFailed(host=str(failure.host), failure=failure))
             self.events.emit(Stopping(why="the run's lock is lost: stopping after what runs"))
 
+        def said(host: str, message: str) -> None:
+            self.events.emit(Warned(host=host, message=message))
+
         hosts = [host.name for host in self.inventory.control_planes] or list(self.who.everyone)
-        return lock.held(hosts, self._remotes.open_stream, run_id=self.run_id, lost=lost)
+        return lock.held(hosts, self._remotes.open_stream, run_id=self.run_id, lost=lost, said=said)
 
     def _settle(self, runner: Runner) -> None:
         """End the notes of earlier runs on hosts where nothing is left to do."""
@@ -259,6 +269,15 @@ class Session:
                     settle(self._remotes.remote(host), left)
                 except KubeforgeError as error:
                     self.events.emit(Warned(host=host, message=f"the note of run {left.run_id} stays: {error.cause}"))
+
+    def _collect(self, runner: Runner) -> None:
+        """Let old generations go where a good run has added one to as many as are kept."""
+        if runner.failures or runner.remaining or self._stop.is_set():
+            return
+        known = {host: self._gathered.known(host) for host in runner.changed_hosts}
+        full = [host for host, answer in known.items() if answer is None or answer.facts.generations >= KEPT]
+        connect, run_id = self._remotes.remote, self.run_id
+        collect_all(full, connect=connect, executor=self._executor, events=self.events, run_id=run_id)
 
     @property
     def _cluster(self) -> str:

@@ -58,7 +58,8 @@ class Runner:
         executor: runs the hosts.
         events: told everything.
         run_id: names the run on the hosts.
-        stop: set by Ctrl-C, or when the lock is lost: nothing further is begun.
+        stop: set by Ctrl-C, or when the lock is lost for good: nothing further is begun.
+        permitted: called before each step; returns when it may begin, or `stop` is set.
         failures: hosts that could not be planned; more are added.
     """
 
@@ -69,6 +70,7 @@ class Runner:
     events: Events
     run_id: str
     stop: threading.Event
+    permitted: Callable[[], None] = lambda: None
     failures: list[Failure] = field(default_factory=list)
     done: list[tuple[str, Done]] = field(default_factory=list)
     times: list[PlayTime] = field(default_factory=list)
@@ -107,6 +109,11 @@ class Runner:
     def remaining(self) -> list[Prepared]:
         """Steps that were not, or not wholly, carried out."""
         return [item for item in self.prepared if id(item) not in self._finished]
+
+    @property
+    def changed_hosts(self) -> list[str]:
+        """Hosts that may keep a generation of this run: an action, too, may act by operations of its own."""
+        return list(dict.fromkeys(host for host, _ in self.done))
 
     @property
     def _failed(self) -> set[str]:
@@ -150,6 +157,7 @@ class Runner:
         """Take one host through one play; raises nothing."""
         began = time.monotonic()
         for position, step in enumerate(walk.steps):
+            self.permitted()
             if self.stop.is_set():
                 return replace(walk, remaining=walk.steps[position:])
             outcome = self._step(walk, step)

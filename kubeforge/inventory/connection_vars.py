@@ -73,6 +73,29 @@ _KNOWN: Final = frozenset((
     *_BECOME_PASSWORD, *_TIMEOUT, *_OTHERS,
 ))  # fmt: skip
 _UNSERVED: Final = frozenset({"proxycommand", "certificatefile", "bindaddress", "bindinterface", "hostname"})
+_CHECKING: Final = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
+_PASSED_OVER: Final = (
+    "ansible_become_exe",
+    "ansible_become_flags",
+    "ansible_shell_executable",
+    "ansible_ssh_executable",
+    "ansible_ssh_retries",
+)
+"""Variables of Ansible's that would change how a host is reached there, and do nothing here."""
+# ssh's options that change nothing a run could tell: everything else that is not served is warned of
+_HARMLESS: Final = frozenset({
+    "addkeystoagent", "batchmode", "checkhostip", "compression", "connectionattempts", "controlmaster", "controlpath",
+    "controlpersist", "escapechar", "forwardagent", "forwardx11", "forwardx11trusted", "gssapiauthentication",
+    "gssapidelegatecredentials", "hashknownhosts", "loglevel", "numberofpasswordprompts", "passwordauthentication",
+    "preferredauthentications", "requesttty", "sendenv", "serveralivecountmax", "serveraliveinterval", "tcpkeepalive",
+    "updatehostkeys", "verifyhostkeydns", "visualhostkey",
+})  # fmt: skip
+_ELSEWHERE: Final = {
+    "connecttimeout": "; set ansible_timeout",
+    "hostkeyalias": "; set it in ~/.ssh/config",
+    "identitiesonly": "; set it in ~/.ssh/config",
+}
+_STRICT: Final = "a host's key is always checked, so this has no effect: the key must be in known_hosts"
 
 
 @dataclass(slots=True)
@@ -97,6 +120,7 @@ def read_connection(name: str, variables: HostVars, base: Path, problems: list[P
     """
     reader = _Reader(variables, base, problems)
     reader.find_misspelled()
+    reader.find_passed_over()
     arguments = reader.ssh_arguments()
     reader.value(_BECOME_METHOD, _method)
     return Connection(
@@ -136,16 +160,26 @@ class _Reader:
                 return None
         return None
 
-    def complain(self, name: str, message: str) -> None:
+    def complain(self, name: str, message: str, *, warning: bool = False) -> None:
         """Add a problem of the variable `name`."""
         written = self.variables.place(name)
-        self.problems.append(Problem(message=message, file=written.file, line=written.line, field=name))
+        problem = Problem(message=message, file=written.file, line=written.line, field=name, warning=warning)
+        self.problems.append(problem)
 
     def find_misspelled(self) -> None:
         """`ansible_hots` would be passed over in silence, and another host be entered."""
         for name in self.variables:
             if name.startswith("ans") and name not in _KNOWN and (hint := _misspelled(name)):
                 self.complain(name, f"{name} is not a variable of Ansible's{hint}")
+
+    def find_passed_over(self) -> None:
+        """Warn of what has an effect in Ansible and none here."""
+        for name in _PASSED_OVER:
+            if name in self.variables:
+                self.complain(name, "has no effect here", warning=True)
+        for name in _CHECKING:
+            if self.value((name,), _truth) is False:
+                self.complain(name, _STRICT, warning=True)
 
     def path(self, value: Any) -> Path:
         """Return a path: `~` expanded, relative to the inventory."""
@@ -166,17 +200,17 @@ class _Reader:
                 continue
             value = word[2:] or next(rest, "")
             try:
-                self._argument(flag, value)
+                self._argument(name, flag, value)
             except ValueError as error:
                 self.complain(name, str(error))
 
-    def _argument(self, flag: str, value: str) -> None:
+    def _argument(self, name: str, flag: str, value: str) -> None:
         found = self._arguments
         if flag == "-o":
             key, separator, text = value.partition("=")
             if not separator:
                 key, _, text = value.partition(" ")
-            self._option(key.strip().lower(), text.strip().strip('"'))
+            self._option(name, key.strip(), text.strip().strip('"'))
         elif flag == "-J":
             found.proxy_jump = found.proxy_jump or value
         elif flag == "-i":
@@ -188,8 +222,8 @@ class _Reader:
         else:
             raise ValueError("-F is not read: ~/.ssh/config and /etc/ssh/ssh_config are")
 
-    def _option(self, key: str, value: str) -> None:
-        found = self._arguments
+    def _option(self, name: str, option: str, value: str) -> None:
+        found, key = self._arguments, option.lower()
         if key == "proxyjump":
             found.proxy_jump = found.proxy_jump or value
         elif key == "userknownhostsfile":
@@ -201,6 +235,16 @@ class _Reader:
         elif key in _UNSERVED:
             hint = "; use -J [user@]host[:port]" if key == "proxycommand" else ""
             raise ValueError(f"the ssh option {key} is not served{hint}")
+        elif key == "port":
+            found.port = found.port or _port(value)
+        elif key == "user":
+            found.user = found.user or value
+        elif key == "stricthostkeychecking":
+            if value.lower() not in ("yes", "ask"):
+                self.complain(name, f"{option}={value}: {_STRICT}", warning=True)
+        elif key not in _HARMLESS:
+            hint = _ELSEWHERE.get(key, "")
+            self.complain(name, f"the ssh option {option} has no effect here{hint}", warning=True)
 
 
 def _jump_of(command: str) -> str | None:

@@ -8,6 +8,7 @@ own, then host_vars/; extra variables win over all. Formats lie in `formats/`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,8 +34,11 @@ def load(path: Path, *, extra_vars: Mapping[str, Any] | None = None) -> Inventor
         path: a YAML file, or a folder that holds `hosts.yml`; `group_vars/` and `host_vars/` lie beside it.
         extra_vars: win over every other variable, on every host.
 
+    Returns:
+        The inventory; what is doubtful in it is in its `warnings`.
+
     Raises:
-        InputError: all problems, each with file, line and field.
+        InputError: all problems, each with file, line and field; warnings among them.
     """
     file = _inventory_file(path)
     draft = Draft()
@@ -45,10 +49,10 @@ def load(path: Path, *, extra_vars: Mapping[str, Any] | None = None) -> Inventor
         draft.problems.append(Problem(message="there is no host in it", file=str(file), line=1))
     tree = grow(draft)
     inventory = _build(draft, tree, file, extra_vars or {})
-    wrong = list(dict.fromkeys(draft.problems))
-    if wrong:
-        raise InputError(sorted(wrong, key=lambda problem: (problem.file or "", problem.line or 0)))
-    return inventory
+    found = sorted(dict.fromkeys(draft.problems), key=lambda problem: (problem.file or "", problem.line or 0))
+    if any(not problem.warning for problem in found):
+        raise InputError(found)
+    return replace(inventory, warnings=tuple(found))
 
 
 def _inventory_file(path: Path) -> Path:

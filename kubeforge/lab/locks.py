@@ -76,6 +76,10 @@ def hold(folder: Path, *, make: bool = True) -> Iterator[None]:
             if make:  # the lock's last holder removed it, or the folder above it, between two steps
                 continue
             raise
+        except FileExistsError:  # mkdir found it there, and when it looked whether it is a folder it was gone
+            if folder.exists():
+                raise
+            continue
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if _same(descriptor, folder):
             break

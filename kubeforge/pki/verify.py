@@ -17,9 +17,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from kubeforge.pki.certificates import Request, Usage
 from kubeforge.secret import Secret
 
-__all__ = ["RENEW_BEFORE", "reasons", "time_left"]
+__all__ = ["AUTHORITY_ENDS_SOON", "RENEW_BEFORE", "authority_fault", "reasons", "time_left"]
 
 RENEW_BEFORE: Final = timedelta(days=30)
+AUTHORITY_ENDS_SOON: Final = timedelta(days=180)
+"""An authority with less than this needs a successor: what it signs ends with it, however many days were asked for."""
 _USAGES: Final = {ExtendedKeyUsageOID.SERVER_AUTH: Usage.SERVER, ExtendedKeyUsageOID.CLIENT_AUTH: Usage.CLIENT}
 
 
@@ -54,6 +56,25 @@ def reasons(
         *_validity(found, now, renew_before, None if signer is None else issuer.not_valid_after_utc),
         *_key(found, key),
     )
+
+
+def authority_fault(certificate: bytes, *, now: datetime) -> str | None:
+    """Return why an authority that is there already, perhaps a user's own, cannot sign what shall be valid now.
+
+    Its name and its extensions are its owner's matter.
+
+    Args:
+        certificate: PEM.
+        now: the moment to judge by, with time zone.
+    """
+    try:
+        found = x509.load_pem_x509_certificate(certificate)
+        authority = _read(found)[3]
+    except ValueError as error:
+        return f"it cannot be read: {error}"
+    if not authority:
+        return "it is no authority"
+    return next(iter(_validity(found, now, timedelta(0), None)), None)
 
 
 def time_left(certificate: bytes, now: datetime) -> timedelta:

@@ -17,10 +17,12 @@ from rich.text import Text
 from kubeforge.engine.events import (
     ActionSaid,
     ChangeDone,
+    Collected,
     Event,
     HostDone,
     HostFacts,
     HostFailed,
+    HostWaits,
     PlanReady,
     PlayDone,
     PlayStarted,
@@ -48,6 +50,9 @@ def scrolled(event: Event, *, verbose: bool) -> Iterator[Text]:
             yield Text(f"  {host}: {SYMBOLS.get(verb, '*')} {title} ({why})", style=STYLES.get(verb, ""))
         case HostFacts(host=host, about=about, seconds=seconds) if verbose:
             yield Text(f"  {host}: {about} ({span(seconds)})", style="dim")
+        case Collected(host=host, generations=generations, programs=programs, size=size) if verbose:
+            gone = f"{counted(generations, 'old generation')} and {counted(programs, 'unused program')}"
+            yield Text(f"  {host}: {gone} ({size / 1e6:.0f} MB) are not kept any more", style="dim")
         case StepFailed(failure=failure) | HostFailed(failure=failure):
             for number, line in enumerate(failure_lines(failure)):
                 yield Text(line, style="bold red" if number == 0 else "")
@@ -74,9 +79,16 @@ class PlainConsole:
         """Print what is worth a line; what an action repeats is printed once."""
         for line in scrolled(event, verbose=self._verbose):
             self._console.print(line, soft_wrap=True)
-        if isinstance(event, ActionSaid) and self._said.get(event.host) != event.message:
-            self._said[event.host] = event.message
-            self._console.print(f"  {event.host}: {event.step}: {event.message}", soft_wrap=True, markup=False)
+        match event:
+            case ActionSaid(host=host, step=step, message=message):
+                self._say(host, f"{step}: {message}")
+            case HostWaits(host=host, message=message, limit=limit):
+                self._say(host, f"waits, at most {span(limit)}: {message}")
+
+    def _say(self, host: str, message: str) -> None:
+        if self._said.get(host) != message:
+            self._said[host] = message
+            self._console.print(f"  {host}: {message}", soft_wrap=True, markup=False)
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +108,7 @@ class _Line:
     planned: int = 0
     done: int = 0
     since: float = 0.0
+    limit: float = 0.0
     state: str = "waits"
 
 
@@ -135,6 +148,11 @@ class LiveConsole:
             case RunStarted(mode=mode, hosts=hosts):
                 asked = mode == "plan"
                 self._lines = {host: _Line(state="is asked", since=event.at) for host in hosts} if asked else {}
+            case HostWaits(host=host, message=message, limit=limit):
+                line = self._lines.setdefault(host, _Line())
+                if line.state != "is busy":
+                    line.since = event.at
+                line.said, line.limit, line.state = message, limit, "is busy"
             case HostFacts(host=host):
                 self._lines.pop(host, None)
             case PlanReady() | RunDone():
@@ -162,8 +180,15 @@ class LiveConsole:
         yield table
 
 
-ORDER = {"failed": 0, "works": 1, "is asked": 2, "waits": 3, "done": 4}
-COLOURS = {"failed": "bold red", "works": "cyan", "done": "green", "waits": "dim", "is asked": "dim"}
+ORDER = {"failed": 0, "works": 1, "is busy": 1, "is asked": 2, "waits": 3, "done": 4}
+COLOURS = {
+    "failed": "bold red",
+    "works": "cyan",
+    "is busy": "yellow",
+    "done": "green",
+    "waits": "dim",
+    "is asked": "dim",
+}
 
 
 def _advance(line: _Line, event: StepStarted | ChangeDone | ActionSaid | StepDone | StepFailed | HostDone) -> None:
@@ -186,10 +211,13 @@ def _count(line: _Line) -> Text:
 
 
 def _doing(line: _Line) -> Text:
+    spent = span(max(0.0, time.time() - line.since))
+    if line.state == "is busy":
+        return Text(f"waits {spent} of at most {span(line.limit)}: {line.said}", style=COLOURS["is busy"])
     if line.state != "works":
         return Text(line.state, style=COLOURS.get(line.state, ""))
     text = Text(line.step)
     if line.said:
         text.append(f": {line.said}")
-    text.append(f"  {span(max(0.0, time.time() - line.since))}", style="dim")
+    text.append(f"  {spent}", style="dim")
     return text

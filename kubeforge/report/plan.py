@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 
 import yaml
 from rich.console import Console
 from rich.text import Text
 
 from kubeforge.engine.plan import Plan, PlannedChange, PlannedStep
+from kubeforge.errors import Problem
 from kubeforge.operations.model import Diff
 from kubeforge.report.words import STYLES, SYMBOLS, counted, failure_lines, hosts_named, summary
 
@@ -29,14 +31,20 @@ MAX_DIFF_LINES = 200
 """Lines of one file's diff that text shows; JSON has all of them."""
 
 
-def as_json(plan: Plan) -> str:
-    """Return the plan as JSON; `Plan.from_data` reads it."""
-    return json.dumps(plan.to_data(), ensure_ascii=False, indent=2)
+def as_json(plan: Plan, warnings: Iterable[Problem] = ()) -> str:
+    """Return the plan as JSON; `Plan.from_data` reads it.
+
+    Args:
+        plan: what will be done.
+        warnings: about the input.
+    """
+    data = {**plan.to_data(), "warnings": [asdict(warning) for warning in warnings]}
+    return json.dumps(data, ensure_ascii=False, indent=2)
 
 
-def as_yaml(plan: Plan) -> str:
+def as_yaml(plan: Plan, warnings: Iterable[Problem] = ()) -> str:
     """Return the plan as YAML, with the same fields as the JSON."""
-    plain = json.loads(as_json(plan))
+    plain = json.loads(as_json(plan, warnings))
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120))
 
 

@@ -72,7 +72,8 @@ def examine(path: Path, inventory: Inventory | None) -> Examined:
 
     Args:
         path: as in `load`.
-        inventory: as in `load`; None where it cannot be read: then only single fields are looked at.
+        inventory: as in `load`; None where it cannot be read: then the rules about hosts are left out, and there is
+            no spec.
     """
     file = locate(path)
     try:
@@ -86,9 +87,9 @@ def examine(path: Path, inventory: Inventory | None) -> Examined:
     shaped = shape(document)
     problems = [*document.problems, *shaped.problems]
     spec = None
-    if shaped.spec is not None and inventory is not None:
-        spec = _fill(shaped.spec, inventory, file)
-        found = validate(spec, inventory)
+    if shaped.spec is not None:
+        spec = None if inventory is None else _fill(shaped.spec, inventory, file)
+        found = validate(shaped.spec, inventory)
         problems += [_placed(document, problem) for problem in found if not _about(problem, shaped.dropped)]
     problems.sort(key=lambda problem: (problem.file != str(file), problem.file or "", problem.line or 0))
     sound = not any(not problem.warning for problem in problems)

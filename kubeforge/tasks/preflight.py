@@ -13,6 +13,8 @@ from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import UnfitHost
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS, Host, Inventory
 from kubeforge.operations.model import Change, Entry, Queries
+from kubeforge.pki import verify
+from kubeforge.pki.certificates import Kind, Row, rows_for
 from kubeforge.spec.addresses import node_ip
 from kubeforge.spec.nodes import runs_workloads
 from kubeforge.spec.paths import (
@@ -21,14 +23,16 @@ from kubeforge.spec.paths import (
     ETCD_CLIENT_PORT,
     ETCD_METRICS_PORT,
     ETCD_PEER_PORT,
-    GENERATIONS,
     KUBE_PROXY_HEALTH_PORT,
+    KUBELET_CONFIG,
     KUBELET_HEALTH_PORT,
     KUBELET_PORT,
+    KUBELET_UNIT,
     SCHEDULER_PORT,
 )
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.rights import need_root
+from kubeforge.tasks.trust import now
 
 __all__ = ["Finding", "Warnings", "check", "findings"]
 
@@ -40,7 +44,9 @@ _EVICTION: Final = 0.15  # kubelet's default for the image file system
 _SKEW_REFUSED: Final = 240.0  # certificates are backdated by 300 s; a host behind that takes them for not yet valid
 _SKEW_WARNED: Final = 1.0  # etcd warns from here on
 _SLOW_LOGIN: Final = 0.12
+_CA_WARNED: Final = verify.AUTHORITY_ENDS_SOON
 _MACHINE_ID: Final = "/etc/machine-id"
+_KUBELET: Final = (KUBELET_UNIT, KUBELET_CONFIG)  # what hosts have of us before anything of ours takes a port
 _TESTED: Final = frozenset({"debian", "ubuntu"})
 _KNOWN: Final = frozenset({*_TESTED, "rhel", "fedora", "centos", "suse", "opensuse"})
 _PORTS: Final = {
@@ -69,8 +75,13 @@ class Finding:
     fatal: bool = True
 
 
-def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    return Queries(reads=(_MACHINE_ID,), stats=(GENERATIONS,))
+def _reads(inventory: Inventory, host: Host) -> Queries:
+    authorities = tuple(row.certificate for row in _authorities(inventory, host))
+    return Queries(reads=(_MACHINE_ID, *authorities), stats=_KUBELET)
+
+
+def _authorities(inventory: Inventory, host: Host) -> list[Row]:
+    return [row for row in rows_for(inventory, host) if row.kind is Kind.AUTHORITY]
 
 
 @task("preflight.check", reads=_reads)
@@ -120,6 +131,7 @@ def findings(context: Context) -> Iterator[Finding]:
     yield from _system(context)
     yield from _room(context)
     yield from _identity(context)
+    yield from _ends(context)
     yield from _ports(context)
 
 
@@ -182,6 +194,21 @@ def _identity(context: Context) -> Iterator[Finding]:
         yield Finding(name="address", text=text)
 
 
+def _ends(context: Context) -> Iterator[Finding]:
+    """Authorities that are there already, from an earlier run or put there by their owner, must last."""
+    for row in _authorities(context.inventory, context.host):
+        known = context.seen[context.host.name].contents.get(row.certificate)
+        if known is None:
+            continue
+        fault = verify.authority_fault(known, now=now(context))
+        if fault is not None:
+            text = f"{row.certificate}: {fault}; a new cluster needs another one there, with its key, or none"
+            yield Finding(name=row.name, text=text)
+        elif (left := verify.time_left(known, now(context))) < _CA_WARNED:
+            text = f"{row.certificate} ends in {left.days} days, and everything that it signs ends with it"
+            yield Finding(name=row.name, text=text, fatal=False)
+
+
 def _ports(context: Context) -> Iterator[Finding]:
     wanted: dict[int, str] = {}
     host, inventory = context.host, context.inventory
@@ -194,8 +221,10 @@ def _ports(context: Context) -> Iterator[Finding]:
     ingress = context.cluster.addons.ingress
     if ingress is not None and runs_workloads(context.cluster, inventory, host):
         wanted |= {ingress.http_port: "traefik", ingress.https_port: "traefik"}
-    # On a host of ours the facts tell no names of processes: whoever listens there was checked when we first came.
-    ours = isinstance(context.seen[host.name].paths.get(GENERATIONS), Entry)
+    # On a host that we have changed before, the facts tell no names of processes. Where we made it a node, whoever
+    # listens was checked then; but it may be one that only playbooks of another kind have changed.
+    seen = context.seen[host.name].paths
+    ours = any(isinstance(seen.get(path), Entry) for path in _KUBELET)
     for port, program in sorted(wanted.items()):
         user = context.mine.listening.get(("tcp", port))
         if user is not None and not _is(user, program) and not (ours and not user):

@@ -16,6 +16,7 @@ from kubeforge.transport.ssh_import import import_paramiko
 
 if TYPE_CHECKING:
     from kubeforge.transport.ssh_access import SshAccess
+    from kubeforge.transport.ssh_keys import AskPassphrase
 
 __all__ = ["Connections", "connect"]
 
@@ -49,11 +50,11 @@ def connect(host: Host, *, access: SshAccess | None = None) -> Transport:
         raise
 
 
-def _new_access() -> SshAccess:
+def _new_access(ask_passphrase: AskPassphrase | None = None) -> SshAccess:
     import_paramiko()
     from kubeforge.transport.ssh_access import SshAccess as Access  # noqa: PLC0415 - paramiko costs 0.1 s
 
-    return Access()
+    return Access(ask_passphrase=ask_passphrase)
 
 
 def _local_prefix(host: Host) -> tuple[str, ...]:
@@ -82,17 +83,25 @@ class Connections:
     Args:
         opener: makes a transport; `connect` with a shared `SshAccess` when None.
         access: shared by all SSH connections; made when first needed, closed with the rest.
+        ask_passphrase: of an `access` made here: asks a person for an encrypted key file's passphrase.
     """
 
-    def __init__(self, opener: Callable[[Host], Transport] | None = None, *, access: SshAccess | None = None) -> None:
+    def __init__(
+        self,
+        opener: Callable[[Host], Transport] | None = None,
+        *,
+        access: SshAccess | None = None,
+        ask_passphrase: AskPassphrase | None = None,
+    ) -> None:
         self._opener = opener
         self._access = access
+        self._ask_passphrase = ask_passphrase
         self._open: dict[str, Transport] = {}
         self._locks: dict[str, Lock] = {}
         self._lock = Lock()
 
     def get(self, host: Host) -> Transport:
-        """Return the host's transport, opened now if there is none.
+        """Return the host's transport, opened now if there is none, or if the one there was has died.
 
         Raises:
             ConnectionFailed: and its subclasses; the next call tries again.
@@ -101,6 +110,9 @@ class Connections:
             lock = self._locks.setdefault(host.name, Lock())
         with lock:
             found = self._open.get(host.name)
+            if found is not None and not getattr(found, "alive", True):
+                self.drop(host.name)
+                found = None
             if found is None:
                 found = self._connect(host)
                 self._open[host.name] = found
@@ -133,5 +145,5 @@ class Connections:
         if host.connection.kind == "ssh":
             with self._lock:
                 if self._access is None:
-                    self._access = _new_access()
+                    self._access = _new_access(self._ask_passphrase)
         return connect(host, access=self._access)

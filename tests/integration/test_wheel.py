@@ -19,6 +19,9 @@ from kubeforge.engine.playbook_loader import load
 
 home = Path(kubeforge.__file__).parent
 assert resources.templates() == home / "_shipped" / "templates", resources.templates()
+sources = sorted((home / "artifacts" / "components").glob("kubernetes-*/main.go"))
+assert len(sources) > 1, sources
+assert not [path for path in sources if path.is_symlink() or b"package main" not in path.read_bytes()]
 books = sorted(resources.playbooks().glob("*.yml"))
 assert books and all(load(book, tasks.load()).plays for book in books)
 print(home)

@@ -14,7 +14,7 @@ from kubeforge.spec.rules.findings import caution, fault, is_address, is_dns_nam
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
 
-__all__ = ["BUILT_ENDPOINTS", "RULES"]
+__all__ = ["BUILT_ENDPOINTS", "INVENTORY_RULES", "RULES"]
 
 # kinds this version can set up; the others are read, and refused in plain words
 BUILT_ENDPOINTS: Final = (EndpointKind.FIRST, EndpointKind.EXTERNAL)
@@ -33,36 +33,51 @@ _TAKEN_PORTS: Final = {
 }
 
 
-def endpoint(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
+def endpoint(spec: ClusterSpec) -> Iterator[Problem]:
     """The endpoint must be of a kind that is built, with the address that kind needs."""
-    kind, address = endpoint_kind(spec, inventory), spec.endpoint.address
-    if kind not in BUILT_ENDPOINTS:
-        built = ", ".join(kind.value for kind in BUILT_ENDPOINTS)
-        because = "" if spec.endpoint.kind else f" (the default for {len(inventory.control_planes)} control planes)"
-        yield fault(f"{kind.value}{because} is not built yet; choose {built}", "endpoint", "kind")
-    if kind in _NEED_ADDRESS and address is None:
-        yield fault(f"{kind.value} needs endpoint.address: the name or address of the balancer", "endpoint")
+    kind, address = spec.endpoint.kind, spec.endpoint.address
+    if kind is not None:
+        yield from _kind_faults(spec, kind)
     if address is not None and not (is_address(address) or is_dns_name(address)):
         yield fault(f"`{address}` is neither a DNS name nor an address; no scheme, no port", "endpoint", "address")
+
+
+def default_endpoint(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
+    """So must the kind that follows from the number of control planes."""
+    if spec.endpoint.kind is None and inventory.control_planes:
+        because = f" (the default for {len(inventory.control_planes)} control planes)"
+        yield from _kind_faults(spec, endpoint_kind(spec, inventory), because)
+
+
+def _kind_faults(spec: ClusterSpec, kind: EndpointKind, because: str = "") -> Iterator[Problem]:
+    if kind not in BUILT_ENDPOINTS:
+        built = ", ".join(kind.value for kind in BUILT_ENDPOINTS)
+        yield fault(f"{kind.value}{because} is not built yet; choose {built}", "endpoint", "kind")
+    if kind in _NEED_ADDRESS and spec.endpoint.address is None:
+        yield fault(f"{kind.value} needs endpoint.address: the name or address of the balancer", "endpoint")
     if kind in (EndpointKind.FIRST, EndpointKind.LOCALHOST) and spec.endpoint.port != paths.API_PORT:
         yield fault(
             f"API servers listen on {paths.API_PORT}; another port is for a balancer in front (kind: external)",
             "endpoint", "port",
         )  # fmt: skip
-    if kind is EndpointKind.FIRST and len(inventory.control_planes) > 1:
+
+
+def one_way_in(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
+    """Several control planes serve little where all go through the first."""
+    if endpoint_kind(spec, inventory) is EndpointKind.FIRST and len(inventory.control_planes) > 1:
         yield caution(
             f"all go through {inventory.control_planes[0].name}; when it is down, nobody reaches the API", "endpoint"
         )
 
 
-def certificate_names(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def certificate_names(spec: ClusterSpec) -> Iterator[Problem]:
     """Subject alternative names are DNS names (a leading `*.` may be) or addresses."""
     for index, name in enumerate(spec.pki.api_server_sans):
         if not (is_address(name) or is_dns_name(name.removeprefix("*."))):
             yield fault(f"`{name}` is neither a DNS name nor an address", "pki", "api_server_sans", index)
 
 
-def validity(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def validity(spec: ClusterSpec) -> Iterator[Problem]:
     """A certificate must not outlive its CA."""
     if spec.pki.days > spec.pki.ca_days:
         yield fault(
@@ -70,7 +85,7 @@ def validity(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
         )
 
 
-def ingress_ports(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
+def ingress_ports(spec: ClusterSpec) -> Iterator[Problem]:
     """Ingress listens on host ports that nothing else has."""
     ingress = spec.addons.ingress
     if ingress is None:
@@ -85,8 +100,13 @@ def ingress_ports(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
             yield fault(f"port {port} is taken by {_TAKEN_PORTS[port]}", *where, name)
         elif low <= port <= high:
             yield fault(f"port {port} is one of the NodePorts ({low}-{high})", *where, name)
-    if not inventory.workers and len(inventory.control_planes) > 1:
-        yield caution("there is no worker; ingress listens on the control planes", *where)
+
+
+def ingress_hosts(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
+    """Ingress runs where pods run."""
+    if spec.addons.ingress is not None and not inventory.workers and len(inventory.control_planes) > 1:
+        yield caution("there is no worker; ingress listens on the control planes", "addons", "ingress")
 
 
 RULES: Final = (endpoint, certificate_names, validity, ingress_ports)
+INVENTORY_RULES: Final = (default_endpoint, one_way_in, ingress_hosts)

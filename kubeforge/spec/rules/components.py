@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from kubeforge.errors import Problem
 from kubeforge.spec.model import ClusterSpec, Component
 from kubeforge.spec.releases import RELEASES
 from kubeforge.spec.rules.findings import fault
-
-if TYPE_CHECKING:
-    from kubeforge.inventory.model import Inventory
 
 __all__ = ["RULES"]
 
@@ -101,7 +98,7 @@ def _components(spec: ClusterSpec) -> Iterator[tuple[str, Component]]:
         yield name, getattr(spec, name)
 
 
-def flags(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def flags(spec: ClusterSpec) -> Iterator[Problem]:
     """Flags are written without dashes, and are not those kubeforge sets."""
     for name, component in _components(spec):
         for flag in component.extra_args:
@@ -120,7 +117,7 @@ def _flag_fault(component: str, flag: str) -> str | None:
     return None if owner is None else f"kubeforge sets this flag; it follows from {owner}"
 
 
-def dropped_flags(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def dropped_flags(spec: ClusterSpec) -> Iterator[Problem]:
     """The kubelet does not start with a flag its minor has dropped."""
     row = next((row for row in RELEASES if row.minor == spec.minor), None)
     for flag in spec.kubelet.extra_args:
@@ -130,7 +127,7 @@ def dropped_flags(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
             )
 
 
-def config_fields(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def config_fields(spec: ClusterSpec) -> Iterator[Problem]:
     """Configuration objects are given without their header, and without the fields that follow from others."""
     configs: tuple[tuple[str, Mapping[str, Any]], ...] = (
         ("kubelet", spec.kubelet.config),
@@ -146,7 +143,7 @@ def config_fields(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
                 )
 
 
-def feature_gates(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def feature_gates(spec: ClusterSpec) -> Iterator[Problem]:
     """Feature gates are CamelCase names."""
     for name, component in _components(spec):
         for gate in component.feature_gates:

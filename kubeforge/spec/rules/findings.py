@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from kubeforge.inventory.model import Host, Inventory
     from kubeforge.spec.model import ClusterSpec
 
-__all__ = ["Rule", "about_host", "caution", "fault", "is_address", "is_dns_name"]
+__all__ = ["InventoryRule", "Rule", "about_host", "caution", "fault", "is_address", "is_dns_name"]
 
-Rule = Callable[["ClusterSpec", "Inventory"], Iterable[Problem]]
+Rule = Callable[["ClusterSpec"], Iterable[Problem]]
+"""Looks at the spec alone, so it is asked also where the inventory cannot be read."""
+
+InventoryRule = Callable[["ClusterSpec", "Inventory"], Iterable[Problem]]
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _MAX_NAME: Final = 253

@@ -15,7 +15,7 @@ from kubeforge.spec.suggestions import nearest
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Host, Inventory
 
-__all__ = ["RULES"]
+__all__ = ["INVENTORY_RULES"]
 
 _ROLES: Final = (CONTROL_PLANE, WORKERS, ETCD)
 # names other tools and older releases give the group
@@ -120,4 +120,4 @@ def etcd_members(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
         yield caution(f"{count} etcd members: each write waits for more than half of them; 5 do", *where)
 
 
-RULES: Final = (control_plane, outsiders, names, addresses, doubles, etcd_members)
+INVENTORY_RULES: Final = (control_plane, outsiders, names, addresses, doubles, etcd_members)

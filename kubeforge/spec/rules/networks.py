@@ -14,7 +14,7 @@ from kubeforge.spec.rules.findings import about_host, caution, fault, is_dns_nam
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
 
-__all__ = ["RULES"]
+__all__ = ["INVENTORY_RULES", "RULES"]
 
 _LARGEST_SERVICES: Final = 12  # kubeadm constants.MaximumBitsForServiceSubnet: at most 20 bits
 _SMALLEST_SERVICES: Final = 28  # the tenth address is DNS, and a cluster has more Services than that
@@ -33,7 +33,7 @@ _RESERVED: Final = tuple(
 _BRIDGE_PREFIX: Final = 24
 
 
-def readable(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def readable(spec: ClusterSpec) -> Iterator[Problem]:
     """Each network must be one IPv4 network in CIDR form."""
     for name, text in (("pods", spec.network.pods), ("services", spec.network.services)):
         message = _unreadable(text)
@@ -62,24 +62,27 @@ def _network(text: str) -> IPv4Network | None:
     return None if _unreadable(text) else IPv4Network(text)
 
 
-def apart(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
-    """Pods, Services, hosts and reserved ranges must not overlap."""
+def apart(spec: ClusterSpec) -> Iterator[Problem]:
+    """Pods, Services and reserved ranges must not overlap."""
     pods, services = _network(spec.network.pods), _network(spec.network.services)
     if pods and services and pods.overlaps(services):
         yield fault(f"pods {pods} and Services {services} overlap", "network", "pods")
     for name, network in (("pods", pods), ("services", services)):
-        if network is None:
-            continue
         for reserved, what in _RESERVED:
-            if network.overlaps(reserved):
+            if network is not None and network.overlaps(reserved):
                 yield fault(f"{network} overlaps {reserved}, which is {what}", "network", name)
+
+
+def apart_from_hosts(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
+    """No host's address may lie in the pods' or the Services' network."""
+    for name, network in (("pods", _network(spec.network.pods)), ("services", _network(spec.network.services))):
         for host in inventory.cluster:
             address = node_ip(host)
-            if address is not None and address in network:
+            if network is not None and address is not None and address in network:
                 yield about_host(host, f"its address {address} lies in network.{name} {network}")
 
 
-def service_size(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def service_size(spec: ClusterSpec) -> Iterator[Problem]:
     """The Service network must hold DNS, and not be larger than the API server takes."""
     services = _network(spec.network.services)
     if services is None:
@@ -95,8 +98,8 @@ def service_size(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
         )  # fmt: skip
 
 
-def node_parts(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
-    """Every host gets a part of the pod network; there must be enough parts."""
+def node_parts(spec: ClusterSpec) -> Iterator[Problem]:
+    """Every host gets a part of the pod network, of a size that serves."""
     pods, mask = _network(spec.network.pods), spec.network.node_mask
     if pods is None:
         return
@@ -107,12 +110,6 @@ def node_parts(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
     if mask - pods.prefixlen > _MASK_REACH:
         smallest = pods.prefixlen + _MASK_REACH
         yield fault(f"/{mask} cuts {pods} into too many parts; Kubernetes takes /{smallest} at most", *where)
-    nodes = {host.name for host in (*inventory.control_planes, *inventory.workers)}
-    room = 2 ** (mask - pods.prefixlen)
-    if room < len(nodes):
-        yield fault(f"{pods} holds {room} parts of /{mask}, and there are {len(nodes)} nodes", "network", "pods")
-    elif room == len(nodes):
-        yield caution(f"{pods} holds {room} parts of /{mask}: no node can be added later", "network", "pods")
     addresses, wanted = 2 ** (32 - mask) - 2, spec.kubelet.config.get("maxPods", _MAX_PODS)
     if isinstance(wanted, int) and addresses < wanted:
         yield caution(
@@ -120,6 +117,19 @@ def node_parts(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
             f" set kubelet.config.maxPods to {addresses} or take a larger part",
             *where,
         )
+
+
+def room_for_nodes(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
+    """There must be a part of the pod network for every node."""
+    pods, mask = _network(spec.network.pods), spec.network.node_mask
+    if pods is None or mask < pods.prefixlen:
+        return
+    nodes = {host.name for host in (*inventory.control_planes, *inventory.workers)}
+    room = 2 ** (mask - pods.prefixlen)
+    if room < len(nodes):
+        yield fault(f"{pods} holds {room} parts of /{mask}, and there are {len(nodes)} nodes", "network", "pods")
+    elif room == len(nodes):
+        yield caution(f"{pods} holds {room} parts of /{mask}: no node can be added later", "network", "pods")
 
 
 def bridge_reach(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
@@ -137,10 +147,11 @@ def bridge_reach(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
         )  # fmt: skip
 
 
-def domain(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def domain(spec: ClusterSpec) -> Iterator[Problem]:
     """The cluster's domain is a DNS name."""
     if not is_dns_name(spec.network.domain):
         yield fault(f"`{spec.network.domain}` is not a DNS name in lower case", "network", "domain")
 
 
-RULES: Final = (readable, apart, service_size, node_parts, bridge_reach, domain)
+RULES: Final = (readable, apart, service_size, node_parts, domain)
+INVENTORY_RULES: Final = (apart_from_hosts, room_for_nodes, bridge_reach)

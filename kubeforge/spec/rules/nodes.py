@@ -16,7 +16,7 @@ from kubeforge.spec.suggestions import did_you_mean
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
 
-__all__ = ["RULES"]
+__all__ = ["INVENTORY_RULES", "RULES"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _SHAPE: Final = "at most 63 letters, digits, `-`, `_`, `.`, beginning and ending with a letter or digit"
@@ -30,7 +30,7 @@ def targets(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
             yield fault(f"neither host nor group of the inventory{did_you_mean(name, known)}", "nodes", name)
 
 
-def labels(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def labels(spec: ClusterSpec) -> Iterator[Problem]:
     """Labels have the form Kubernetes takes."""
     for name, node in spec.nodes.items():
         for key, value in node.labels.items():
@@ -39,7 +39,7 @@ def labels(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
             yield from (fault(message, *where) for message in _value_faults(value))
 
 
-def taints(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def taints(spec: ClusterSpec) -> Iterator[Problem]:
     """Taints have the form Kubernetes takes, and none is given twice."""
     for name, node in spec.nodes.items():
         yield from _taints_of(name, node)
@@ -91,4 +91,5 @@ def room_for_pods(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
         yield caution("every node is tainted: pods without tolerations will run nowhere", "nodes")
 
 
-RULES: Final = (targets, labels, taints, both_roles, room_for_pods)
+RULES: Final = (labels, taints)
+INVENTORY_RULES: Final = (targets, both_roles, room_for_pods)

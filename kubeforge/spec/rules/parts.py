@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from kubeforge.errors import Problem
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.releases import parse, release
 from kubeforge.spec.rules.findings import caution, fault
-
-if TYPE_CHECKING:
-    from kubeforge.inventory.model import Inventory
 
 __all__ = ["RULES"]
 
@@ -28,7 +25,7 @@ _OWNED_SYSCTLS: Final = {
 }
 
 
-def version(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def version(spec: ClusterSpec) -> Iterator[Problem]:
     """The minor must have a row; a patch newer than it is tried, with a word."""
     try:
         row = release(spec.kubernetes)
@@ -41,7 +38,7 @@ def version(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
         )
 
 
-def mirror(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def mirror(spec: ClusterSpec) -> Iterator[Problem]:
     """A mirror is trusted by its digest list, and that by the digest in the spec."""
     parts = spec.artifacts
     if parts.source == "mirror" and parts.mirror is None:
@@ -56,7 +53,7 @@ def mirror(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
         yield caution(f"not used, because source is `{parts.source}`", "artifacts", "mirror")
 
 
-def registries(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def registries(spec: ClusterSpec) -> Iterator[Problem]:
     """Registry mirrors are registry hosts and http(s) URLs."""
     for registry, urls in spec.containerd.mirrors.items():
         where = ("containerd", "mirrors", registry)
@@ -75,7 +72,7 @@ def _is_url(text: str) -> bool:
     return parts.scheme in _SCHEMES and bool(parts.hostname)
 
 
-def sysctls(spec: ClusterSpec, _: Inventory) -> Iterator[Problem]:
+def sysctls(spec: ClusterSpec) -> Iterator[Problem]:
     """Kernel parameters are dotted names; those that Kubernetes needs stay."""
     for key, value in spec.os.sysctls.items():
         if not _SYSCTL.fullmatch(key):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from kubeforge.engine.events import HostFacts, Warned
+from kubeforge.engine.events import ActionSaid, Event, HostFacts, Warned
 from kubeforge.errors import Locked
 from kubeforge.inventory.loader import load
 from kubeforge.inventory.model import Inventory
 from kubeforge.lab.lab import Lab
 from kubeforge.lab.recipe import PASSWORD
+from kubeforge.spec.paths import CLUSTER_LOCK
 
 pytestmark = pytest.mark.lab
 
@@ -31,17 +32,6 @@ WHOLE = """
 """
 SLOW = "- {play: Slow, hosts: w1, facts: false, tasks: [kfit.slow]}"
 ASLEEP = "- {play: Asleep, hosts: w1, facts: false, tasks: [kfit.asleep]}"
-
-
-@pytest.fixture(scope="module")
-def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kfit_program", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @contextmanager
@@ -147,6 +137,58 @@ def test_the_lock_of_another_run(inventory: Inventory, program: ModuleType) -> N
     assert "run " in caught.value.cause
     with program.session(inventory, ASLEEP.replace("[kfit.asleep]", "[kfit.asleep: {seconds: 0}]")) as session:
         assert session.apply(session.plan()).exit_code == 0
+
+
+TWO_STEPS = """
+- {play: Asleep, hosts: w1, facts: false, tasks: [kfit.asleep: {seconds: 30}]}
+- {play: Then, hosts: w1, facts: false, tasks: [kfit.slow: {seconds: 0, name: NAME}]}
+"""
+THIEF = f"""[Unit]
+Before=ssh.service
+[Service]
+ExecStart=flock {CLUSTER_LOCK} sh -c 'echo somebody else >{CLUSTER_LOCK}; exec sleep 300'
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def rebooting(lab: Lab) -> Callable[[Event], None]:
+    """Return a sink that reboots cp1, which holds the lock, as soon as w1 is asleep."""
+    begun = threading.Event()
+
+    def sink(event: Event) -> None:
+        if isinstance(event, ActionSaid) and not begun.is_set():
+            begun.set()
+            threading.Thread(target=lab.host("cp1").reboot).start()
+
+    return sink
+
+
+def test_the_lock_is_taken_again_after_a_reboot(inventory: Inventory, lab: Lab, program: ModuleType) -> None:
+    events: list[Any] = []
+    text = TWO_STEPS.replace("NAME", "again")
+    with program.session(inventory, text, [events.append, rebooting(lab)]) as session:
+        result = session.apply(session.plan())
+    assert (result.exit_code, result.failures, result.remaining) == (0, (), ())
+    said = [event.message for event in events if isinstance(event, Warned)]
+    assert said[0].startswith("the run's lock went with its connection")
+    assert said[-1] == "the run's lock is held again"
+    assert len(result.done) == 4
+
+
+def test_another_run_takes_the_lock_while_its_holder_reboots(
+    inventory: Inventory, lab: Lab, program: ModuleType
+) -> None:
+    host = lab.host("cp1")
+    host.run(("sh", "-c", "cat >/etc/systemd/system/kfit-thief.service"), stdin=THIEF)
+    host.run(("systemctl", "enable", "kfit-thief"))
+    with program.session(inventory, TWO_STEPS.replace("NAME", "never"), [rebooting(lab)]) as session:
+        result = session.apply(session.plan())
+    host.run(("systemctl", "disable", "--now", "kfit-thief"))
+    (failure,) = result.failures
+    assert (failure.error, failure.host, failure.exit_code) == ("Locked", "cp1", 18)
+    assert "another run took it: somebody else" in failure.cause
+    assert [step.step for step in result.remaining] == ["asleep", "kfit.slow"]
 
 
 SUDO = [

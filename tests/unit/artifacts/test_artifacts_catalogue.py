@@ -138,3 +138,10 @@ def test_components_follow_versions_and_folders_are_all_used() -> None:
     assert {row.name.replace("-", "_") for row in COMPONENTS} - FIELDS == {"cni_flannel", "hello"}
     assert {row.folder for row in COMPONENTS} == {path.name for path in COMPONENTS_FOLDER.iterdir()}
     assert newest("kubernetes") == "1.36.3"
+
+
+def test_one_main_go_serves_all_minors_of_kubernetes() -> None:
+    """The others are links to it: what is written into it holds for all, and their bytes are part of each key."""
+    files = sorted(COMPONENTS_FOLDER.glob("kubernetes-*/main.go"))
+    assert len(files) == len([row for row in COMPONENTS if row.name == "kubernetes"])
+    assert len({path.resolve() for path in files}) == 1

@@ -64,11 +64,12 @@ def test_no_inventory(capsys: Captured) -> None:
 
 
 def test_problems_of_both_files_at_once(tmp_path: Path, capsys: Captured) -> None:
-    write(tmp_path, HOSTS.replace("ansible_host", "ansible_hots"), CLUSTER + "netwrok: {}\nnetwork: {proxy: ipvs}\n")
+    wrong = "netwrok: {}\nnetwork: {proxy: ipvs}\npki: {days: 20, ca_days: 10}\n"
+    write(tmp_path, HOSTS.replace("ansible_host", "ansible_hots"), CLUSTER + wrong)
     assert run(["validate"]) == 10
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "error: 3 problems in the input"
-    assert [line.split()[0] for line in lines[1:4]] == ["hosts.yml:3:", "cluster.yml:3:", "cluster.yml:4:"]
+    assert lines[0] == "error: 4 problems in the input"
+    assert [line.split()[0] for line in lines[1:5]] == ["hosts.yml:3:", *(f"cluster.yml:{n}:" for n in (3, 4, 5))]
 
 
 def test_warnings_do_not_refuse(tmp_path: Path, capsys: Captured) -> None:
@@ -77,6 +78,48 @@ def test_warnings_do_not_refuse(tmp_path: Path, capsys: Captured) -> None:
     captured = capsys.readouterr()
     assert captured.err.startswith("warning: cluster.yml:2: kubernetes: 1.36.99 is newer than")
     assert captured.out.endswith("; 1 warning above\n")
+
+
+LAX = HOSTS.replace("all:\n", "all:\n  vars: {ansible_ssh_common_args: -o StrictHostKeyChecking=no}\n")
+
+
+def test_warnings_about_the_inventory_too(tmp_path: Path, capsys: Captured) -> None:
+    write(tmp_path, LAX, "name: demo\nkubernetes: 1.36.99\n")
+    assert run(["validate"]) == 0
+    captured = capsys.readouterr()
+    assert [line.split(": ")[:3] for line in captured.err.splitlines()] == [
+        ["warning", "hosts.yml:2", "ansible_ssh_common_args"],
+        ["warning", "cluster.yml:2", "kubernetes"],
+    ]
+    assert captured.out.endswith("; 2 warnings above\n")
+    assert run(["validate", "-o", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["valid"]
+    assert [(problem["field"], problem["warning"]) for problem in data["problems"]] == [
+        ("ansible_ssh_common_args", True),
+        ("kubernetes", True),
+    ]
+
+
+def test_warnings_are_shown_where_the_inventory_is_wrong(tmp_path: Path, capsys: Captured) -> None:
+    write(tmp_path, LAX.replace("ansible_host", "ansible_hots"))
+    assert run(["validate"]) == 10
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("warning: hosts.yml:2: ansible_ssh_common_args: StrictHostKeyChecking=no")
+    assert said[1] == "error: 1 problem in the input"
+
+
+@pytest.mark.parametrize("verb", [["plan"], ["apply", "--yes"]])
+def test_a_run_warns_once(tmp_path: Path, capsys: Captured, verb: list[str]) -> None:
+    """On stderr for people; in the plan for programs."""
+    write(tmp_path, LAX.replace("192.0.2.1", "127.0.0.1, ansible_port: 1"))  # nothing listens there
+    assert run(verb) == 11
+    assert capsys.readouterr().err.count("warning: ") == 1
+    assert run([*verb, "-o", "json"]) == 11
+    captured = capsys.readouterr()
+    assert "warning: " not in captured.err
+    (warning,) = json.loads(captured.out)["warnings"]
+    assert (warning["file"], warning["line"], warning["field"]) == ("hosts.yml", 2, "ansible_ssh_common_args")
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])

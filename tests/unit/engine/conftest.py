@@ -118,7 +118,7 @@ class World:
     def task(self, name: str, function: Callable[..., Any], **more: Any) -> None:
         self.tasks[name] = Task(name=name, function=function, **more)
 
-    def reader(self, remote: Remote, reads: Queries) -> tuple[Facts, Observation]:
+    def reader(self, remote: Remote, reads: Queries, waits: Callable[[str], None]) -> tuple[Facts, Observation]:
         seen = remote.observe(reads or Queries(stats=("/",)))
         return replace(FACTS, hostname=remote.host), seen
 

@@ -12,9 +12,10 @@ import pytest
 from kubeforge.engine.facts import SCRIPT, UNFINISHED, gather, parse
 from kubeforge.errors import HostBusy, ProtocolError
 from kubeforge.operations.model import Queries
-from kubeforge.spec.paths import BUSY_DEADLINE, LOCK, RUN_NOTE
+from kubeforge.spec.paths import BUSY_DEADLINE, GENERATIONS, LOCK, RUN_NOTE
 from kubeforge.transport.base import Completed
 from kubeforge.transport.memory import MemoryHost
+from kubeforge.transport.protocol.note import opening
 
 ANSWERS = Path(__file__).parent / "answers"
 
@@ -63,6 +64,7 @@ def test_busybox() -> None:
 
 EXTRA = """kubeforge-facts-1
 @leader 100.25 7 (bash (x) y) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 9525 1 1
+@generations 7
 @date 1000100.500000000
 @uname node 5.14.0 aarch64
 @cgroup2
@@ -97,6 +99,7 @@ def test_another_family() -> None:
     assert facts.listening == {("tcp", 53): "systemd-resolve", ("udp", 8472): "", ("tcp", 22): "sshd"}
     assert facts.clock_skew == 10.0
     assert facts.login_seconds == 5.0
+    assert facts.generations == 7
     assert facts.resolv_conf == "/run/systemd/resolve/resolv.conf"
 
 
@@ -124,11 +127,11 @@ def test_the_script_runs_here(shell: list[str]) -> None:
 
 def test_gather_needs_one_command_where_nothing_is_read() -> None:
     host = MemoryHost("w1", commands={("sh",): lambda script: Completed(0, EXTRA.encode() if script else b"")})
-    facts, seen = gather(host, Queries())
+    facts, seen = gather(host, Queries(), never)
     assert facts.hostname == "node"
     assert host.round_trips == 1
     host.put("/etc/motd", b"hello")
-    _, seen = gather(host, Queries(reads=("/etc/motd",)))
+    _, seen = gather(host, Queries(reads=("/etc/motd",)), never)
     assert seen.contents == {"/etc/motd": b"hello"}
 
 
@@ -143,12 +146,57 @@ def test_the_script_tells_of_an_act_without_an_end(tmp_path: Path, note: str, sa
     parse(done.stdout)
 
 
+@pytest.mark.parametrize("shell", [["sh"], ["bash", "--posix"], ["busybox", "sh"]], ids=" ".join)
+@pytest.mark.parametrize("names", [[], ["1-a"], ["origin", "ledger", "2-20261121T1-ab", "10-b"]], ids=len)
+def test_generations_are_counted(tmp_path: Path, shell: list[str], names: list[str]) -> None:
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is not here")
+    for name in names:
+        (tmp_path / name).mkdir()
+    script = SCRIPT.replace(GENERATIONS, str(tmp_path))
+    done = subprocess.run(shell, input=script.encode(), capture_output=True, check=True, start_new_session=True)
+    assert parse(done.stdout.decode()).generations == len([name for name in names if name[0].isdigit()])
+
+
+UNFINISHED_ANSWER = EXTRA.replace("@disks\n", f"{UNFINISHED[1:]}@disks\n").encode()
+
+
+def busy_host(*statuses: int) -> MemoryHost:
+    """A host whose act goes on without its controller: flock's statuses in turn; a change more is made each time."""
+    left = list(statuses)
+
+    def flock(_: bytes) -> Completed:
+        done = len(statuses) - len(left)
+        lines = [f"start {number}\n" + f"done {number} 0\n" * (number < done) for number in range(done + 1)]
+        host.put(RUN_NOTE, (opening("r1", ["file /a", "file /b", "file /c"], ()) + "".join(lines)).encode())
+        return Completed(left.pop(0))
+
+    waits = {("flock", "-w", seconds, LOCK, "true"): flock for seconds in ("0", "5")}
+    host = MemoryHost("w1", commands={("sh",): lambda _: Completed(0, UNFINISHED_ANSWER), **waits})
+    return host
+
+
+def never(message: str) -> None:
+    raise AssertionError(f"it waits: {message}")
+
+
 def test_gather_waits_for_an_act_that_goes_on_without_its_controller() -> None:
-    told = EXTRA.replace("@disks\n", f"{UNFINISHED[1:]}@disks\n").encode()
-    wait = ("flock", "-w", f"{BUSY_DEADLINE:.0f}", LOCK, "true")
-    ends = [Completed(1, b""), Completed(0, b"")]
-    host = MemoryHost("w1", commands={("sh",): lambda _: Completed(0, told), wait: lambda _: ends.pop()})
-    gather(host, Queries())
-    assert host.ran[-1] == wait
-    with pytest.raises(HostBusy, match="still works there after"):
-        gather(host, Queries())
+    host = busy_host(1, 1, 0)
+    told: list[str] = []
+    gather(host, Queries(), told.append)
+    assert told == [
+        "run r1 goes on there without its controller: 0 of 3 changes are made, now file /a",
+        "run r1 goes on there without its controller: 1 of 3 changes are made, now file /b",
+    ]
+    assert [argv[2] for argv in host.ran if argv[0] == "flock"] == ["0", "5", "5"]
+
+
+def test_an_act_that_was_cut_off_is_not_waited_for() -> None:
+    gather(busy_host(0), Queries(), never)
+
+
+def test_gather_does_not_wait_for_ever() -> None:
+    host = busy_host(*[1] * 100)
+    with pytest.raises(HostBusy, match="still works there after 180 s"):
+        gather(host, Queries(), lambda _: None)
+    assert sum(int(argv[2]) for argv in host.ran if argv[0] == "flock") == BUSY_DEADLINE

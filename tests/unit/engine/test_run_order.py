@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 from kubeforge.engine import lock
-from kubeforge.engine.events import HostFailed, PlayDone, PlayStarted, StepFailed, StepStarted, Stopping
+from kubeforge.engine.events import HostFailed, PlayDone, PlayStarted, StepFailed, StepStarted, Stopping, Warned
 from kubeforge.engine.model import Context
-from kubeforge.errors import InputError, OperationFailed
+from kubeforge.errors import ConnectionFailed, InputError, OperationFailed
 from kubeforge.operations.file import File
 
 
@@ -226,6 +227,8 @@ def test_200_hosts(make: Callable[..., Any], wait: Any) -> None:
 
 def test_a_lost_lock_is_a_failure_and_no_ctrl_c(world: Any, wait: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "HEARTBEAT", 0.02)
+    monkeypatch.setattr(lock, "REGAIN_PAUSE", 0.02)
+    monkeypatch.setattr(lock, "REGAIN_WITHIN", 0.1)
     ours, theirs = socket.socketpair()
     theirs.sendall(b"held\n")
     world.streams["cp1"] = lambda: ours
@@ -244,3 +247,39 @@ def test_a_lost_lock_is_a_failure_and_no_ctrl_c(world: Any, wait: Any, monkeypat
     assert failure.remedy
     assert result.exit_code == 11
     assert [event.failure for event in world.of(HostFailed)] == [failure]
+
+
+def test_a_control_plane_that_reboots_in_the_middle(world: Any, wait: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs goes on, nothing begins until the lock is held again, and the run ends well."""
+    monkeypatch.setattr(lock, "HEARTBEAT", 0.02)
+    monkeypatch.setattr(lock, "REGAIN_PAUSE", 0.02)
+    pairs = [socket.socketpair() for _ in range(2)]
+    for _, theirs in pairs:
+        theirs.sendall(b"held\n")
+    streams = [ours for ours, _ in pairs]
+    up = threading.Event()
+
+    def open_stream() -> socket.socket:
+        if len(streams) == 1 and not up.is_set():
+            raise ConnectionFailed("no route to host", host="cp1")
+        return streams.pop(0)
+
+    world.streams["cp1"] = open_stream
+    began: list[bool] = []
+
+    def reboots(_: Any) -> None:
+        pairs[0][1].close()
+        deadline = time.monotonic() + 10
+        while not world.of(Warned) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        threading.Timer(0.2, up.set).start()
+
+    world.task("a", lambda _: [wait("a", world.journal, needed=lambda _: True, body=reboots)])
+    begins = [wait("b", world.journal, needed=lambda _: True, body=lambda _: began.append(up.is_set()))]
+    world.task("b", lambda _: begins)
+    with world.session("- {play: A, hosts: w1, tasks: [a, b]}", exclusive=True) as session:
+        result = session.apply(session.plan())
+    assert (result.exit_code, result.failures, result.remaining) == (0, (), ())
+    assert began == [True]
+    assert [event.host for event in world.of(Warned)] == ["cp1", "cp1"]
+    pairs[1][1].close()

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from kubeforge.engine.events import Event, Events, Warned
 from kubeforge.engine.executors import MAX_THREADS, ThreadExecutor
+from kubeforge.engine.remotes import ConnectedRemotes
 from kubeforge.engine.vault import OnceVault
 from kubeforge.errors import OperationFailed
+from kubeforge.inventory.model import Connection, Host, Inventory
+from kubeforge.transport.connect import Connections
+from kubeforge.transport.local import LocalTransport
 from kubeforge.transport.memory import MemoryHost
 
 
@@ -105,3 +110,34 @@ def test_events_come_one_at_a_time_to_every_sink() -> None:
     events.remove(sink)
     events.emit(Warned(host=None, message="unheard"))
     assert len(seen) == 40
+
+
+class Wire(LocalTransport):
+    """A connection that can break."""
+
+    alive = True
+
+    def __init__(self, opened: list[Wire]) -> None:
+        super().__init__("here")
+        opened.append(self)
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_connection_that_has_died_is_opened_anew() -> None:
+    """Also one that only a stream ever used: the run's lock."""
+    opened: list[Wire] = []
+    inventory = Inventory(hosts={"h": Host(name="h", connection=Connection(address="h"))}, groups={})
+    with closing(ConnectedRemotes(inventory, Connections(lambda _: Wire(opened)))) as remotes:
+        remotes.open_stream("h", "true").close()
+        opened[0].alive = False
+        remotes.open_stream("h", "true").close()
+        assert [wire.closed for wire in opened] == [True, False]
+        remote = remotes.remote("h")
+        assert remotes.remote("h") is remote
+        assert len(opened) == 2
+        opened[1].alive = False
+        assert remotes.remote("h") is not remote
+        assert [wire.closed for wire in opened] == [True, True, False]

@@ -204,6 +204,7 @@ class TestConnection:
                 {"known_hosts": (Path("/a"), Path("/b"))},
             ),
             ("ansible_ssh_common_args: '-p 23 -l me -i /k'", {"port": 23, "user": "me", "key_file": Path("/k")}),
+            ("ansible_ssh_common_args: '-o Port=23 -oUser=me'", {"port": 23, "user": "me"}),
             (
                 "ansible_ssh_common_args: '-o ProxyCommand=\"ssh -q -p 23 -W %h:%p me@b\"'",
                 {"proxy_jump": "me@b:23"},
@@ -254,6 +255,48 @@ class TestConnection:
         assert message in problem.message
         assert problem.line == 4
         assert problem.field == variables.partition(":")[0]
+
+    @pytest.mark.parametrize(
+        ("variables", "message"),
+        [
+            (
+                "ansible_ssh_common_args: -o StrictHostKeyChecking=no",
+                "Checking=no: a host's key is always",
+            ),
+            ("ansible_ssh_extra_args: -oStrictHostKeyChecking=accept-new", "the key must be in known_hosts"),
+            ("ansible_ssh_args: -o ConnectTimeout=3", "ConnectTimeout has no effect here; set ansible_timeout"),
+            ("ansible_ssh_args: -o IdentitiesOnly=yes", "has no effect here; set it in ~/.ssh/config"),
+            ("ansible_ssh_args: -o Ciphers=aes128-ctr", "the ssh option Ciphers has no effect here"),
+            ("ansible_host_key_checking: false", "a host's key is always checked"),
+            ("ansible_become_exe: doas", "has no effect here"),
+        ],
+    )
+    def test_what_has_no_effect_is_warned_of(self, inventory: Load, variables: str, message: str) -> None:
+        (warning,) = inventory(f"all:\n  hosts:\n    h:\n      {variables}\n").warnings
+        assert message in warning.message
+        assert (warning.warning, warning.line, warning.field) == (True, 4, variables.partition(":")[0])
+        assert warning.file is not None
+
+    @pytest.mark.parametrize(
+        "variables",
+        [
+            "ansible_ssh_common_args: -o StrictHostKeyChecking=yes -o ControlMaster=auto -o ControlPersist=60s -C -q",
+            "ansible_host_key_checking: true",
+            "ansible_python_interpreter: /usr/bin/python3",
+        ],
+    )
+    def test_what_makes_no_difference_is_not(self, inventory: Load, variables: str) -> None:
+        assert inventory(f"all:\n  hosts:\n    h:\n      {variables}\n").warnings == ()
+
+    def test_warnings_come_with_mistakes_and_do_not_count(self, inventory: Load) -> None:
+        with pytest.raises(InputError, match=r"^1 problem in the input") as caught:
+            inventory("all:\n  vars: {ansible_become_exe: doas}\n  hosts:\n    h: {ansible_port: x}\n")
+        assert [(problem.line, problem.warning) for problem in caught.value.problems] == [(2, True), (4, False)]
+        assert "doas" not in str(caught.value)
+
+    def test_a_warning_of_a_group_is_told_once(self, inventory: Load) -> None:
+        found = inventory("all: {vars: {ansible_ssh_args: -o StrictHostKeyChecking=no}, hosts: {'w[1:100]': }}")
+        assert len(found.warnings) == 1
 
     def test_a_mistake_in_a_group_is_told_once(self, inventory: Load) -> None:
         with pytest.raises(InputError) as caught:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from pathlib import Path
+from pathlib import Path, PosixPath
+
+import pytest
 
 from kubeforge.lab import locks
 
@@ -58,3 +60,29 @@ def test_who_waited_for_a_folder_that_is_gone_gets_a_new_one(tmp_path: Path) -> 
         folder.rmdir()
     waiter.join(10)
     assert there == [True]
+
+
+class Vanishing(PosixPath):
+    """A folder that is removed once, between `mkdir` finding it there and looking what it is."""
+
+    __slots__ = ("looked",)
+
+    def is_dir(self) -> bool:
+        if not hasattr(self, "looked"):
+            self.looked = True
+            self.rmdir()
+        return super().is_dir()
+
+
+def test_a_folder_that_goes_while_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    folder = Vanishing(tmp_path / "lab")
+    with locks.hold(folder):
+        assert folder.looked
+        assert (tmp_path / "lab").is_dir()
+
+
+def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
+    (tmp_path / "lab").write_text("")
+    with pytest.raises(FileExistsError), locks.hold(tmp_path / "lab"):
+        pass

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import time
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -14,6 +16,7 @@ from kubeforge.engine.events import (
     Failure,
     HostDone,
     HostFacts,
+    HostWaits,
     PlanReady,
     PlayStarted,
     RunStarted,
@@ -81,6 +84,28 @@ def test_live_console_has_one_line_per_host() -> None:
     assert len(lines) == 2
     assert lines[0].startswith("cp1 1/2 os.prepare: waits for [2] members")
     assert lines[1] == "w1 waits"
+
+
+ORPHAN = HostWaits(host="w1", message="run r goes on there: 1 of 3 changes are made, now file /b", limit=180.0)
+
+
+def test_plain_lines_say_what_is_waited_for_and_how_long_once() -> None:
+    stream = io.StringIO()
+    with PlainConsole(Console(file=stream, width=200)) as sink:
+        for event in (EVENTS[0], ORPHAN, ORPHAN, replace(ORPHAN, message="2 of 3")):
+            sink(event)
+    assert stream.getvalue().splitlines() == [
+        "  w1: waits, at most 3 min 00 s: run r goes on there: 1 of 3 changes are made, now file /b",
+        "  w1: waits, at most 3 min 00 s: 2 of 3",
+    ]
+
+
+def test_live_console_says_what_is_waited_for_and_how_long() -> None:
+    earlier = replace(ORPHAN, at=time.time() - 20.2)
+    sink = live(EVENTS[0], earlier, replace(ORPHAN, message="[2] of 3"))
+    assert screen(sink) == ["w1 waits 20 s of at most 3 min 00 s: [2] of 3", "cp1 is asked"]
+    sink(HostFacts(host="w1", about="Debian 12", seconds=21))
+    assert screen(sink) == ["cp1 is asked"]
 
 
 def test_live_console_shows_failed_hosts_first() -> None:

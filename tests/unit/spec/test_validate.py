@@ -13,7 +13,7 @@ from kubeforge.spec.document import read
 from kubeforge.spec.loader import Examined, examine
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.shape import shape
-from kubeforge.spec.validate import RULES, validate
+from kubeforge.spec.validate import INVENTORY_RULES, RULES, validate
 
 Look = Callable[..., Examined]
 Digest = "0" * 64
@@ -154,6 +154,10 @@ INVENTORY: list[Case] = [
         "endpoint: {kind: first}\n", "endpoint", "all go through cp1", True,
     ),
     (
+        [(f"cp{n}", f"192.0.2.{n}", [CP], {}) for n in (1, 2, 3)],
+        "", "endpoint.kind", "localhost (the default for 3 control planes) is not built yet", False,
+    ),
+    (
         [("cp1", "192.0.2.1", [CP], {}), ("w1", "198.51.100.1", [NODE], {})],
         "network: {cni: bridge}\n", "network.cni", "192.0.2.0/24, 198.51.100.0/24; take flannel", True,
     ),
@@ -194,14 +198,34 @@ def test_every_rule_is_broken_by_some_example(
     examples += [(text, usual_inventory()) for text, *_ in SPEC]
     for hosts, text, *_ in INVENTORY:
         examples.append((text, make_inventory([make_host(n, a, *g, **v) for n, a, g, v in hosts])))
-    silent = {rule.__name__ for rule in RULES}
+    silent = {rule.__name__ for rule in (*RULES, *INVENTORY_RULES)}
     for text, inventory in examples:
         file = tmp_path / "cluster.yml"
         file.write_text("name: demo\nkubernetes: 1.36.3\n" + text)
         spec = shape(read(file)).spec
         if spec is not None:
-            silent -= {rule.__name__ for rule in RULES if list(rule(spec, inventory))}
+            silent -= {rule.__name__ for rule in RULES if list(rule(spec))}
+            silent -= {rule.__name__ for rule in INVENTORY_RULES if list(rule(spec, inventory))}
     assert not silent
+
+
+def test_rules_about_the_spec_alone_need_no_inventory(tmp_path: Path) -> None:
+    """Where hosts.yml cannot be read, everything else that is wrong is said in the same run."""
+    (tmp_path / "cluster.yml").write_text(
+        "name: demo\nkubernetes: 1.36.99\nnetwork: {services: 10.244.0.0/16, node_mask: 26}\nnodes: {w9: {}}\n"
+        "endpoint: {kind: external}\naddons: {ingress: {http_port: 10250}}\netcd: {feature_gates: {foo-bar: true}}\n"
+        "pki: {days: 20, ca_days: 10}\n"
+    )
+    examined = examine(tmp_path, None)
+    assert examined.spec is None
+    assert [problem.field for problem in examined.errors] == [
+        "network.pods",
+        "endpoint",
+        "addons.ingress.http_port",
+        "etcd.feature_gates.foo-bar",
+        "pki.days",
+    ]
+    assert [problem.field for problem in examined.warnings] == ["kubernetes", "network.node_mask"]
 
 
 def test_newer_patch_warns(look: Look) -> None:

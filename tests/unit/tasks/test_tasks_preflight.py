@@ -1,17 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kubeforge.engine.facts import parse
 from kubeforge.errors import BecomeFailed, UnfitHost
 from kubeforge.operations.model import Entry, Observation
-from kubeforge.spec.paths import GENERATIONS
+from kubeforge.pki.certificates import Request, Usage
+from kubeforge.pki.issue import authority, leaf, new_keys
+from kubeforge.spec.model import KeyAlgorithm
+from kubeforge.spec.paths import GENERATIONS, KUBELET_CONFIG, KUBELET_UNIT, PKI
 from kubeforge.tasks.preflight import check, findings
 from kubeforge.tasks.reset import stop
 
 Make = Callable[..., Any]
+ANSWERS = Path(__file__).parents[1] / "engine" / "answers"
 GIB = 1 << 30
 # facts, name of the finding, whether it refuses
 CASES: list[tuple[dict[str, Any], str, bool]] = [
@@ -85,10 +92,83 @@ def test_ports_of_ingress_only_where_it_runs(site: Make) -> None:
     assert [one.name for one in findings(made.context("w1", check))] == ["port-80"]
 
 
-def test_on_a_host_of_ours_nobody_knows_who_listens(site: Make) -> None:
+@pytest.mark.parametrize("sign", [KUBELET_UNIT, KUBELET_CONFIG])
+def test_on_a_node_of_ours_nobody_knows_who_listens(site: Make, sign: str) -> None:
+    """Also where one of the two was removed by hand: apply is to put it back."""
+    made = site(facts={**at_home("w1"), "listening": {("tcp", 10250): ""}})
+    made.hosts["w1"].overlay(Observation(paths={GENERATIONS: Entry(0o040700), sign: Entry(0o100644)}))
+    assert made.ask("w1", check) == []
+
+
+def test_a_host_that_other_playbooks_changed_is_not_yet_a_node(site: Make) -> None:
+    """It has generations, so facts tell no names; that port was never looked at before."""
     made = site(facts={**at_home("w1"), "listening": {("tcp", 10250): ""}})
     made.hosts["w1"].overlay(Observation(paths={GENERATIONS: Entry(0o040700)}))
+    with pytest.raises(UnfitHost) as raised:
+        made.ask("w1", check)
+    assert "port 10250 is taken by another program; kubelet needs it" in raised.value.evidence[0]
+
+
+@pytest.mark.parametrize("answer", sorted(ANSWERS.glob("*.txt")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", ["cp1", "w1"])
+def test_real_answers_about_ports(site: Make, answer: Path, name: str) -> None:
+    """What hosts really answered, before and after kubeforge came, is understood."""
+    listening = parse(answer.read_text()).listening
+    assert listening
+    made = site(facts={**at_home(name), "listening": listening}, addons={"ingress": {}})
+    made.hosts[name].overlay(Observation(paths={KUBELET_UNIT: Entry(0o100644)}))
+    assert list(findings(made.context(name, check))) == []
+
+
+NOW = datetime.now(tz=UTC)
+DAY = timedelta(days=1)
+
+
+def own_ca(days: int, *, now: datetime = NOW) -> bytes:
+    """A user's own authority, under a name of his."""
+    says = Request(common_name="Example Corp Kubernetes", authority=True)
+    return authority(says, new_keys(1, KeyAlgorithm.ECDSA_P256)[0], days=days, now=now).certificate
+
+
+def with_ca(site: Make, content: bytes, path: str = f"{PKI}/ca.crt") -> Any:
+    made = site(facts=at_home("cp1"))
+    made.hosts["cp1"].put(path, content)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "fatal"),
+    [
+        (own_ca(179), "/ca.crt ends in 178 days, and everything that it signs ends with it", False),
+        (own_ca(30, now=NOW - 31 * DAY), "/ca.crt: it expired at ", True),
+        (own_ca(900, now=NOW + 2 * DAY), "/ca.crt: it is valid only from ", True),
+        (b"no PEM", "/ca.crt: it cannot be read: ", True),
+    ],
+)
+@pytest.mark.parametrize("name", ["ca", "etcd/ca", "front-proxy-ca"])
+def test_an_authority_that_does_not_last(site: Make, content: bytes, words: str, fatal: bool, name: str) -> None:
+    made = with_ca(site, content, f"{PKI}/{name}.crt")
+    (found,) = findings(made.context("cp1", check))
+    assert (found.name, found.fatal) == (name.replace("/", "-"), fatal)
+    assert words.replace("/ca.crt", f"/{name}.crt") in found.text
+
+
+def test_an_authority_that_lasts(site: Make) -> None:
+    assert list(findings(with_ca(site, own_ca(182)).context("cp1", check))) == []
+
+
+def test_a_workers_files_are_no_authorities(site: Make) -> None:
+    made = site(facts=at_home("w1"))
+    made.hosts["w1"].put(f"{PKI}/ca.crt", b"no PEM")
     assert made.ask("w1", check) == []
+
+
+def test_a_certificate_in_the_place_of_an_authority(site: Make) -> None:
+    key = new_keys(1, KeyAlgorithm.ECDSA_P256)[0]
+    signer = authority(Request(common_name="a", authority=True), key, days=900, now=NOW)
+    wrong = leaf(Request(common_name="b", usages=(Usage.CLIENT,)), key, signer, days=900, now=NOW).certificate
+    (found,) = findings(with_ca(site, wrong).context("cp1", check))
+    assert "it is no authority" in found.text
 
 
 def test_two_names_for_one_machine(site: Make) -> None:
