@@ -13,6 +13,7 @@ import paramiko
 
 from kubeforge.errors import ConnectionFailed
 from kubeforge.transport.base import ByteSocket, Completed
+from kubeforge.transport.ssh_channel import BROKEN, ChannelSocket
 from kubeforge.transport.ssh_exec import execute
 from kubeforge.transport.ssh_session import Session
 from kubeforge.transport.ssh_stream import open_stream
@@ -86,11 +87,13 @@ class SshTransport:
             ConnectionFailed: nothing answers there, or sshd forbids forwarding.
         """
         try:
-            return self.session.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=_TUNNEL_SECONDS)
+            return ChannelSocket(
+                self.session.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=_TUNNEL_SECONDS)
+            )
         except paramiko.ChannelException as error:
             cause = f"no tunnel to {host} port {port}: {error.text}"
             remedy = "see that it listens there, and that sshd allows TCP forwarding (AllowTcpForwarding)"
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except BROKEN as error:
             cause = f"no tunnel to {host} port {port}: {error or 'the connection is gone'}"
             remedy = "see that the host is up, then run again"
         raise ConnectionFailed(cause, host=self._host, step="tunnel", remedy=remedy)

@@ -19,6 +19,7 @@ import paramiko
 
 from kubeforge.errors import ConnectionFailed, ConnectionLost, DeadlineExceeded, OperationFailed
 from kubeforge.transport.base import Completed
+from kubeforge.transport.ssh_channel import BROKEN, hang_up
 from kubeforge.transport.ssh_session import Session, exit_signal, start_command
 from kubeforge.transport.sudo import SudoExchange
 
@@ -64,16 +65,16 @@ def execute(
     until = time.monotonic() + deadline
     try:
         channel = session.open_session(timeout=min(deadline, _START_SECONDS))
-    except (paramiko.SSHException, EOFError, OSError) as error:
+    except BROKEN as error:
         raise _not_begun(session, error, host) from error
     exchange = _Exchange(session, channel, host=host, deadline=deadline, until=until, max_output=max_output)
     try:
         done = exchange.run(command, stdin, sudo)
     except BaseException:
-        if not _within(_GRACE, channel.close):
+        if not _within(_GRACE, lambda: hang_up(channel)):
             session.close()
         raise
-    channel.close()
+    hang_up(channel)
     return done
 
 
@@ -109,9 +110,7 @@ class _Exchange:
         channel.in_stderr_buffer.set_event(wake)  # type: ignore[arg-type]  # likewise
         try:
             start_command(self._session, channel, command, min(self._left(), _START_SECONDS))
-        except TimeoutError as error:
-            raise _not_begun(self._session, error, self._host) from error
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except BROKEN as error:
             raise _not_begun(self._session, error, self._host) from error
         if sudo is not None and sudo.first:
             self._send(sudo.first)
@@ -157,7 +156,10 @@ class _Exchange:
             (channel.recv_stderr_ready, channel.recv_stderr, self._err),
         ):
             while ready():
-                into.write(receive(CHUNK))
+                try:
+                    into.write(receive(CHUNK))
+                except BROKEN as error:  # it also tells the host how much more it may send
+                    raise self._lost() from error
                 if self._out.tell() + self._err.tell() > self._max_output:
                     raise self._too_much()
         return not ended and self._feeder_error is None
@@ -181,7 +183,7 @@ class _Exchange:
                 self._session.open_session(timeout=patience).close()
             except paramiko.ChannelException:
                 return True
-            except (paramiko.SSHException, EOFError, OSError):
+            except BROKEN:
                 return False
             return True
 
@@ -229,7 +231,7 @@ class _Exchange:
                 sent = self._channel.send(view[:CHUNK])  # type: ignore[arg-type]  # any buffer will do
             except TimeoutError as error:
                 raise self._late() from error
-            except (OSError, EOFError):
+            except BROKEN:
                 return False
             if sent == 0:
                 return False
@@ -237,7 +239,7 @@ class _Exchange:
         return True
 
     def _end_input(self) -> None:
-        with contextlib.suppress(OSError, EOFError):  # closed meanwhile: the status says why
+        with contextlib.suppress(*BROKEN):  # closed meanwhile: the status says why
             self._channel.shutdown_write()
 
     # -- end ----------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST
 
 from kubeforge.errors import ConnectionFailed
 from kubeforge.transport.known_hosts import HostKeyCheck, KnownHosts
+from kubeforge.transport.ssh_channel import BROKEN, ChannelSocket
 from kubeforge.transport.ssh_config import Endpoint
 
 __all__ = ["Session", "exit_signal", "hop_channel", "start_command", "start_session"]
@@ -82,7 +83,7 @@ class Session(paramiko.Transport):
 _SILENT: Final = logging.NullHandler()
 
 
-def hop_channel(jump: Session, endpoint: Endpoint, *, via: str) -> paramiko.Channel:
+def hop_channel(jump: Session, endpoint: Endpoint, *, via: str) -> ChannelSocket:
     """Return a TCP stream to `endpoint` from the jump host.
 
     Raises:
@@ -90,13 +91,15 @@ def hop_channel(jump: Session, endpoint: Endpoint, *, via: str) -> paramiko.Chan
     """
     where = f"{endpoint.address} port {endpoint.port}"
     try:
-        return jump.open_channel(
-            "direct-tcpip", (endpoint.address, endpoint.port), ("127.0.0.1", 0), timeout=endpoint.timeout
+        return ChannelSocket(
+            jump.open_channel(
+                "direct-tcpip", (endpoint.address, endpoint.port), ("127.0.0.1", 0), timeout=endpoint.timeout
+            )
         )
     except paramiko.ChannelException as error:
         cause = f"the jump host {via} cannot connect to {where}: {error.text}"
         remedy = "see that the host is up and sshd runs; the jump host's sshd must allow TCP forwarding"
-    except (paramiko.SSHException, EOFError, OSError):
+    except BROKEN:
         cause = f"the jump host {via} got no answer from {where} within {endpoint.timeout:g} s"
         remedy = "see that the host is up and the jump host reaches it; ansible_timeout sets the limit"
     raise ConnectionFailed(cause, host=endpoint.name, step="connect", remedy=remedy)

@@ -12,6 +12,7 @@ import paramiko
 
 from kubeforge.errors import ConnectionFailed, ConnectionLost
 from kubeforge.transport.base import ByteSocket
+from kubeforge.transport.ssh_channel import BROKEN, ChannelSocket, hang_up
 from kubeforge.transport.ssh_session import Session, start_command
 from kubeforge.transport.sudo import Sudo, SudoExchange
 
@@ -31,20 +32,20 @@ def open_stream(session: Session, command: str, *, host: str, sudo: Sudo | None)
     exchange = sudo.begin(command) if sudo else None
     try:
         channel = session.open_session(timeout=_BEGIN_WITHIN)
-    except (paramiko.SSHException, EOFError, OSError) as error:
+    except BROKEN as error:
         raise _refused(host, error) from error
     try:
         channel.settimeout(_BEGIN_WITHIN)
         start_command(session, channel, exchange.command if exchange else command, _BEGIN_WITHIN)
         if exchange is not None:
             _become(channel, exchange, host)
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        channel.close()
+    except BROKEN as error:
+        hang_up(channel)
         raise _refused(host, error) from error
     except BaseException:
-        channel.close()
+        hang_up(channel)
         raise
-    return channel
+    return ChannelSocket(channel)
 
 
 def _refused(host: str, error: Exception) -> ConnectionFailed:

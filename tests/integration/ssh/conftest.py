@@ -5,6 +5,7 @@ Needs OpenSSH's server and client (Debian: openssh-server, openssh-client), no r
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -110,14 +111,14 @@ class Sshd:
         assert self.process is not None
         return descendants(self.process.pid)
 
+    def signal_sessions(self, by: signal.Signals) -> None:
+        """Signal the connections' processes and what they started; the server itself goes on."""
+        send_all(self.sessions(), by)
+
     def stop(self) -> None:
         if self.process is None:
             return
-        for pid in (*self.sessions(), self.process.pid):
-            try:
-                os.kill(pid, signal.SIGKILL)  # also ends what a test has stopped
-            except ProcessLookupError:
-                continue
+        send_all([*self.sessions(), self.process.pid], signal.SIGKILL)  # also ends what a test has stopped
         self.process.wait(10)
 
     def authorize(self, key: Path) -> None:
@@ -131,6 +132,12 @@ class Sshd:
     def host(self, name: str = "node", **connection: Any) -> Host:
         settings: dict[str, Any] = {"address": self.address, "port": self.port, "connect_timeout": 5.0}
         return Host(name=name, connection=Connection(**{**settings, **connection}))
+
+
+def send_all(processes: list[int], by: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):  # one that only served the login may have ended
+            os.kill(process, by)
 
 
 def descendants(pid: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -20,6 +21,7 @@ from kubeforge.errors import AuthenticationFailed, ConnectionFailed, HostKeyRefu
 from kubeforge.inventory.model import Connection, Host
 from kubeforge.secret import Secret
 from kubeforge.transport.connect import Connections, connect
+from kubeforge.transport.ssh import SshTransport
 from kubeforge.transport.ssh_access import SshAccess
 
 Sshd = Any  # the classes of conftest.py, which cannot be imported
@@ -387,6 +389,39 @@ class TestJumps:
         host = client.host(bastion, port=free_port, proxy_jump=f"127.0.0.1:{bastion.port}")
         with pytest.raises(ConnectionFailed, match=r"jump host 127\.0\.0\.1:.* cannot connect"):
             client.access.open(host)
+
+    @pytest.fixture
+    def behind_a_broken_jump(
+        self, start_sshd: StartSshd, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> tuple[SshTransport, Sshd]:
+        """A host behind a jump host that nothing reaches any more, while what it says still arrives."""
+
+        def broken(data: bytes, flags: int = 0) -> int:
+            raise BrokenPipeError
+
+        bastion, inner = start_sshd(), start_sshd()
+        transport = client.open(inner, proxy_jump=f"127.0.0.1:{bastion.port}")
+        (jump,) = client.access._jumps.values()
+        monkeypatch.setattr(jump.sock, "send", broken)
+        return transport, inner
+
+    def test_the_jump_breaks_while_the_host_hangs_up(
+        self, behind_a_broken_jump: tuple[SshTransport, Sshd], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Closing the jump's channel is a message, sent by a thread of paramiko's where nobody can catch its error."""
+        raised: list[BaseException | None] = []
+        monkeypatch.setattr(threading, "excepthook", lambda arguments: raised.append(arguments.exc_value))
+        transport, inner = behind_a_broken_jump
+        inner.signal_sessions(signal.SIGKILL)
+        transport.session.join(10)
+        assert not transport.session.is_alive()
+        assert not transport.alive
+        assert raised == []
+
+    def test_closing_behind_a_broken_jump(self, behind_a_broken_jump: tuple[SshTransport, Sshd]) -> None:
+        transport, _ = behind_a_broken_jump
+        transport.close()
+        assert not transport.alive
 
     def test_a_circle(self, sshd: Sshd, client: Client) -> None:
         (client.home / ".ssh" / "config").write_text("Host *\n ProxyJump 127.0.0.1\n")

@@ -38,12 +38,6 @@ def zeros(mib: int) -> Iterator[bytes]:
     return (bytes(MIB // 4) for _ in range(mib * 4))
 
 
-def end_all(processes: list[int], by: signal.Signals) -> None:
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError):  # one that only served the login may have ended
-            os.kill(process, by)
-
-
 class TestStreams:
     def test_status_and_both_outputs(self, node: SshTransport) -> None:
         done = node.run("cat; echo err >&2; exit 3", [b"a", b"", b"b"], deadline=5)
@@ -166,7 +160,7 @@ class TestEnds:
         assert time.monotonic() - begin >= 0.5
 
     def test_killed_while_it_ran(self, node: SshTransport, sshd: Sshd) -> None:
-        threading.Timer(0.3, end_all, (sshd.sessions(), signal.SIGKILL)).start()
+        threading.Timer(0.3, sshd.signal_sessions, (signal.SIGKILL,)).start()
         begin = time.monotonic()
         with pytest.raises(ConnectionLost, match="broke while a command ran") as caught:
             node.run("echo begun; sleep 20", deadline=20)
@@ -178,7 +172,7 @@ class TestEnds:
         assert not node.alive
 
     def test_killed_while_input_flowed(self, node: SshTransport, sshd: Sshd) -> None:
-        threading.Timer(0.3, end_all, (sshd.sessions(), signal.SIGKILL)).start()
+        threading.Timer(0.3, sshd.signal_sessions, (signal.SIGKILL,)).start()
         with pytest.raises(ConnectionLost):
             node.run("sleep 20", zeros(50), deadline=20)
 
@@ -187,7 +181,7 @@ class TestEnds:
     ) -> None:
         """A machine that was switched off sends no RST; after a silence it is asked, and does not answer."""
         monkeypatch.setattr("kubeforge.transport.ssh_exec._SILENCE", 0.5)
-        threading.Timer(0.3, end_all, (sshd.sessions(), signal.SIGSTOP)).start()
+        threading.Timer(0.3, sshd.signal_sessions, (signal.SIGSTOP,)).start()
         begin = time.monotonic()
         with pytest.raises(ConnectionLost):
             node.run("sleep 20", deadline=20)
@@ -200,7 +194,7 @@ class TestEnds:
         through = {"proxy_jump": f"127.0.0.1:{start_sshd().port}"} if jump else {}
         node = client.open(inner, **through)
         begin = time.monotonic()
-        threading.Timer(0.5, end_all, (inner.sessions(), signal.SIGSTOP)).start()
+        threading.Timer(0.5, inner.signal_sessions, (signal.SIGSTOP,)).start()
         with pytest.raises((DeadlineExceeded, ConnectionLost)):
             node.run("cat >/dev/null", iter(lambda: bytes(MIB), b""), deadline=2)
         assert time.monotonic() - begin < 15
@@ -209,7 +203,7 @@ class TestEnds:
         self, node: SshTransport, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("kubeforge.transport.ssh_exec._START_SECONDS", 1.0)
-        end_all(sshd.sessions(), signal.SIGSTOP)
+        sshd.signal_sessions(signal.SIGSTOP)
         begin = time.monotonic()
         with pytest.raises(ConnectionFailed, match=r"does not answer|Timeout"):
             node.run("true", deadline=60)
