@@ -17,7 +17,9 @@ import httpx2
 from lightkube import ApiError as LightkubeApiError
 from lightkube import Client, KubeConfig
 from lightkube.config.models import Cluster, User
+from lightkube.core import decoders
 from lightkube.generic_resource import GenericGlobalResource, GenericNamespacedResource, create_api_info
+from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.types import PatchType
 
 from kubeforge.cluster.credentials import Credentials, tls_context
@@ -35,6 +37,20 @@ _PARALLEL: Final = 6
 _PASSING: Final = (0, 429, 500, 502, 503, 504)  # answers of an API server that starts, stops or waits for etcd
 T = TypeVar("T")
 S = TypeVar("S")
+
+
+def _prepare_types() -> None:
+    """Let msgspec prepare what lightkube decodes into, while only one thread can be here: the import.
+
+    msgspec 0.22 does that at a type's first use and unguarded; a second thread that comes at that moment reads a null
+    pointer, and the interpreter dies of SIGSEGV.
+    """
+    ObjectMeta.from_dict({})
+    decoders.decode_status(b"{}")
+    decoders.decode_list(b'{"metadata": {}, "items": []}', dict)
+
+
+_prepare_types()
 
 
 class Api:

@@ -1,6 +1,7 @@
 """A cluster's birth on one control plane and two workers: kubeforge, plain kubeadm, and kubeadm tuned by hand.
 
-All three start from the same state of the same lab: parts on the hosts and images loaded by `apply --tags prepare`.
+All three start from the same state of the same lab, parts on the hosts and images loaded by `apply --tags prepare`, and
+make the same cluster: flannel, kube-proxy, CoreDNS, no ingress.
 The clock starts with the contender's first command and ends when a pod on every worker has resolved
 `kubernetes.default.svc.cluster.local` through the cluster's DNS. Contenders take turns, run by run; ratios are made
 within one turn, because the machine's speed drifts.
@@ -20,6 +21,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import yaml
 
 from kubeforge.lab import Lab
 from tests.bench import kubeadm
@@ -93,9 +96,18 @@ def watch(lab: Lab, begin: float) -> float:
     return time.monotonic() - begin
 
 
+def without_ingress(lab: Lab) -> None:
+    """Leave out what only one contender would install."""
+    file = lab.inventory / "cluster.yml"
+    spec = yaml.safe_load(file.read_text())
+    del spec["addons"]["ingress"]
+    file.write_text(yaml.safe_dump(spec))
+
+
 def measure(contender: Callable[[Lab], None]) -> dict[str, float]:
     """One birth on new hosts; seconds until DNS answers everywhere, and until the contender's last command ended."""
     with Lab.up(LAB, control_planes=1, workers=2) as lab:
+        without_ingress(lab)
         kubeforge(lab, "apply", "--yes", "--tags", "prepare")
         kubeadm.write_units(lab)
         seen: list[float] = []
