@@ -32,6 +32,7 @@ def _run_options(function: Callable[..., None]) -> Callable[..., None]:
     @options.variables
     @options.forks
     @options.verbose
+    @options.passwords()
     @options.output("table", "json", "yaml")
     @wraps(function)
     def command(**given: Any) -> None:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
-__all__ = ["INVENTORY_VARIABLE", "forks", "inventory", "limit", "output", "tags", "variables", "verbose", "yes"]
+__all__ = [
+    "INVENTORY_VARIABLE",
+    "forks",
+    "inventory",
+    "limit",
+    "output",
+    "passwords",
+    "tags",
+    "variables",
+    "verbose",
+    "yes",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 INVENTORY_VARIABLE: Final = "KUBEFORGE_INVENTORY"
@@ -37,6 +49,33 @@ variables: Final = click.option(
     "-e", "--extra-vars", "variables", multiple=True, callback=lambda _ctx, _param, value: _pairs(value),
     metavar="KEY=VALUE", help="A variable for tasks, over all others.",
 )  # fmt: skip
+
+
+_ask_pass = click.option(
+    "-k", "--ask-pass", is_flag=True, help="Ask for the password to log in with, where the inventory names none."
+)
+_ask_become_pass = click.option(
+    "-K", "--ask-become-pass", is_flag=True, help="Ask for sudo's password, where the inventory names none."
+)
+
+
+def passwords(*, become: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the options that have passwords asked for; they are handed over as one value, `asked`.
+
+    Args:
+        become: whether the verb ever uses sudo.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def command(*, ask_pass: bool, ask_become_pass: bool = False, **given: Any) -> None:
+            from kubeforge.cli.passwords import Asked  # noqa: PLC0415 - --help needs no terminal
+
+            function(asked=Asked(login=ask_pass, become=ask_become_pass), **given)
+
+        return _ask_pass(_ask_become_pass(command) if become else command)
+
+    return decorate
 
 
 def output(*kinds: str) -> Callable[[F], F]:

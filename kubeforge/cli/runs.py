@@ -17,6 +17,7 @@ from kubeforge.cli.session import examine_input, supplier
 
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
+    from kubeforge.cli.passwords import Asked
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session, Supplier
@@ -37,6 +38,7 @@ class Choices:
     variables: Mapping[str, str]
     forks: int | None
     verbose: int
+    asked: Asked
     output: str
 
 
@@ -115,7 +117,9 @@ def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
         parts: whether it needs artifacts.
     """
     from kubeforge import tasks
+    from kubeforge.cli.passwords import entering
     from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.remotes import ConnectedRemotes
     from kubeforge.engine.run import Session
     from kubeforge.resources import playbook as shipped
 
@@ -125,18 +129,22 @@ def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
         show_warnings(found.warnings)
     _log(choices.verbose)
     display = _display(verbose=choices.verbose > 0)
-    with Session(
-        inventory=inventory,
-        playbook=shipped(playbook),
-        registry=tasks.load(),
-        spec=spec,
-        artifacts=_showing(display, spec, found.path) if parts else None,
-        limit=choices.limit,
-        tags=choices.tags,
-        sinks=[display],
-        variables=choices.variables,
-        forks=choices.forks or MAX_THREADS,
-    ) as session:
+    with (
+        entering(inventory, choices.asked, lambda: _aside(display)) as (known, connections),
+        Session(
+            inventory=known,
+            remotes=ConnectedRemotes(known, connections),
+            playbook=shipped(playbook),
+            registry=tasks.load(),
+            spec=spec,
+            artifacts=_showing(display, spec, found.path) if parts else None,
+            limit=choices.limit,
+            tags=choices.tags,
+            sinks=[display],
+            variables=choices.variables,
+            forks=choices.forks or MAX_THREADS,
+        ) as session,
+    ):
         yield Run(session, spec, display, choices.output, found.warnings)
 
 
@@ -164,14 +172,20 @@ def _showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path)
     from kubeforge.artifacts.console import ConsoleProgress
 
     def supply(arches: Collection[str]) -> Resolved:
-        display.__exit__(None, None, None)  # two live displays would write over each other
-        try:
-            with ConsoleProgress() as progress:
-                return supplier(spec, path, progress)(arches)
-        finally:
-            display.__enter__()
+        with _aside(display), ConsoleProgress() as progress:
+            return supplier(spec, path, progress)(arches)
 
     return supply
+
+
+@contextmanager
+def _aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
+    """Take the run's display off the terminal: two would write over each other."""
+    display.__exit__(None, None, None)
+    try:
+        yield
+    finally:
+        display.__enter__()
 
 
 def _log(verbose: int) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
     from kubeforge.spec.model import ClusterSpec
 
-__all__ = ["Input", "chosen_inventory", "examine_input", "supplier"]
+__all__ = ["Input", "chosen_inventory", "examine_input", "inventory_of", "supplier"]
 
 _HOSTS: Final = ("hosts.yml", "hosts.yaml")
 _LOCK: Final = "artifacts.lock"
@@ -106,6 +106,17 @@ def examine_input(given: Path | None, variables: Mapping[str, Any]) -> Input:
         problems = error.problems
     examined = examine(path, inventory)
     return Input(path=path, inventory=inventory, spec=examined.spec, problems=(*problems, *examined.problems))
+
+
+def inventory_of(given: Path | None, variables: Mapping[str, Any]) -> Inventory:
+    """Return the inventory alone, for verbs that need no cluster.yml.
+
+    Raises:
+        InputError: there is none, or it has problems.
+    """
+    from kubeforge.inventory.loader import load
+
+    return load(chosen_inventory(given), extra_vars=variables)
 
 
 def supplier(spec: ClusterSpec, path: Path, progress: Progress) -> Supplier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,23 @@ class Inventory:
     groups: Mapping[str, tuple[str, ...]]
     source: Path | None = None
     warnings: tuple[Problem, ...] = ()
+
+    def with_passwords(self, *, login: Secret | None = None, become: Secret | None = None) -> Inventory:
+        """Return the inventory with passwords that were asked for; a host's own variables win, as in Ansible.
+
+        Args:
+            login: to log in with.
+            become: for sudo, on hosts reached over SSH.
+        """
+
+        def known(host: Host) -> Host:
+            own = host.connection
+            if own.kind != "ssh":
+                return host
+            passwords = {"password": own.password or login, "become_password": own.become_password or become}
+            return replace(host, connection=replace(own, **passwords))
+
+        return replace(self, hosts={name: known(host) for name, host in self.hosts.items()})
 
     def group(self, name: str) -> tuple[Host, ...]:
         """Return the hosts of a group; empty where there is no such group."""

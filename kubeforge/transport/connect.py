@@ -16,6 +16,7 @@ from kubeforge.transport.ssh_import import import_paramiko
 
 if TYPE_CHECKING:
     from kubeforge.transport.ssh_access import SshAccess
+    from kubeforge.transport.ssh_keys import AskPassphrase
 
 __all__ = ["Connections", "connect"]
 
@@ -49,11 +50,11 @@ def connect(host: Host, *, access: SshAccess | None = None) -> Transport:
         raise
 
 
-def _new_access() -> SshAccess:
+def _new_access(ask_passphrase: AskPassphrase | None = None) -> SshAccess:
     import_paramiko()
     from kubeforge.transport.ssh_access import SshAccess as Access  # noqa: PLC0415 - paramiko costs 0.1 s
 
-    return Access()
+    return Access(ask_passphrase=ask_passphrase)
 
 
 def _local_prefix(host: Host) -> tuple[str, ...]:
@@ -82,11 +83,19 @@ class Connections:
     Args:
         opener: makes a transport; `connect` with a shared `SshAccess` when None.
         access: shared by all SSH connections; made when first needed, closed with the rest.
+        ask_passphrase: of an `access` made here: asks a person for an encrypted key file's passphrase.
     """
 
-    def __init__(self, opener: Callable[[Host], Transport] | None = None, *, access: SshAccess | None = None) -> None:
+    def __init__(
+        self,
+        opener: Callable[[Host], Transport] | None = None,
+        *,
+        access: SshAccess | None = None,
+        ask_passphrase: AskPassphrase | None = None,
+    ) -> None:
         self._opener = opener
         self._access = access
+        self._ask_passphrase = ask_passphrase
         self._open: dict[str, Transport] = {}
         self._locks: dict[str, Lock] = {}
         self._lock = Lock()
@@ -136,5 +145,5 @@ class Connections:
         if host.connection.kind == "ssh":
             with self._lock:
                 if self._access is None:
-                    self._access = _new_access()
+                    self._access = _new_access(self._ask_passphrase)
         return connect(host, access=self._access)

@@ -1,9 +1,11 @@
-"""A terminal on a host (`kubeforge ssh HOST`): fabric over a session that is already open and checked.
+"""A terminal on a host (`kubeforge ssh HOST`), or a command there: fabric over a session that is open and checked.
 
 fabric never connects here, so its default policy, which accepts any host key, never applies.
 """
 
 from __future__ import annotations
+
+import sys
 
 from kubeforge.errors import ConnectionLost
 from kubeforge.transport.ssh import SshTransport
@@ -12,7 +14,9 @@ __all__ = ["interactive"]
 
 
 def interactive(transport: SshTransport, command: str | None = None) -> int:
-    """Connect this process's terminal to a login shell, or to one command, until it ends.
+    """Connect this process's standard streams to a login shell, or to one command, until it ends.
+
+    Where standard input is a terminal the host gets one too, of the same size.
 
     Args:
         transport: stays open afterwards.
@@ -25,14 +29,19 @@ def interactive(transport: SshTransport, command: str | None = None) -> int:
         ConnectionLost: the connection broke.
     """
     from fabric import Config, Connection  # noqa: PLC0415 - 0.2 s
-    from invoke.exceptions import ThreadException  # noqa: PLC0415 - comes with fabric
+    from invoke.exceptions import ThreadException, UnexpectedExit  # noqa: PLC0415 - comes with fabric
     from paramiko import RejectPolicy  # noqa: PLC0415 - likewise
 
     connection = Connection(transport.host.replace(":", "_"), config=Config(lazy=True))
     connection.client.set_missing_host_key_policy(RejectPolicy())
     connection.transport = transport.session
     try:
-        result = connection.shell() if command is None else connection.run(command, pty=True, warn=True, hide=False)
+        if command is None:
+            result = connection.shell()
+        else:
+            result = connection.run(command, pty=sys.stdin.isatty(), warn=True, hide=False)
+    except UnexpectedExit as error:  # `shell` cannot be told to take any exit status
+        result = error.result
     except ThreadException as error:
         if transport.alive:
             raise

@@ -21,7 +21,9 @@ from kubeforge.secret import Secret
 __all__ = ["AskPassphrase", "KeyRing", "agent_keys", "public_part"]
 
 AskPassphrase = Callable[[Path], Secret | None]
-"""Asks a person for a key file's passphrase; None: nobody to ask, or given up."""
+"""Asks a person for a key file's passphrase, again where the last one was wrong; None: given up."""
+
+_TRIES = 3
 
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
 
@@ -30,7 +32,7 @@ class KeyRing:
     """Key files, each read once; safe for threads.
 
     Args:
-        ask: called once for each encrypted file, never twice at the same time.
+        ask: called for each encrypted file that is needed, up to three times, never twice at the same time.
     """
 
     def __init__(self, ask: AskPassphrase | None = None) -> None:
@@ -74,13 +76,16 @@ class KeyRing:
 
     def _decrypt(self, path: Path) -> paramiko.PKey:
         remedy = f"give it to the agent: ssh-add {path}"
-        passphrase = self._ask(path) if self._ask else None
-        if passphrase is None:
-            raise AuthenticationFailed(f"the key file {path} is encrypted and no passphrase was given", remedy=remedy)
-        try:
-            return paramiko.PKey.from_path(path, passphrase.reveal())  # type: ignore[arg-type]  # it does want bytes
-        except (ValueError, paramiko.SSHException) as error:
-            raise AuthenticationFailed(f"the passphrase does not open {path}", remedy=remedy) from error
+        cause = f"the key file {path} is encrypted and no passphrase was given"
+        for _ in range(_TRIES):
+            passphrase = self._ask(path) if self._ask else None
+            if passphrase is None:
+                break
+            try:
+                return paramiko.PKey.from_path(path, passphrase.reveal())  # type: ignore[arg-type]  # it does want bytes
+            except (ValueError, paramiko.SSHException):
+                cause = f"the passphrase does not open {path}"
+        raise AuthenticationFailed(cause, remedy=remedy)
 
 
 def is_encrypted(path: Path) -> bool:

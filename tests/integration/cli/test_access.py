@@ -10,20 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubeforge.secret import Secret
 from kubeforge.spec.paths import ADMIN_CONF, API_PORT
 from kubeforge.transport.remote import ShellRemote
 
 pytestmark = pytest.mark.lab
 
-ADMIN = """
-apiVersion: v1
-kind: Config
-clusters: [{name: kubernetes, cluster: {certificate-authority-data: Y2E=, server: 'https://10.0.0.1:6443'}}]
-users: [{name: kubernetes-admin, user: {client-certificate-data: Y3J0, client-key-data: a2V5}}]
-contexts: [{name: kubernetes-admin@kubernetes, context: {cluster: kubernetes, user: kubernetes-admin}}]
-current-context: kubernetes-admin@kubernetes
-"""
 # says what the tunnel's other end says, then what it was asked to do
 KUBECTL = """#!/bin/bash
 [ "$1 $2" = "version --client" ] && exec echo '{"clientVersion": {"gitVersion": "v1.36.3"}}'
@@ -50,9 +41,8 @@ def kubeforge(*arguments: str, path: Path | None = None) -> subprocess.Completed
 
 
 @pytest.fixture
-def serving(plane: ShellRemote) -> ShellRemote:
-    plane.run(["mkdir", "-p", "/etc/kubernetes"])
-    plane.write(ADMIN_CONF, Secret(ADMIN))
+def serving(founded: ShellRemote) -> ShellRemote:
+    plane = founded
     listen = f"TCP-LISTEN:{API_PORT},fork,reuseaddr"
     running = plane.run(["systemctl", "is-active", "--quiet", "played-api"], expect=(0, 3, 4)).status == 0
     if not running:
