@@ -17,6 +17,7 @@ from kubeforge.errors import KubeforgeError
 __all__ = [
     "ActionSaid",
     "ChangeDone",
+    "Collected",
     "Event",
     "Events",
     "Failure",
@@ -219,6 +220,16 @@ class PlayDone(Event):
 
     play: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected(Event):
+    """Old generations of a host were folded into one, and programs that nothing needs went; `size` in bytes."""
+
+    host: str
+    generations: int
+    programs: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

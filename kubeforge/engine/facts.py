@@ -48,8 +48,10 @@ SCRIPT = f"""{{
 LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH; export LC_ALL PATH
 read -r up rest </proc/uptime; read -r own </proc/$$/stat; set -- $own; read -r leader </proc/$6/stat
 new=; [ -d {GENERATIONS} ] || new=p
+set -- {GENERATIONS}/[1-9]*-*; [ -e "$1" ] || shift
 echo {BEGIN}
 echo "@leader $up $leader"
+echo "@generations $#"
 echo "@date $(date +%s.%N)"
 echo "@uname $(uname -nrm)"
 [ -d /run/systemd/system ] && echo @systemd
@@ -182,6 +184,7 @@ class _Answer:
             addresses=_addresses(self.sections.get("addresses", ())),
             listening=self._listening(),
             capabilities=int(status.get("CapBnd:", "0"), 16),
+            generations=int(self.values.get("generations", "0")),
             uid=int(status.get("Uid:", "0 0").split()[1]),
             resolv_conf="/run/systemd/resolve/resolv.conf" if "resolved" in self.values else "/etc/resolv.conf",
             login_seconds=self._login_seconds(),

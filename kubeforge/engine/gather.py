@@ -66,6 +66,7 @@ class Gathered:
         self._reader = reader
         self._waits = waits
         self._once = OnceVault(remote_of)
+        self._answers: dict[str, Gathering] = {}
 
     def of(self, name: str) -> Gathering:
         """Return what is known of a host, asking it the first time.
@@ -81,7 +82,13 @@ class Gathered:
         began = time.monotonic()
         waits = partial(self._waits, host.name)
         facts, seen = self._reader(self._remote_of(host.name), self._reads(host), waits)
-        return Gathering(facts=facts, seen=seen, seconds=time.monotonic() - began)
+        answer = Gathering(facts=facts, seen=seen, seconds=time.monotonic() - began)
+        self._answers[host.name] = answer
+        return answer
+
+    def known(self, name: str) -> Gathering | None:
+        """Return what a host has answered; None where nobody asked it, or it did not answer."""
+        return self._answers.get(name)
 
     @property
     def facts(self) -> Mapping[str, Facts]:

@@ -305,7 +305,10 @@ def collect(ledger: Ledger, keep: int) -> list[Operation]:
         f"rm -rf -- {join(posixpath.join(ledger.folder, generation.name) for generation in old)}",
     )
     name = f"generations {old[0].number} to {old[-1].number}"
-    return [Steps(name=name, why=f"the last {keep} are kept", lines=lines, verb=Verb.REMOVE, payload=content)]
+    same = Queries(hashes=(ledger_file,))  # whoever added a line since would lose it
+    return [
+        Steps(name=name, why=f"the last {keep} are kept", lines=lines, verb=Verb.REMOVE, payload=content, guard=same)
+    ]
 
 
 def _first_touches(generations: Iterable[Generation]) -> dict[str, tuple[str, Prior | None]]:

@@ -53,6 +53,7 @@ class Facts:
         conntrack_writable: whether /proc/sys/net/netfilter/nf_conntrack_max can be written (not in a network
             namespace of its own); kube-proxy dies where it wants to and cannot.
         uid: who runs our commands there, after sudo; 0: root.
+        generations: how many of ours the host keeps, the origin not counted.
     """
 
     hostname: str
@@ -78,6 +79,7 @@ class Facts:
     ca_directories: tuple[str, ...] = ()
     conntrack_writable: bool = True
     uid: int = 0
+    generations: int = 0
 
 
 class Vault(Protocol):

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from kubeforge.engine import lock
+from kubeforge.engine.collecting import KEPT, collect_all
 from kubeforge.engine.events import (
     Events,
     Failure,
@@ -224,6 +225,7 @@ class Session:
             try:
                 runner.run()
                 self._settle(runner)
+                self._collect(runner)
             finally:  # also when a second Ctrl-C leaves at once
                 result = self._result(runner, began, journal)
         return result
@@ -267,6 +269,15 @@ class Session:
                     settle(self._remotes.remote(host), left)
                 except KubeforgeError as error:
                     self.events.emit(Warned(host=host, message=f"the note of run {left.run_id} stays: {error.cause}"))
+
+    def _collect(self, runner: Runner) -> None:
+        """Let old generations go where a good run has added one to as many as are kept."""
+        if runner.failures or runner.remaining or self._stop.is_set():
+            return
+        known = {host: self._gathered.known(host) for host in runner.changed_hosts}
+        full = [host for host, answer in known.items() if answer is None or answer.facts.generations >= KEPT]
+        connect, run_id = self._remotes.remote, self.run_id
+        collect_all(full, connect=connect, executor=self._executor, events=self.events, run_id=run_id)
 
     @property
     def _cluster(self) -> str:

@@ -111,6 +111,11 @@ class Runner:
         return [item for item in self.prepared if id(item) not in self._finished]
 
     @property
+    def changed_hosts(self) -> list[str]:
+        """Hosts that may keep a generation of this run: an action, too, may act by operations of its own."""
+        return list(dict.fromkeys(host for host, _ in self.done))
+
+    @property
     def _failed(self) -> set[str]:
         return {failure.host for failure in self.failures if failure.host}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from kubeforge.errors import Unreadable
@@ -187,6 +187,7 @@ class Steps(Operation):
         lines: POSIX sh.
         verb: for the plan.
         payload: for `$P`.
+        guard: what must still be as seen.
     """
 
     kind: ClassVar[str] = "steps"
@@ -196,6 +197,7 @@ class Steps(Operation):
     lines: tuple[str, ...]
     verb: Verb = Verb.RUN
     payload: bytes | None = None
+    guard: Queries = field(default_factory=Queries)
 
     @property
     def title(self) -> str:
@@ -203,9 +205,16 @@ class Steps(Operation):
         return self.name
 
     def observe(self) -> Queries:
-        """Ask nothing."""
-        return Queries()
+        """Ask only what is guarded."""
+        return self.guard
 
     def decide(self, seen: Observation) -> Change | None:  # noqa: ARG002 - always due
         """Run."""
-        return Change(title=self.name, verb=self.verb, why=self.why, lines=self.lines, payload=self.payload)
+        return Change(
+            title=self.name,
+            verb=self.verb,
+            why=self.why,
+            guard=self.guard,
+            lines=self.lines,
+            payload=self.payload,
+        )

@@ -17,6 +17,7 @@ from rich.text import Text
 from kubeforge.engine.events import (
     ActionSaid,
     ChangeDone,
+    Collected,
     Event,
     HostDone,
     HostFacts,
@@ -49,6 +50,9 @@ def scrolled(event: Event, *, verbose: bool) -> Iterator[Text]:
             yield Text(f"  {host}: {SYMBOLS.get(verb, '*')} {title} ({why})", style=STYLES.get(verb, ""))
         case HostFacts(host=host, about=about, seconds=seconds) if verbose:
             yield Text(f"  {host}: {about} ({span(seconds)})", style="dim")
+        case Collected(host=host, generations=generations, programs=programs, size=size) if verbose:
+            gone = f"{counted(generations, 'old generation')} and {counted(programs, 'unused program')}"
+            yield Text(f"  {host}: {gone} ({size / 1e6:.0f} MB) are not kept any more", style="dim")
         case StepFailed(failure=failure) | HostFailed(failure=failure):
             for number, line in enumerate(failure_lines(failure)):
                 yield Text(line, style="bold red" if number == 0 else "")

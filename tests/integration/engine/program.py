@@ -5,6 +5,7 @@ It prints one event per line, and leaves with the run's exit code.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from kubeforge.engine.events import Event, Sink
+from kubeforge.engine.generations import LEDGER_QUERIES, read_ledger, reset
 from kubeforge.engine.model import Action, ActionContext, Context, Task
 from kubeforge.engine.playbook_loader import parse
 from kubeforge.engine.run import Session
 from kubeforge.errors import KubeforgeError
 from kubeforge.inventory.loader import load
 from kubeforge.inventory.model import Inventory
+from kubeforge.operations.artifact import Artifact
 from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
-from kubeforge.operations.model import Change, Verb
+from kubeforge.operations.model import Change, LocalContent, Verb
 from kubeforge.operations.unit import Unit
 
 UNIT = "/etc/systemd/system/kfit.service"
@@ -77,7 +80,21 @@ def asleep(context: Context, seconds: float = 30) -> Iterator[Any]:
     yield Asleep(seconds)
 
 
+def program(context: Context, file: str, path: str = "/usr/local/bin/kfit") -> Iterator[Any]:
+    """A program from a file of the controller."""
+    content = Path(file).read_bytes()
+    local = LocalContent(path=Path(file), sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+    yield Artifact(path=path, content=local)
+
+
+def taken_back(context: Context) -> Iterator[Any]:
+    """Everything as it was before the first run."""
+    yield from reset(read_ledger(context.seen[context.host.name]))
+
+
 TASKS = {
+    "kfit.program": Task(name="kfit.program", function=program),
+    "kfit.taken_back": Task(name="kfit.taken_back", function=taken_back, reads=lambda *_: LEDGER_QUERIES),
     "kfit.files": Task(name="kfit.files", function=files),
     "kfit.service": Task(name="kfit.service", function=service),
     "kfit.slow": Task(name="kfit.slow", function=slow),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 import subprocess
 import sys
@@ -33,17 +32,6 @@ WHOLE = """
 """
 SLOW = "- {play: Slow, hosts: w1, facts: false, tasks: [kfit.slow]}"
 ASLEEP = "- {play: Asleep, hosts: w1, facts: false, tasks: [kfit.asleep]}"
-
-
-@pytest.fixture(scope="module")
-def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kfit_program", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @contextmanager

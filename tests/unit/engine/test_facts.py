@@ -12,7 +12,7 @@ import pytest
 from kubeforge.engine.facts import SCRIPT, UNFINISHED, gather, parse
 from kubeforge.errors import HostBusy, ProtocolError
 from kubeforge.operations.model import Queries
-from kubeforge.spec.paths import BUSY_DEADLINE, LOCK, RUN_NOTE
+from kubeforge.spec.paths import BUSY_DEADLINE, GENERATIONS, LOCK, RUN_NOTE
 from kubeforge.transport.base import Completed
 from kubeforge.transport.memory import MemoryHost
 from kubeforge.transport.protocol.note import opening
@@ -64,6 +64,7 @@ def test_busybox() -> None:
 
 EXTRA = """kubeforge-facts-1
 @leader 100.25 7 (bash (x) y) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 9525 1 1
+@generations 7
 @date 1000100.500000000
 @uname node 5.14.0 aarch64
 @cgroup2
@@ -98,6 +99,7 @@ def test_another_family() -> None:
     assert facts.listening == {("tcp", 53): "systemd-resolve", ("udp", 8472): "", ("tcp", 22): "sshd"}
     assert facts.clock_skew == 10.0
     assert facts.login_seconds == 5.0
+    assert facts.generations == 7
     assert facts.resolv_conf == "/run/systemd/resolve/resolv.conf"
 
 
@@ -142,6 +144,18 @@ def test_the_script_tells_of_an_act_without_an_end(tmp_path: Path, note: str, sa
     done = subprocess.run(["sh"], input=script, capture_output=True, text=True, check=False, start_new_session=True)
     assert (UNFINISHED in done.stdout) is said
     parse(done.stdout)
+
+
+@pytest.mark.parametrize("shell", [["sh"], ["bash", "--posix"], ["busybox", "sh"]], ids=" ".join)
+@pytest.mark.parametrize("names", [[], ["1-a"], ["origin", "ledger", "2-20261121T1-ab", "10-b"]], ids=len)
+def test_generations_are_counted(tmp_path: Path, shell: list[str], names: list[str]) -> None:
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is not here")
+    for name in names:
+        (tmp_path / name).mkdir()
+    script = SCRIPT.replace(GENERATIONS, str(tmp_path))
+    done = subprocess.run(shell, input=script.encode(), capture_output=True, check=True, start_new_session=True)
+    assert parse(done.stdout.decode()).generations == len([name for name in names if name[0].isdigit()])
 
 
 UNFINISHED_ANSWER = EXTRA.replace("@disks\n", f"{UNFINISHED[1:]}@disks\n").encode()
