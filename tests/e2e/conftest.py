@@ -46,6 +46,7 @@ ORDER = (
     "test_kubeadm_accepts",
     "test_drift",
     "test_reboot",
+    "test_many_runs",
     "test_reset",
 )
 LONGEST = 400.0
