@@ -29,7 +29,7 @@ def interactive(transport: SshTransport, command: str | None = None) -> int:
         ConnectionLost: the connection broke.
     """
     from fabric import Config, Connection  # noqa: PLC0415 - 0.2 s
-    from invoke.exceptions import ThreadException  # noqa: PLC0415 - comes with fabric
+    from invoke.exceptions import ThreadException, UnexpectedExit  # noqa: PLC0415 - comes with fabric
     from paramiko import RejectPolicy  # noqa: PLC0415 - likewise
 
     connection = Connection(transport.host.replace(":", "_"), config=Config(lazy=True))
@@ -40,6 +40,8 @@ def interactive(transport: SshTransport, command: str | None = None) -> int:
             result = connection.shell()
         else:
             result = connection.run(command, pty=sys.stdin.isatty(), warn=True, hide=False)
+    except UnexpectedExit as error:  # `shell` cannot be told to take any exit status
+        result = error.result
     except ThreadException as error:
         if transport.alive:
             raise

@@ -194,6 +194,7 @@ def test_ctrl_c_at_a_passphrase_leaves_the_terminal_as_it_was(
 
 def test_a_login_shell(plane: ShellRemote, terminals: list[Terminal]) -> None:
     terminals.append(terminal := Terminal("ssh", "cp1"))
+    terminal.until("root@cp1:")  # the prompt: what is typed before the terminal is made ready is dropped
     terminal.type("echo $((40 + 2)) $(tty); exit 3\n")
     terminal.until("42 /dev/pts/")
     assert terminal.ended() == 3, terminal.shown
