@@ -28,6 +28,7 @@ __all__ = ["CHUNK", "MAX_OUTPUT", "execute"]
 CHUNK: Final = 1 << 18  # bytes: what is read and sent at a time
 MAX_OUTPUT: Final = 64 << 20  # bytes of stdout and stderr together
 _SILENCE: Final = 15.0  # seconds without a byte after which the host is asked whether it still lives
+_PATIENCE: Final = 15.0  # seconds for its answer
 _START_SECONDS: Final = 30.0  # for a channel and for the command's start: a fork, not the command
 _INLINE: Final = 1 << 16  # bytes that fit into socket buffers, so that sending them cannot block for long
 _GRACE: Final = 5.0  # seconds after the deadline at which a connection that takes no more data is cut
@@ -176,7 +177,7 @@ class _Exchange:
 
     def _ask_whether_alive(self) -> None:
         """Open and close a second channel: any answer, a refusal too, shows that the host lives."""
-        patience = min(_SILENCE, max(self._left(), 1.0))
+        patience = min(_PATIENCE, max(self._left(), 1.0))
 
         def ask() -> bool:
             try:

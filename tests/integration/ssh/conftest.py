@@ -161,6 +161,7 @@ class Client:
     key: Path
     known: Path
     access: SshAccess
+    opened: list[SshTransport] = field(default_factory=list)
 
     def host(self, sshd: Sshd, **connection: Any) -> Host:
         return sshd.host(**{"key_file": self.key, "known_hosts": (self.known,), **connection})
@@ -170,7 +171,14 @@ class Client:
             file.write(sshd.known_line())
 
     def open(self, sshd: Sshd, **connection: Any) -> SshTransport:
-        return self.access.open(self.host(sshd, **connection))
+        transport = self.access.open(self.host(sshd, **connection))
+        self.opened.append(transport)
+        return transport
+
+    def close(self) -> None:
+        for transport in self.opened:
+            transport.close()
+        self.access.close()
 
 
 @pytest.fixture
@@ -183,8 +191,9 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     known = home / "known_hosts"
     known.touch()
     access = SshAccess(home=home)
-    yield Client(home, keygen(home / "id"), known, access)
-    access.close()
+    made = Client(home, keygen(home / "id"), known, access)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from kubeforge.errors import AuthenticationFailed, BecomeFailed, ConnectionFailed, ConnectionLost
 from kubeforge.inventory.loader import load
+from kubeforge.lab.host import Host as LabHost
 from kubeforge.lab.lab import Lab
 from kubeforge.lab.removal import remains, remove
 from kubeforge.transport.connect import connect
@@ -136,35 +138,54 @@ class TestRealLogin:
         assert "password" in caught.value.cause
 
 
+@contextlib.contextmanager
+def once_begun(host: LabHost, act: Callable[[], None]) -> Iterator[str]:
+    """Act once a command has begun: it must say so by what this yields."""
+    begun, over = "/run/begun", threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            if host.run(("test", "-e", begun), check=False).returncode == 0:
+                act()
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield f"touch {begun}"
+    finally:
+        over.set()
+        watcher.join()
+
+
 class TestVanishing:
     def test_the_network_is_cut_while_a_command_runs(
         self, lab: Lab, enter: Enter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """No RST, no FIN: only silence. Shortened from 15 s of silence and 15 s of waiting for an answer."""
         monkeypatch.setattr("kubeforge.transport.ssh_exec._SILENCE", 2.0)
+        monkeypatch.setattr("kubeforge.transport.ssh_exec._PATIENCE", 2.0)
         transport = enter(ansible_user="root")
-        threading.Timer(0.5, lab.host("cp1").partition).start()
+        host = lab.host("cp1")
         try:
             begin = time.monotonic()
-            with pytest.raises(ConnectionLost):
-                transport.run("sleep 100", deadline=100)
-            assert time.monotonic() - begin < 10
+            with once_begun(host, host.partition) as mark, pytest.raises(ConnectionLost):
+                transport.run(f"{mark}; sleep 100", deadline=100)
+            assert time.monotonic() - begin < 30
             with pytest.raises(ConnectionFailed, match="no answer"):
                 enter(ansible_user="root", ansible_timeout=1)
         finally:
-            lab.host("cp1").heal()
+            host.heal()
+            host.run(("rm", "-f", "/run/begun"))
         assert enter(ansible_user="root").run("true", deadline=20).status == 0
 
     def test_killed_while_input_flows(self, lab: Lab, enter: Enter) -> None:
         transport = enter(ansible_user="root")
         host = lab.host("cp1")
-        killer = threading.Timer(1, host.kill)
-        killer.start()
         try:
             begin = time.monotonic()
-            with pytest.raises(ConnectionLost):
-                transport.run("sleep 100", iter(lambda: bytes(1 << 18), b""), deadline=100)
+            with once_begun(host, host.kill) as mark, pytest.raises(ConnectionLost):
+                transport.run(f"{mark}; sleep 100", iter(lambda: bytes(1 << 18), b""), deadline=100)
             assert time.monotonic() - begin < 60  # TCP_USER_TIMEOUT is 30 s
         finally:
-            killer.join()
             host.start()

@@ -181,7 +181,9 @@ def test_a_change_that_does_not_end_is_ended(host: Host) -> None:
 def test_the_connection_dies(every_host: Host) -> None:
     """The script goes on; a run meanwhile is told so; the note then says what happened."""
     host = every_host
-    steps = [shell(host, f"sleep 0.15; echo {n} >> {host.place}/log", str(n)) for n in range(4)]
+    go = host.place / "go"
+    waiting = f"[ {{n}} = 0 ] || until [ -e {go} ]; do sleep 0.02; done; echo {{n}} >> {host.place}/log"
+    steps = [shell(host, waiting.format(n=n), str(n)) for n in range(4)]
     prepared = act.prepare(host.plan(steps), host.seen, run_id="dead")
     argv = [*host.transport._prefix, "/bin/sh", "-c", act.command(str(host.state), host.remote._shell)]
     child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -198,6 +200,7 @@ def test_the_connection_dies(every_host: Host) -> None:
     found = interrupted(host.note)
     assert found is not None
     assert "command 0" in found.done
+    go.touch()
     child.wait(30)
     assert (host.place / "log").read_text().split() == ["0", "1", "2", "3"]
     assert interrupted(host.note) is None
