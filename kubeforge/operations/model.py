@@ -68,6 +68,7 @@ class Queries:
         mounts: mount points.
         images: container image references in containerd's k8s.io namespace.
         tests: read-only commands whose exit status is needed.
+        outputs: read-only POSIX-sh scripts whose standard output is needed: text without NUL; no guard compares it.
     """
 
     stats: tuple[str, ...] = ()
@@ -80,6 +81,7 @@ class Queries:
     mounts: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     tests: tuple[tuple[str, ...], ...] = ()
+    outputs: tuple[str, ...] = ()
 
     @staticmethod
     def merge(parts: Iterable[Queries]) -> Queries:
@@ -181,6 +183,7 @@ class Observation:
         mounts: mount point -> MountEntry, None where nothing is mounted.
         images: reference -> manifest digest, None where absent.
         tests: argv -> exit status.
+        outputs: script -> what it printed.
         changed: titles of changes decided so far; a Unit restarts on those it listens to.
     """
 
@@ -194,6 +197,7 @@ class Observation:
     mounts: Mapping[str, MountEntry | None] = field(default_factory=dict)
     images: Mapping[str, str | None] = field(default_factory=dict)
     tests: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
     changed: frozenset[str] = frozenset()
 
     def overlaid(self, effect: Observation) -> Observation:

@@ -64,7 +64,8 @@ class MemoryHost:
         modules: those loaded.
         mounts: mount point -> entry.
         images: reference -> digest.
-        commands: argv -> answer, for `run` and for tests; any other is not found (status 127).
+        commands: argv -> answer, for `run`, for tests, and (`sh`, given the script) for outputs; any other is not
+            found (status 127).
         tunnels: (host, port) -> function that gives the stream.
 
     Attributes:
@@ -270,6 +271,7 @@ class MemoryHost:
             mounts={path: now.mounts.get(path) for path in queries.mounts},
             images={reference: now.images.get(reference) for reference in queries.images},
             tests={argv: tests.get(argv, 127) for argv in queries.tests},
+            outputs={text: self._reply(("sh",), text.encode()).stdout.decode() for text in queries.outputs},
         )
 
     def _compare(self, queries: Queries, seen: Observation) -> None:
