@@ -15,6 +15,7 @@ import click
 from kubeforge import __version__
 from kubeforge.cli.boundary import guarded
 from kubeforge.cli.lazy import LazyGroup, Verb
+from kubeforge.collector import collect_rarely
 
 __all__ = ["VERBS", "main", "root"]
 
@@ -61,4 +62,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: without the program's name; None: the process's own.
     """
+    collect_rarely()
     sys.exit(guarded(root, sys.argv[1:] if arguments is None else arguments, "kubeforge"))

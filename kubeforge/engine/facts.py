@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from ipaddress import ip_interface
 from types import MappingProxyType
 
@@ -81,7 +82,7 @@ GO_ARCH = MappingProxyType({"x86_64": "amd64", "aarch64": "arm64", "armv7l": "ar
 
 
 def gather(remote: Remote, reads: Queries, waits: Callable[[str], None]) -> tuple[Facts, Observation]:
-    """Ask one host for its facts and for `reads`.
+    """Ask one host for its facts and for `reads`, in one round trip.
 
     Args:
         remote: the host.
@@ -95,12 +96,13 @@ def gather(remote: Remote, reads: Queries, waits: Callable[[str], None]) -> tupl
     """
     remote.host  # noqa: B018 - a pool connects on first use; that is not part of the clock's round trip
     sent = time.time()
-    answer = remote.run(("sh",), stdin=SCRIPT.encode())
-    text = answer.stdout.decode("utf-8", "replace")
+    seen = remote.observe(Queries.merge((Queries(outputs=(SCRIPT,)), reads)))
+    text = seen.outputs[SCRIPT]
     facts = parse(text, sent=sent, received=time.time(), host=remote.host)
     if UNFINISHED in text:
         _wait_until_idle(remote, waits)
-    return facts, remote.observe(reads) if reads else Observation()
+        seen = remote.observe(reads)
+    return facts, replace(seen, outputs={})
 
 
 def _wait_until_idle(remote: Remote, waits: Callable[[str], None]) -> None:
@@ -201,11 +203,12 @@ class _Answer:
         return files
 
     def _clock_skew(self, sent: float, received: float) -> float:
+        """Return by how much the clock is off at least: it was looked at some time between sending and receiving."""
         seconds, _, fraction = self.values.get("date", "0").partition(".")
-        exact = fraction.isdigit()  # busybox does not know %N: then half a second is the best guess
-        now = float(f"{seconds}.{fraction}") if exact else int(seconds) + 0.5
-        skew = now - (sent + received) / 2
-        return skew if exact else (0.0 if abs(skew) <= 1 else skew)
+        exact = fraction.isdigit()  # busybox does not know %N
+        low = float(f"{seconds}.{fraction}") if exact else float(seconds)
+        high = low if exact else low + 1
+        return min(max(0.0, low - received), high - sent)
 
     def _login_seconds(self) -> float:
         """Return how long the session's first process was there before the script began, in steps of 10 ms."""

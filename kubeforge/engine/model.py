@@ -37,7 +37,7 @@ class Facts:
         cpus: online processors.
         memory: bytes in all.
         disks: mount-point-or-path -> (free bytes, all bytes) for the paths that matter (/, /var/lib, /etc).
-        clock_skew: host's clock minus the controller's, seconds, corrected by half a round trip.
+        clock_skew: host's clock minus the controller's, seconds; at least so much, as the answer takes its time.
         cgroup: 1 or 2.
         systemd: whether systemd is PID 1.
         selinux: `enforcing`, `permissive`, `disabled`.

@@ -70,6 +70,7 @@ class Queries:
         images: container image references in containerd's k8s.io namespace.
         tests: read-only commands whose exit status is needed.
         trees: directories of which everything below must be known by name; small ones.
+        outputs: read-only POSIX-sh scripts whose standard output is needed: text without NUL; no guard compares it.
     """
 
     stats: tuple[str, ...] = ()
@@ -83,6 +84,7 @@ class Queries:
     images: tuple[str, ...] = ()
     tests: tuple[tuple[str, ...], ...] = ()
     trees: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
     @staticmethod
     def merge(parts: Iterable[Queries]) -> Queries:
@@ -202,6 +204,7 @@ class Observation:
         images: reference -> manifest digest, None where absent.
         tests: argv -> exit status.
         trees: directory -> path -> what is there, itself and all below; empty where it is missing.
+        outputs: script -> what it printed.
         changed: titles of changes decided so far; a Unit restarts on those it listens to.
     """
 
@@ -216,6 +219,7 @@ class Observation:
     images: Mapping[str, str | None] = field(default_factory=dict)
     tests: Mapping[tuple[str, ...], int] = field(default_factory=dict)
     trees: Mapping[str, Mapping[str, Listed]] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
     changed: frozenset[str] = frozenset()
 
     def overlaid(self, effect: Observation) -> Observation:

@@ -12,7 +12,7 @@ from kubeforge.errors import BecomeFailed, ConnectionFailed
 from kubeforge.inventory.model import Host
 from kubeforge.transport.base import Transport
 from kubeforge.transport.local import LocalTransport
-from kubeforge.transport.ssh_import import import_paramiko
+from kubeforge.transport.ssh_import import import_ahead
 
 if TYPE_CHECKING:
     from kubeforge.transport.ssh_access import SshAccess
@@ -51,8 +51,9 @@ def connect(host: Host, *, access: SshAccess | None = None) -> Transport:
 
 
 def _new_access(ask_passphrase: AskPassphrase | None = None) -> SshAccess:
-    import_paramiko()
-    from kubeforge.transport.ssh_access import SshAccess as Access  # noqa: PLC0415 - paramiko costs 0.1 s
+    from kubeforge.transport.ssh_access import SshAccess as Access  # noqa: PLC0415 - only where a host wants SSH
+
+    import_ahead()
 
     return Access(ask_passphrase=ask_passphrase)
 

@@ -66,7 +66,8 @@ class MemoryHost:
         modules: those loaded.
         mounts: mount point -> entry.
         images: reference -> digest.
-        commands: argv -> answer, for `run` and for tests; any other is not found (status 127).
+        commands: argv -> answer, for `run`, for tests, and (`sh`, given the script) for outputs; any other is not
+            found (status 127).
         tunnels: (host, port) -> function that gives the stream.
 
     Attributes:
@@ -273,6 +274,7 @@ class MemoryHost:
             images={reference: now.images.get(reference) for reference in queries.images},
             tests={argv: tests.get(argv, 127) for argv in queries.tests},
             trees={top: self._tree(top) for top in queries.trees},
+            outputs={text: self._reply(("sh",), text.encode()).stdout.decode() for text in queries.outputs},
         )
 
     def _tree(self, top: str) -> dict[str, Listed]:

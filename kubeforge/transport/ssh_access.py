@@ -1,25 +1,29 @@
 """What all SSH connections of a run share, and how one of them is made.
 
 Known hosts, ssh_config and key files are read once; a jump host is entered once and serves all hosts behind it.
+Whatever needs paramiko is imported inside functions, after dialling (ssh_import.py says why).
 """
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from kubeforge.errors import ConnectionFailed
 from kubeforge.inventory.model import Connection, Host
 from kubeforge.secret import Secret
 from kubeforge.transport.known_hosts import KnownHostsCache
 from kubeforge.transport.sockets import dial
-from kubeforge.transport.ssh import SshTransport
-from kubeforge.transport.ssh_auth import log_in
 from kubeforge.transport.ssh_config import Endpoint, Hop, SshConfig, resolve
 from kubeforge.transport.ssh_keys import AskPassphrase, KeyRing
-from kubeforge.transport.ssh_session import Session, hop_channel, start_session
 from kubeforge.transport.sudo import Sudo
+
+if TYPE_CHECKING:
+    from kubeforge.transport.ssh import SshTransport
+    from kubeforge.transport.ssh_session import Session
 
 __all__ = ["SshAccess"]
 
@@ -65,6 +69,8 @@ class SshAccess:
         endpoint = resolve(host.name, connection, self._config, self._home)
         self._check_chain(endpoint, connection)
         session = self._enter(endpoint, connection, connection.password)
+        from kubeforge.transport.ssh import SshTransport
+
         return SshTransport(host.name, session, _sudo(host.name, connection, endpoint.user), on_close)
 
     def close(self) -> None:
@@ -76,14 +82,19 @@ class SshAccess:
             session.close()
 
     def _enter(self, endpoint: Endpoint, connection: Connection, password: Secret | None) -> Session:
-        known = self._known.get(endpoint.known_hosts)
-        if endpoint.jumps:
-            via = str(endpoint.jumps[-1])
-            jump = self._through(endpoint, connection)
-            session = start_session(hop_channel(jump, endpoint, via=via), endpoint, known, via=via)
-        else:
+        if not endpoint.jumps:
             sock = dial(endpoint.address, endpoint.port, timeout=endpoint.timeout, host=endpoint.name)
-            session = start_session(sock, endpoint, known)
+            return self._log_in(sock, endpoint, password)
+        jump, via = self._through(endpoint, connection), str(endpoint.jumps[-1])
+        from kubeforge.transport.ssh_session import hop_channel
+
+        return self._log_in(hop_channel(jump, endpoint, via=via), endpoint, password, via=via)
+
+    def _log_in(self, sock: object, endpoint: Endpoint, password: Secret | None, *, via: str | None = None) -> Session:
+        from kubeforge.transport.ssh_auth import log_in
+        from kubeforge.transport.ssh_session import start_session
+
+        session = start_session(sock, endpoint, self._known.get(endpoint.known_hosts), via=via)
         try:
             log_in(session, endpoint, self._keys, password)
         except BaseException:

@@ -1,8 +1,9 @@
 """Keys to log in with: key files loaded once per run, passphrases asked for once, the agent's keys.
 
-Does not decide which key is offered when; that is ssh_auth.py.
+Does not decide which key is offered when; that is ssh_auth.py. paramiko is imported when a key is read.
 """
 
+# ruff: noqa: PLC0415
 from __future__ import annotations
 
 import base64
@@ -10,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-
-import paramiko
-from cryptography.exceptions import UnsupportedAlgorithm
-from paramiko.pkey import UnknownKeyType
+from typing import TYPE_CHECKING
 
 from kubeforge.errors import AuthenticationFailed
 from kubeforge.secret import Secret
+
+if TYPE_CHECKING:
+    import paramiko
 
 __all__ = ["AskPassphrase", "KeyRing", "agent_keys", "public_part"]
 
@@ -59,22 +60,28 @@ class KeyRing:
         return found
 
     def _read(self, path: Path) -> paramiko.PKey:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from paramiko import PKey, SSHException
+        from paramiko.pkey import UnknownKeyType
+
         try:
             if is_encrypted(path):
                 return self._decrypt(path)
-            return paramiko.PKey.from_path(path)
+            return PKey.from_path(path)
         except OSError as error:
             raise AuthenticationFailed(
                 f"the key file {path} cannot be read: {error.strerror}",
                 remedy="correct ansible_ssh_private_key_file (relative to the inventory) or IdentityFile",
             ) from error
-        except (ValueError, TypeError, paramiko.SSHException, UnknownKeyType, UnsupportedAlgorithm) as error:
+        except (ValueError, TypeError, SSHException, UnknownKeyType, UnsupportedAlgorithm) as error:
             raise AuthenticationFailed(
                 f"{path} is not a private key that can be used ({type(error).__name__})",
                 remedy="name the private key, not the .pub file; ed25519, ECDSA and RSA are understood",
             ) from error
 
     def _decrypt(self, path: Path) -> paramiko.PKey:
+        from paramiko import PKey, SSHException
+
         remedy = f"give it to the agent: ssh-add {path}"
         cause = f"the key file {path} is encrypted and no passphrase was given"
         for _ in range(_TRIES):
@@ -82,8 +89,8 @@ class KeyRing:
             if passphrase is None:
                 break
             try:
-                return paramiko.PKey.from_path(path, passphrase.reveal())  # type: ignore[arg-type]  # it does want bytes
-            except (ValueError, paramiko.SSHException):
+                return PKey.from_path(path, passphrase.reveal())  # type: ignore[arg-type]  # it does want bytes
+            except (ValueError, SSHException):
                 cause = f"the passphrase does not open {path}"
         raise AuthenticationFailed(cause, remedy=remedy)
 
@@ -145,9 +152,11 @@ def _first_public(body: bytes) -> bytes:
 @contextmanager
 def agent_keys() -> Iterator[tuple[paramiko.AgentKey, ...]]:
     """Give the agent's keys; empty where SSH_AUTH_SOCK names none. An agent's socket serves one caller at a time."""
+    from paramiko import Agent, SSHException
+
     try:
-        agent = paramiko.Agent()
-    except (OSError, paramiko.SSHException):
+        agent = Agent()
+    except (OSError, SSHException):
         yield ()
         return
     try:

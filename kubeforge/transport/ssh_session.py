@@ -16,6 +16,7 @@ from kubeforge.errors import ConnectionFailed
 from kubeforge.transport.known_hosts import HostKeyCheck, KnownHosts
 from kubeforge.transport.ssh_channel import BROKEN, ChannelSocket
 from kubeforge.transport.ssh_config import Endpoint
+from kubeforge.transport.ssh_userauth import EagerTransport
 
 __all__ = ["Session", "exit_signal", "hop_channel", "start_command", "start_session"]
 
@@ -62,7 +63,7 @@ def start_command(session: Session, channel: paramiko.Channel, command: str, tim
         raise session.get_exception() or paramiko.SSHException("the channel was closed")
 
 
-class Session(paramiko.Transport):
+class Session(EagerTransport):
     """paramiko's transport that does not lose exit signals, and stays silent unless somebody set up logging."""
 
     _channel_handler_table: ClassVar[Mapping[int, Callable[[Any, Any], None]]] = {

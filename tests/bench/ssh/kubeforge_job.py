@@ -16,6 +16,10 @@ from typing import ClassVar
 
 STARTED = time.perf_counter()
 
+from kubeforge.collector import collect_rarely  # noqa: E402 - first, as in kubeforge's own command
+
+collect_rarely()
+
 from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: E402 - the clock runs from before imports
 
 from kubeforge.engine.model import Context, Task  # noqa: E402

@@ -200,10 +200,22 @@ def test_answers_about_the_system(host: Host) -> None:
     assert seen.units["no-such.service"].load in ("not-found", "unknown")
 
 
+def test_outputs_of_scripts(every_host: Host) -> None:
+    """Each in a shell of its own, whatever it does; what it prints on standard error is nobody's error line."""
+    host = every_host
+    scripts = ("echo a; V=1; exit 3", "echo ${V-unset}; cat; echo no >&2 # comment", "printf 'two\nlines'", "")
+    missing = host.path("missing")
+    seen = host.remote.observe(Queries(outputs=scripts, stats=(missing,), tests=(("true",),)))
+    assert list(seen.outputs.items()) == list(zip(scripts, ["a\n", "unset\n", "two\nlines", ""], strict=True))
+    assert seen.paths == {missing: None}
+    assert seen.tests == {("true",): 0}
+
+
 @pytest.mark.parametrize(
     ("asked", "programs"),
     [
         (Queries(tests=(("true",),)), []),
+        (Queries(outputs=("echo x",)), []),
         (Queries(stats=("/a", "/b")), ["stat"]),
         (Queries(stats=("/a",), hashes=("/a", "/b")), ["stat", "sha256sum"]),
         (Queries(modules=("overlay",)), ["grep", "grep"]),
