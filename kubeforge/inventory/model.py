@@ -100,14 +100,14 @@ class Inventory:
             become: for sudo, on hosts reached over SSH.
         """
 
-        def known(host: Host) -> Host:
+        def entered(host: Host) -> Host:
             own = host.connection
             if own.kind != "ssh":
                 return host
-            passwords = {"password": own.password or login, "become_password": own.become_password or become}
-            return replace(host, connection=replace(own, **passwords))
+            known = replace(own, password=own.password or login, become_password=own.become_password or become)
+            return replace(host, connection=known)
 
-        return replace(self, hosts={name: known(host) for name, host in self.hosts.items()})
+        return replace(self, hosts={name: entered(host) for name, host in self.hosts.items()})
 
     def group(self, name: str) -> tuple[Host, ...]:
         """Return the hosts of a group; empty where there is no such group."""

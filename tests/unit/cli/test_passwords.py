@@ -9,7 +9,6 @@ from typing import Any
 import click
 import pytest
 
-from kubeforge.cli import passwords
 from kubeforge.cli.passwords import Asked, entering
 from kubeforge.inventory.model import Connection, Host, Inventory
 from kubeforge.secret import Secret
@@ -71,10 +70,10 @@ def test_what_is_asked(
     monkeypatch: pytest.MonkeyPatch, asked: Asked, typed: dict[str, str], expected: tuple[Any, Any]
 ) -> None:
     left = dict(typed)
-    monkeypatch.setattr(passwords.getpass, "getpass", left.pop)
-    monkeypatch.setattr(passwords.termios, "tcgetattr", lambda _: [])
-    monkeypatch.setattr(passwords.termios, "tcsetattr", lambda *_: None)
-    monkeypatch.setattr(passwords.sys, "stdin", Keyboard())
+    monkeypatch.setattr("getpass.getpass", left.pop)
+    monkeypatch.setattr("termios.tcgetattr", lambda _: [])
+    monkeypatch.setattr("termios.tcsetattr", lambda *_: None)
+    monkeypatch.setattr("sys.stdin", Keyboard())
     with entering(ALL, asked) as (known, _):
         assert passwords_of(known)["plain"] == expected
     assert left == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -173,8 +174,10 @@ def busy_host(*statuses: int) -> MemoryHost:
         host.put(RUN_NOTE, (opening("r1", ["file /a", "file /b", "file /c"], ()) + "".join(lines)).encode())
         return Completed(left.pop(0))
 
-    waits = {("flock", "-w", seconds, LOCK, "true"): flock for seconds in ("0", "5")}
-    host = MemoryHost("w1", commands={("sh",): lambda _: Completed(0, UNFINISHED_ANSWER), **waits})
+    commands: dict[tuple[str, ...], Callable[[bytes], Completed]] = {
+        ("flock", "-w", seconds, LOCK, "true"): flock for seconds in ("0", "5")
+    }
+    host = MemoryHost("w1", commands={("sh",): lambda _: Completed(0, UNFINISHED_ANSWER), **commands})
     return host
 
 

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -182,7 +183,7 @@ class TestTakenAgain:
         with host.held():
             for times in (1, 2):
                 host.reboot()
-                wait_until(lambda times=times: host.said.count(AGAIN) == times)
+                wait_until(partial(lambda wanted: host.said.count(AGAIN) == wanted, times))
         assert host.lost == []
 
     def test_somebody_else_was_faster(self) -> None:

@@ -66,7 +66,7 @@ class Site:
 
     def run(self, number: int, *operations: Operation) -> Collected | None:
         """One whole run: something changes, then it collects."""
-        owner = {"owner": self.host.owner, "group": self.host.group}
+        owner: dict[str, Any] = {"owner": self.host.owner, "group": self.host.group}
         self.host.apply([Directory(path=self.host.path("bin"), **owner), *operations], f"run-{number}")
         return self.collect()
 
@@ -93,7 +93,7 @@ def snapshot(host: Host) -> dict[str, tuple[object, ...]]:
 
 def test_programs_stay_as_long_as_it_is_possible_to_go_back_to_them(every_site: Site) -> None:
     site, host = every_site, every_site.host
-    owner = {"owner": host.owner, "group": host.group}
+    owner: dict[str, Any] = {"owner": host.owner, "group": host.group}
     host.apply([Directory(path=host.path("bin"), **owner), File(path=host.path("bin/prog"), content=b"mine", **owner)])
     host.remote.run(("rm", "-rf", "--", str(host.state)))
     origin = snapshot(host)
