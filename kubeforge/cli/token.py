@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
@@ -55,7 +55,7 @@ def create(  # noqa: PLR0917 - click passes them by name
     description: str,
     usages: tuple[str, ...],
     groups: tuple[str, ...],
-    from_file: click.utils.LazyFile | None,
+    from_file: BinaryIO | None,
     output: str,
 ) -> None:
     """Create a token and print it."""
@@ -181,7 +181,7 @@ def _answer(data: object, form: str) -> None:
     answer(data, form)
 
 
-def _given(file: click.utils.LazyFile | None) -> BootstrapToken:
+def _given(file: BinaryIO | None) -> BootstrapToken:
     """Return the token that was given, or a new one."""
     from kubeforge.pki.tokens import new_token, parse_token
     from kubeforge.secret import Secret
