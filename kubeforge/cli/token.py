@@ -8,24 +8,19 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from kubeforge.cli import options
+from kubeforge.cli import options, token_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kubeforge.cluster.api import Api
-    from kubeforge.pki.tokens import BootstrapToken
     from kubeforge.transport.base import Remote
 
 __all__ = ["token"]
-
-_USAGES: Final = ("authentication", "signing")
-_NODE_GROUP: Final = "system:bootstrappers:kubeadm:default-node-token"
-_ttl = partial(click.option, "--ttl", metavar="DURATION", callback=lambda _ctx, _param, value: _lifetime(value))
 
 
 @click.group()
@@ -36,17 +31,11 @@ def token() -> None:
 @token.command()
 @options.inventory
 @options.variables
-@_ttl(default="24h", show_default=True, help="How long it is valid: 90m, 1h30m; 0: for ever.")
-@click.option("--description", default="", help="For people.")
-@click.option(
-    "--usages", default=",".join(_USAGES), show_default=True, callback=lambda _c, _p, value: _uses(value),
-    help="What it is good for.",
-)  # fmt: skip
-@click.option(
-    "--groups", default=_NODE_GROUP, show_default=True, callback=lambda _c, _p, value: _groups(value),
-    help="Groups of whoever shows it, beside system:bootstrappers.",
-)  # fmt: skip
-@click.option("--from-file", type=click.File("rb"), help="Take the token from there (-: stdin), not a random one.")
+@token_options.ttl(default="24h", show_default=True, help="How long it is valid: 90m, 1h30m; 0: for ever.")
+@token_options.description
+@token_options.usages
+@token_options.groups
+@token_options.from_file
 @options.output("text", "json", "yaml")
 def create(  # noqa: PLR0917 - click passes them by name
     inventory_path: Path | None,
@@ -54,7 +43,7 @@ def create(  # noqa: PLR0917 - click passes them by name
     ttl: timedelta,
     description: str,
     usages: tuple[str, ...],
-    groups: tuple[str, ...],
+    groups: tuple[str, ...] | None,
     from_file: BinaryIO | None,
     output: str,
 ) -> None:
@@ -62,10 +51,11 @@ def create(  # noqa: PLR0917 - click passes them by name
     from kubeforge.cluster import tokens
     from kubeforge.pki.tokens import TokenUse, token_secret
 
-    made = _given(from_file)
+    made = token_options.given_token(from_file)
     now = datetime.now(tz=UTC)
     uses = tuple(map(TokenUse, usages))
-    secret = token_secret(made, now=now, lifetime=ttl or None, description=description, groups=groups, uses=uses)
+    bearers = token_options.bearers(groups, authenticates=TokenUse.AUTHENTICATION in uses)
+    secret = token_secret(made, now=now, lifetime=ttl or None, description=description, groups=bearers, uses=uses)
     with _api(inventory_path, variables) as (api, _):
         tokens.create(api, secret)
         if output == "text":
@@ -97,7 +87,7 @@ def list_(inventory_path: Path | None, variables: Mapping[str, str], output: str
 @token.command()
 @options.inventory
 @options.variables
-@click.argument("ids", nargs=-1, required=True, metavar="ID...", callback=lambda _c, _p, value: _ids(value))
+@token_options.ids
 def delete(inventory_path: Path | None, variables: Mapping[str, str], ids: tuple[str, ...]) -> None:
     """Delete tokens, named by their first six characters.
 
@@ -119,8 +109,8 @@ def delete(inventory_path: Path | None, variables: Mapping[str, str], ids: tuple
 @options.inventory
 @options.variables
 @click.option("--control-plane", is_flag=True, help="As a control plane; the shared certificates are uploaded for 2 h.")
-@_ttl(help="How long the token is valid.  [default: 24h; 2h with --control-plane]")
-@click.option("--description", default="", help="Of the token, for people.")
+@token_options.ttl(help="How long the token is valid.  [default: 24h; 2h with --control-plane]")
+@token_options.description
 @options.output("text", "json", "yaml")
 def join_command(
     inventory_path: Path | None,
@@ -179,56 +169,3 @@ def _answer(data: object, form: str) -> None:
     from kubeforge.cli.answers import answer
 
     answer(data, form)
-
-
-def _given(file: BinaryIO | None) -> BootstrapToken:
-    """Return the token that was given, or a new one."""
-    from kubeforge.pki.tokens import new_token, parse_token
-    from kubeforge.secret import Secret
-
-    if file is None:
-        return new_token()
-    try:
-        return parse_token(Secret(file.read(256).strip()))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--from-file") from None
-
-
-def _lifetime(text: str | None) -> timedelta | None:
-    """Return how long a token lives, zero: for ever; None: nothing was said."""
-    from kubeforge.spec.durations import parse_duration
-
-    try:
-        return None if text is None else parse_duration(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _uses(text: str) -> tuple[str, ...]:
-    given = tuple(filter(None, text.split(",")))
-    wrong = [use for use in given if use not in _USAGES]
-    if wrong or not given:
-        raise click.BadParameter(f"a token is good for {' and '.join(_USAGES)}, not for `{','.join(wrong) or text}`")
-    return given
-
-
-def _groups(text: str) -> tuple[str, ...]:
-    from kubeforge.pki.tokens import is_bootstrap_group
-
-    given = tuple(filter(None, text.split(",")))
-    wrong = [group for group in given if not is_bootstrap_group(group)]
-    if wrong:
-        raise click.BadParameter(f"groups are called system:bootstrappers:…, [a-z0-9:-], not `{','.join(wrong)}`")
-    return given
-
-
-def _ids(values: tuple[str, ...]) -> tuple[str, ...]:
-    from kubeforge.pki.tokens import token_id
-
-    found = []
-    for place, value in enumerate(values, 1):
-        try:
-            found.append(token_id(value))
-        except ValueError as error:
-            raise click.BadParameter(f"word {place}: {error}") from None
-    return tuple(dict.fromkeys(found))

@@ -69,7 +69,9 @@ def members(grown: Cluster) -> dict[str, bool]:
 
 def test_both_know_the_same_tokens(grown: Cluster) -> None:
     ours = json.loads(grown.forge("token create", "--ttl", "30m", "--description", "by kubeforge", "-o", "json").stdout)
-    theirs = grown.sh(grown.first, "kubeadm token create --ttl 20m --usages signing --description 'by kubeadm'").strip()
+    theirs = grown.sh(
+        grown.first, "kubeadm token create --ttl 20m --usages authentication --description 'by kubeadm'"
+    ).strip()
     id_of_theirs = theirs.partition(".")[0]
     here, there = known(grown), kubeadms(grown)
     assert set(here) == set(there)
@@ -82,7 +84,8 @@ def test_both_know_the_same_tokens(grown: Cluster) -> None:
         assert mine["description"] == other["description"]
         assert mine["groups"] == other["groups"]
     assert 1700 < ours["seconds_left"] <= 1800
-    wait_until(lambda: {ours["id"], id_of_theirs} <= {one for one, token in known(grown).items() if token["signed"]})
+    wait_until(lambda: known(grown)[ours["id"]]["signed"])
+    assert not known(grown)[id_of_theirs]["signed"], "it is for authentication only"
 
     grown.sh(grown.first, f"kubeadm token delete {ours['id']}")
     grown.forge("token delete", id_of_theirs)

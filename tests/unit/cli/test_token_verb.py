@@ -84,7 +84,7 @@ def forge(*words: str) -> int:
 def test_create_prints_the_token_alone(cluster: Cluster, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(f"{WHOLE}\n")
-    words = ["--ttl", "90m", "--usages", "signing", "--groups", "", "--description", "rack 7", "--from-file", str(file)]
+    words = ["--ttl", "90m", "--usages", "signing", "--description", "rack 7", "--from-file", str(file)]
     assert forge("create", *words) == 0
     assert capsys.readouterr().out == f"{WHOLE}\n"
     (made,) = cluster.made
@@ -101,12 +101,30 @@ def test_create_for_ever_at_random(cluster: Cluster, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
+    ("words", "groups"),
+    [
+        ((), "system:bootstrappers:kubeadm:default-node-token"),
+        (
+            ("--groups", "system:bootstrappers:a,system:bootstrappers:b"),
+            "system:bootstrappers:a,system:bootstrappers:b",
+        ),
+        (("--groups", ""), None),
+        (("--usages", "signing"), None),
+    ],
+)
+def test_groups_of_a_new_token(cluster: Cluster, words: tuple[str, ...], groups: str | None) -> None:
+    assert forge("create", *words) == 0
+    assert cluster.made[0].get("auth-extra-groups") == groups
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (("create", "--ttl", "1d"), "`1d` is no duration"),
         (("create", "--usages", "signing,encrypting"), "not for `encrypting`"),
         (("create", "--usages", ""), "a token is good for"),
         (("create", "--groups", "system:masters"), "not `system:masters`"),
+        (("create", "--groups", "system:bootstrappers:x", "--usages", "signing"), "need the usage authentication"),
         (("delete", "abcdef", "fedcba9876543210"), "word 2: a token's id"),
         (("delete",), "Missing argument"),
         (("create", "--from-file", "/dev/null"), "looks like"),
