@@ -62,6 +62,7 @@ class Api:
     """
 
     def __init__(self, openers: Sequence[Opener], credentials: Credentials) -> None:
+        self.ca = credentials.ca  # PEM
         self._transport = TunnelTransport(openers, tls_context(credentials))
         timeout = httpx2.Timeout(_TIMEOUT)
         # `insecure` stops lightkube from making a TLS context of its own: ours, in the transport, verifies.

@@ -17,7 +17,7 @@ from kubeforge.errors import ApiUnavailable, DeadlineExceeded, KubeforgeError
 if TYPE_CHECKING:
     from kubeforge.engine.model import ActionContext
 
-__all__ = ["Condition", "await_condition"]
+__all__ = ["Condition", "await_condition", "until"]
 
 _FIRST_POLL: Final = 0.05
 _SLOWEST_POLL: Final = 0.5
@@ -54,10 +54,27 @@ def await_condition(condition: Condition, run: ActionContext, *, step: str) -> N
         DeadlineExceeded: it did not come true in time.
         Interrupted: Ctrl-C.
     """
+    until(condition, step=step, host=run.context.host.name, checkpoint=run.checkpoint)
+
+
+def until(
+    condition: Condition, *, step: str, host: str | None = None, checkpoint: Callable[[], None] = lambda: None
+) -> None:
+    """Poll until the condition holds, also where there is no run.
+
+    Args:
+        condition: what to wait for.
+        step: what is being done, for the error.
+        host: whom it is about, for the error.
+        checkpoint: called before each poll; may raise to end the wait.
+
+    Raises:
+        DeadlineExceeded: it did not come true in time.
+    """
     last = [""]
 
     def lacks() -> str | None:
-        run.checkpoint()
+        checkpoint()
         try:
             missing = condition.lacks()
         except ApiUnavailable as error:
@@ -75,7 +92,7 @@ def await_condition(condition: Condition, run: ActionContext, *, step: str) -> N
     except RetryError:
         raise DeadlineExceeded(
             f"{condition.name}: not within {condition.deadline:.0f} s; {last[0]}",
-            host=run.context.host.name,
+            host=host,
             step=step,
             remedy=condition.remedy or "fix the cause shown above and run the same command again",
             evidence=_evidence(condition),

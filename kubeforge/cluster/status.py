@@ -5,7 +5,7 @@ Whatever cannot be asked is said in its place, so half a cluster gives half a pi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from kubeforge.cluster.access import connect
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.etcd import lacks_health
 from kubeforge.cluster.kinds import Obj
+from kubeforge.cluster.serving import SIGNER, asker, is_pending
 from kubeforge.errors import KubeforgeError
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
@@ -42,7 +43,7 @@ class NodeStatus:
         ready: whether Kubernetes counts it as Ready; None: it is not registered, or nobody could be asked.
         version: of its kubelet.
         address: its internal address.
-        problem: why it is not Ready; empty where it is.
+        problem: why it is not Ready, or what it lacks though it is; empty where all is well.
     """
 
     name: str
@@ -109,7 +110,7 @@ class ClusterStatus:
         return (
             bool(self.api)
             and not self.unreachable
-            and all(node.ready for node in self.nodes)
+            and all(node.ready and not node.problem for node in self.nodes)
             and all(component.ready for component in self.components)
             and not any(member.problem for member in self.etcd)
         )
@@ -177,11 +178,13 @@ def _kubernetes(inventory: Inventory, remote_of: Callable[[str], Remote]) -> _Ku
     wanted = [host.name for host in inventory.hosts.values() if host in (*inventory.control_planes, *inventory.workers)]
     try:
         api = connect([partial(remote_of, host.name) for host in inventory.control_planes])
-        version, nodes, pods = api.each([partial(_version, api), partial(_nodes, api), partial(_pods, api)])
+        questions = (_version, _nodes, _pods, _requests)
+        version, nodes, pods, requests = api.each([partial(question, api) for question in questions])
     except KubeforgeError as error:
         why = "; ".join(reason.splitlines()[0] for reason in error.evidence) or error.cause
         return "", why, tuple(NodeStatus(name=name, problem="not known") for name in wanted), ()
-    known = {node["metadata"]["name"]: _node(node) for node in nodes}
+    waiting = {asker(request): request["metadata"]["name"] for request in requests if is_pending(request)}
+    known = {node["metadata"]["name"]: _node(node, waiting, wanted) for node in nodes}
     missing = {name: NodeStatus(name=name, problem="is not registered") for name in wanted if name not in known}
     listed = [(known | missing)[name] for name in dict.fromkeys((*wanted, *known))]
     return version[0]["gitVersion"], "", tuple(listed), _components(inventory, [_component(pod) for pod in pods])
@@ -212,20 +215,35 @@ def _pods(api: Api) -> Sequence[Obj]:
     return api.objects("v1", "Pod", namespace="kube-system", labels={"tier": "control-plane"})
 
 
-def _node(node: Obj) -> NodeStatus:
+def _requests(api: Api) -> Sequence[Obj]:
+    return api.objects("certificates.k8s.io/v1", "CertificateSigningRequest", fields={"spec.signerName": SIGNER})
+
+
+def _node(node: Obj, waiting: Mapping[str, str], ours: Collection[str]) -> NodeStatus:
     metadata, status = node["metadata"], node.get("status") or {}
     conditions: list[Obj] = status.get("conditions") or []
     ready: Obj = next((one for one in conditions if one["type"] == "Ready"), {})
     good = ready.get("status") == "True"
     addresses = [one["address"] for one in status.get("addresses", ()) if one["type"] == "InternalIP"]
+    name = metadata["name"]
+    problem = "" if good else ready.get("message", "it has not reported yet")
+    if good and name in waiting:
+        problem = _unserved(waiting[name], known=name in ours)
     return NodeStatus(
-        name=metadata["name"],
+        name=name,
         roles=tuple(sorted(key.removeprefix(_ROLE) for key in metadata.get("labels", {}) if key.startswith(_ROLE))),
         ready=good,
         version=(status.get("nodeInfo") or {}).get("kubeletVersion", ""),
         address=addresses[0] if addresses else "",
-        problem="" if good else ready.get("message", "it has not reported yet"),
+        problem=problem,
     )
+
+
+def _unserved(request: str, *, known: bool) -> str:
+    """Say what mends a node whose kubelet nobody can verify, so that `logs` and `exec` fail there."""
+    ours = "kubeforge apply approves it"
+    other = f"kubeforge kubectl certificate approve {request}, or take it into the inventory and kubeforge apply"
+    return f"its serving certificate waits for approval: {ours if known else other}"
 
 
 def _component(pod: Obj) -> ComponentStatus:

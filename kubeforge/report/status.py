@@ -39,7 +39,8 @@ def _lines(status: ClusterStatus, name: str) -> Iterator[Text]:
         yield _line("host", host, f"cannot be asked: {why}", good=False)
     width = max((len(node.name) for node in status.nodes), default=0)
     for node in status.nodes:
-        yield _line("node", f"{node.name:<{width}}  {_about(node)}", node.problem, good=bool(node.ready))
+        well = bool(node.ready) and not node.problem
+        yield _line("node", f"{node.name:<{width}}  {_about(node)}", node.problem, good=well)
     for member in status.etcd:
         if member.problem:
             yield _line("etcd", member.host, member.problem, good=False)

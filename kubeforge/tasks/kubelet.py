@@ -64,23 +64,19 @@ def _reads(inventory: Inventory, host: Host) -> Queries:
 
 @task("kubelet.configure", reads=_reads)
 def configure(context: Context) -> Iterator[Operation]:
-    """Everything a kubelet reads, and its unit; nothing is started."""
+    """Everything a kubelet reads; nothing is started."""
     if not _is_node(context):
         return
     spec, facts = context.cluster, context.mine
     for path, mode in ((KUBERNETES, 0o755), (PKI, 0o755), (MANIFESTS, 0o700), (KUBELET, 0o755), (KUBELET_PKI, 0o700)):
         yield Directory(path=path, mode=mode)
-    yield Directory(path=KUBELET_DROP_IN.rpartition("/")[0])
     yield File(path=KUBELET_CONFIG, content=files.config_yaml(spec, facts).encode())
     yield File(path=KUBELET_INSTANCE_CONFIG, content=files.instance_config_yaml(spec, facts).encode())
     yield File(path=KUBELET_FLAGS, content=files.flags_env(spec, context.inventory, context.host, facts).encode())
-    yield File(path=KUBELET_UNIT, content=files.unit().encode())
-    yield File(path=KUBELET_DROP_IN, content=files.drop_in().encode())
     if _is_control_plane(context):
         yield from _as_control_plane(context)
     else:
         yield from _as_worker(context)
-        yield Unit(name=_UNIT, state=None)  # enabled here, so that joining is starting and nothing else
 
 
 @task("kubelet.run")

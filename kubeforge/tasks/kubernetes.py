@@ -1,13 +1,17 @@
-"""Kubernetes' own programs on a node."""
+"""Kubernetes' own programs on a node, as packages bring them: with the kubelet's unit, ready for `kubeadm join`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from kubeforge.engine.model import Context
+from kubeforge.inventory.model import CONTROL_PLANE, WORKERS
+from kubeforge.manifests import kubelet
 from kubeforge.operations.directory import Directory
+from kubeforge.operations.file import File
 from kubeforge.operations.model import Operation
-from kubeforge.spec.paths import BIN
+from kubeforge.operations.unit import Unit
+from kubeforge.spec.paths import BIN, KUBELET_DROP_IN, KUBELET_UNIT
 from kubeforge.tasks.parts import program
 from kubeforge.tasks.registry import task
 
@@ -16,9 +20,14 @@ __all__ = ["install"]
 
 @task("kubernetes.install")
 def install(context: Context) -> Iterator[Operation]:
-    """The kubelet, kubeadm and kubectl; where etcd runs, its tools too."""
+    """The kubelet with its unit, kubeadm and kubectl; where etcd runs, its tools too. Nothing is started."""
     names = ["kubelet", "kubeadm", "kubectl"]
     if context.host in context.inventory.etcd_members:
         names += ["etcdctl", "etcdutl"]
     yield Directory(path=BIN)
     yield from (program(context, name, f"{BIN}/{name}") for name in names)
+    if context.host.groups & {CONTROL_PLANE, WORKERS}:
+        yield Directory(path=KUBELET_DROP_IN.rpartition("/")[0])
+        yield File(path=KUBELET_UNIT, content=kubelet.unit().encode())
+        yield File(path=KUBELET_DROP_IN, content=kubelet.drop_in().encode())
+        yield Unit(name=KUBELET_UNIT.rpartition("/")[2], state=None)  # it waits for its configuration

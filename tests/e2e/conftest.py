@@ -173,9 +173,9 @@ class Cluster:
         return done.stdout
 
     def forge(self, *words: str, code: int | None = 0, stdin: str | None = None) -> Done:
-        """Run kubeforge as a user does: the verb, then its words. `code`: how it must end; None: anyhow."""
+        """Run kubeforge as a user does: the verb (`token list`), then its words. `code`: its exit code; None: any."""
         verb, *rest = words
-        done = self._run([str(FORGE), verb, "-i", str(self.folder / "inventory"), *rest], stdin=stdin)
+        done = self._run([str(FORGE), *verb.split(), "-i", str(self.folder / "inventory"), *rest], stdin=stdin)
         told = f"{' '.join(words)}: exit {done.returncode}\n{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
         assert "Traceback" not in done.stdout + done.stderr, told
         assert code is None or done.returncode == code, told

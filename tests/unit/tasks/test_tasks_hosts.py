@@ -21,6 +21,8 @@ from kubeforge.spec.paths import (
     HOSTS,
     KUBELET_CLIENT_CURRENT,
     KUBELET_CONF,
+    KUBELET_DROP_IN,
+    KUBELET_UNIT,
     MANIFESTS,
     PKI,
     STATE,
@@ -128,6 +130,17 @@ def test_programs_of_each_role(site: Make) -> None:
     made = site()
     on_worker, on_control_plane = (set(titles(made.ask(name, kubernetes.install))) for name in ("w1", "cp1"))
     assert on_control_plane - on_worker == {"artifact /usr/local/bin/etcdctl", "artifact /usr/local/bin/etcdutl"}
+
+
+def test_a_prepared_host_has_what_kubeadm_join_needs(site: Make) -> None:
+    """The unit and its drop-in, enabled; it starts by itself once kubeadm has written its configuration."""
+    made = site()
+    told = made.apply("w1", kubernetes.install)
+    assert {f"file {KUBELET_UNIT}", f"file {KUBELET_DROP_IN}", "unit kubelet.service"} <= set(told)
+    (unit,) = [one for one in made.operations("w1", kubernetes.install) if isinstance(one, Unit)]
+    assert (unit.enabled, unit.state) == (True, None)
+    assert "ConditionPathExists=/var/lib/kubelet/config.yaml" in made.hosts["w1"].read(KUBELET_UNIT).decode()
+    assert made.changes("w1", kubernetes.install) == []
 
 
 def test_images_of_each_role(site: Make) -> None:
