@@ -16,9 +16,7 @@ __all__ = ["install"]
 
 @task("kubernetes.install")
 def install(context: Context) -> Iterator[Operation]:
-    """The kubelet, kubeadm and kubectl; where etcd runs, its tools too."""
-    names = ["kubelet", "kubeadm", "kubectl"]
-    if context.host in context.inventory.etcd_members:
-        names += ["etcdctl", "etcdutl"]
-    yield Directory(path=BIN)
-    yield from (program(context, name, f"{BIN}/{name}") for name in names)
+    """The kubelet, kubeadm and kubectl."""
+    if context.host.is_node:
+        yield Directory(path=BIN)
+        yield from (program(context, name, f"{BIN}/{name}") for name in ("kubelet", "kubeadm", "kubectl"))

@@ -30,11 +30,13 @@ from kubeforge.spec.paths import (
     CONTAINERD_SOCKET,
     CONTAINERD_UNIT,
     ETCD_DATA,
+    ETCD_UNIT,
     KUBELET,
     KUBELET_UNIT,
     KUBERNETES,
     STATE,
 )
+from kubeforge.tasks.etcd_runs import UNIT
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.rights import need_root
 
@@ -59,7 +61,7 @@ _MOUNTS: Final = (KUBELET, CONTAINERD_DATA, "/run/containerd")
 _LINKS: Final = ("cni0", "flannel.1", "kube-ipvs0")
 _CHAINS: Final = ("KUBE-", "FLANNEL-", "CNI-", "flanneld masq")
 _NFT_TABLES: Final = ("ip:kube-proxy", "ip6:kube-proxy", "ip:flannel-ipv4", "ip6:flannel-ipv6")
-_SIGNS: Final = (STATE, KUBERNETES, KUBELET, KUBELET_UNIT, CONTAINERD_UNIT, ETCD_DATA, CNI_CONF)
+_SIGNS: Final = (STATE, KUBERNETES, KUBELET, KUBELET_UNIT, CONTAINERD_UNIT, ETCD_DATA, ETCD_UNIT, CNI_CONF)
 """Paths of which one is there wherever kubeforge or kubeadm has been."""
 
 
@@ -69,7 +71,7 @@ def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the s
 
 @task("reset.stop", reads=_reads)
 def stop(context: Context) -> Iterator[Operation]:
-    """Stop the kubelet, end all containers, stop the container runtime."""
+    """Stop the kubelet, end all containers, stop the container runtime; stop etcd where it is a service."""
     need_root(context, "reset.stop")
     _leaving(context).add(context.host.name)
     if _is_touched(context):
@@ -77,6 +79,8 @@ def stop(context: Context) -> Iterator[Operation]:
         script = render("reset/containers.sh", bin=BIN, namespace=CONTAINERD_NAMESPACE, socket=CONTAINERD_SOCKET)
         yield Steps(name="containers of Kubernetes", why="end with the cluster", lines=(script,), verb=Verb.STOP)
         yield Unit(name="containerd.service", enabled=False, state="stopped")
+        if _is_there(context, ETCD_UNIT):
+            yield Unit(name=UNIT, enabled=False, state="stopped")
 
 
 @task("reset.forget", reads=_reads)
@@ -172,5 +176,8 @@ def _staying(run: ActionContext) -> list[str]:
 
 
 def _is_touched(context: Context) -> bool:
-    seen = context.seen[context.host.name].paths
-    return any(isinstance(seen.get(path), Entry) for path in _SIGNS)
+    return any(_is_there(context, path) for path in _SIGNS)
+
+
+def _is_there(context: Context, path: str) -> bool:
+    return isinstance(context.seen[context.host.name].paths.get(path), Entry)

@@ -17,7 +17,7 @@ from kubeforge.secret import Secret
 from kubeforge.spec.paths import (
     BOOTSTRAP_KUBELET_CONF,
     CONTAINER_SCOPES,
-    ETCD_MEMBER,
+    ETCD_WAL,
     HOSTS,
     KUBELET_CLIENT_CURRENT,
     KUBELET_CONF,
@@ -172,7 +172,7 @@ def test_etcd_is_founded_together(site: Make) -> None:
 
 def test_etcd_never_founds_beside_a_living_member(site: Make) -> None:
     made = site(control_planes=2, workers=0)
-    made.hosts["cp1"].overlay(Observation(paths={ETCD_MEMBER: Entry(0o040700)}))
+    made.hosts["cp1"].overlay(Observation(paths={ETCD_WAL: Entry(0o040700)}))
     with pytest.raises(UnfitHost, match="cp1 has"):
         made.ask("cp2", etcd.member)
 
