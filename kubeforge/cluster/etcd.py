@@ -74,7 +74,7 @@ def lacks_health(remote: Remote) -> str | None:
     for path in ("/health", "/readyz"):
         status, body = _ask(remote, path)
         if not status:
-            return f"etcd does not answer on port {ETCD_METRICS_PORT}: {body}"
+            return f"etcd does not answer on port {ETCD_METRICS_PORT}: {body.partition(chr(10))[0]}"
         if status != httpx2.codes.OK:
             return f"etcd says: {_failed_checks(body)[:200]}"
     return None

@@ -23,7 +23,7 @@ from kubeforge.operations.model import Entry, Operation, Queries
 from kubeforge.operations.user import User
 from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_USER, ETCD_WAL
 from kubeforge.tasks import etcd_runs
-from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes
+from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, QuorumKept
 from kubeforge.tasks.parts import program
 from kubeforge.tasks.registry import task
 
@@ -44,16 +44,17 @@ def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the s
 
 
 @task("etcd.quorum", reads=_reads)
-def quorum(context: Context) -> Iterator[Operation]:
-    """Refuse a cluster of which more than half of the etcd members cannot be reached."""
+def quorum(context: Context) -> Iterator[Action]:
+    """Refuse a cluster that has lost more than half of its etcd members."""
     inventory = context.inventory
-    if context.host in inventory.etcd_members:
+    if context.host in (*inventory.control_planes, *inventory.etcd_members):
         looks = [(host.name, _has_data_if_asked(context, host)) for host in inventory.etcd_members]
         found = Survey(standings=tuple(Standing(host=name, lacks="", has_data=data) for name, data in looks))
         gone = any(data is None for _, data in looks)
         if gone and found.holding and found.verdict is Verdict.LOST:
             raise quorum_lost(found, host=context.host.name, step="etcd.quorum")
-    yield from ()
+    if etcd_runs.is_service(context.cluster) and context.host in inventory.control_planes:
+        yield QuorumKept()  # a member sees it for itself
 
 
 @task("etcd.install")

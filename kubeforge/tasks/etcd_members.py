@@ -25,7 +25,7 @@ from kubeforge.tasks import etcd_runs
 from kubeforge.tasks.acting import act
 from kubeforge.transport.base import Remote
 
-__all__ = ["FounderTurn", "MemberJoins", "MemberServes"]
+__all__ = ["FounderTurn", "MemberJoins", "MemberServes", "QuorumKept"]
 
 _UNWRITTEN: Final = 1
 _EMPTY_AGAIN: Final = (
@@ -75,6 +75,30 @@ class FounderTurn(Action):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuorumKept(Action):
+    """Refuses a control plane whose etcd, on hosts of its own, will not serve: what follows would wait for nothing."""
+
+    @property
+    def title(self) -> str:
+        """Its task's name."""
+        return "etcd.quorum"
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        """Ask the members, until one serves."""
+        names = [host.name for host in run.context.inventory.etcd_members]
+        founded = [name for name in names if _has_data(run, name)]
+        if founded and all(_health(run, name) is not None for name in founded):
+            found = _survey(run)
+            if found.verdict is Verdict.LOST:
+                raise quorum_lost(found, host=run.context.host.name, step=self.title)
+        return []
+
+    def run(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - never called: nothing is planned
+        """Do nothing."""
+        return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemberServes(Action):
     """A member serves and votes.
 
@@ -93,9 +117,9 @@ class MemberServes(Action):
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
         """Wait where something changed, or where it does not serve."""
-        if not _has_data(run):
+        if not _has_data(run, run.context.host.name):
             return [self._change("after the changes above")]
-        why = run.context.vault.once(("etcd.health", run.context.host.name), lambda: lacks_health(run.remote))
+        why = _health(run, run.context.host.name)
         if why is not None:
             self._refuse(run)
             return [self._change(why)]
@@ -267,8 +291,13 @@ class MemberJoins(Action):
         await_condition(condition, run, step=self.title)
 
 
-def _has_data(run: ActionContext) -> bool:
-    return isinstance(run.context.seen[run.context.host.name].paths.get(ETCD_WAL), Entry)
+def _has_data(run: ActionContext, name: str) -> bool:
+    return isinstance(run.context.seen[name].paths.get(ETCD_WAL), Entry)
+
+
+def _health(run: ActionContext, name: str) -> str | None:
+    """Return what a member lacks, asked once while planning."""
+    return run.context.vault.once(("etcd.health", name), lambda: lacks_health(run.remote_of(name)))
 
 
 def _survey(run: ActionContext) -> Survey:

@@ -44,6 +44,7 @@ def test_new_is_never_left_behind(sample: Callable[..., Any]) -> None:
     cluster = sample(control_planes=3)
     said = flags(etcd.settled(cluster.spec, cluster.first, cluster.images))
     assert said["initial-cluster-state"] == "existing"
+    assert said["initial-cluster"] == "cp1=https://192.0.2.11:2380", "with the others it would come in under its old id"
     assert ("initial-cluster-state", "existing") in etcd.member_extra(cluster.spec)
 
 
