@@ -19,27 +19,30 @@ def decided(run: ActionContext, operations: Iterable[Operation]) -> list[Change]
     return fold(listed, run.remote.observe(Queries.merge(one.observe() for one in listed)))[0]
 
 
-def act(run: ActionContext, operations: Iterable[Operation], *, step: str, remedy: str = "") -> Sequence[Change]:
-    """Carry operations out on the action's host; they belong to the run's generation like any others.
+def act(
+    run: ActionContext, operations: Iterable[Operation], *, step: str, remedy: str = "", host: str = ""
+) -> Sequence[Change]:
+    """Carry operations out; they belong to the run's generation like any others.
 
     Args:
         run: the action's.
         operations: in order.
         step: the action's title, for the error.
         remedy: what to do where one of them fails.
+        host: where; the action's own where none is given.
 
     Raises:
         OperationFailed: one of them failed.
     """
-    listed = list(operations)
-    seen = run.remote.observe(Queries.merge(one.observe() for one in listed))
+    listed, remote = list(operations), run.remote_of(host or run.context.host.name)
+    seen = remote.observe(Queries.merge(one.observe() for one in listed))
     changes = fold(listed, seen)[0]
-    results = run.remote.act(changes, seen, run_id=run.run_id) if changes else []
+    results = remote.act(changes, seen, run_id=run.run_id) if changes else []
     failed = next((result for result in results if result.status), None)
     if failed is not None:
         raise OperationFailed(
             f"{failed.title} ended with status {failed.status}",
-            host=run.context.host.name,
+            host=remote.host,
             step=step,
             evidence=failed.output.decode(errors="replace").splitlines()[-_LINES:],
             remedy=remedy or "mend the cause, then run again: it goes on from here",

@@ -9,16 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.etcd import Member, NotYet, add_learner, lacks_health, lives, members, promote, remove_member
 from kubeforge.cluster.etcd import revision as revision_of
 from kubeforge.cluster.etcd_survey import Survey, Verdict, quorum_lost, survey
-from kubeforge.cluster.processes import command_lines
 from kubeforge.engine.model import Action, ActionContext
 from kubeforge.errors import DeadlineExceeded, UnfitHost
-from kubeforge.manifests.etcd import ETCD, peer_url
+from kubeforge.manifests.etcd import peer_url
 from kubeforge.operations.model import Change, Entry, Operation, Verb
 from kubeforge.spec.paths import ETCD_DEADLINE, ETCD_MEMBER, ETCD_TURN_DEADLINE, ETCD_WAL
 from kubeforge.tasks import etcd_runs
@@ -231,14 +231,9 @@ class MemberJoins(Action):
 
     def _stop(self, run: ActionContext) -> None:
         """End what may run here without data, and clear what it left. Never where there are data after all."""
-        spec, name = run.context.cluster, run.context.host.name
-        act(run, [etcd_runs.stopped(spec)], step=self.title)
-        mine = f"--name={name}"
-        self._wait(
-            run,
-            "etcd without data has ended",
-            lambda: "it still runs" if any(mine in line for line in command_lines(run.remote, ETCD)) else None,
-        )
+        act(run, [etcd_runs.stopped(run.context.cluster)], step=self.title)
+        ended = partial(etcd_runs.still_runs, run.remote, run.context.host)
+        self._wait(run, "etcd without data has ended", ended)
         run.remote.run(["sh", "-euc", '[ ! -e "$1" ]; rm -rf --one-file-system -- "$2"', "sh", ETCD_WAL, ETCD_MEMBER])
 
     def _leave(self, run: ActionContext, peer: Remote) -> None:
@@ -277,7 +272,7 @@ class MemberJoins(Action):
         """Back to what starts with data only. It does not vote yet, so nobody misses it meanwhile."""
         context = run.context
         act(run, etcd_runs.runs(context), step=self.title)
-        settled = lambda: etcd_runs.lacks_settled(run.remote, context.cluster, context.host)  # noqa: E731
+        settled = partial(etcd_runs.lacks_settled, run.remote, context.cluster, context.host)
         self._wait(run, "the new member has settled", settled)
 
     def _wait(self, run: ActionContext, name: str, lacks: Callable[[], str | None]) -> None:

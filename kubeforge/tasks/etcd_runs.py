@@ -32,6 +32,7 @@ __all__ = [
     "log",
     "owner",
     "runs",
+    "still_runs",
     "stopped",
 ]
 
@@ -89,6 +90,12 @@ def stopped(spec: ClusterSpec) -> Operation:
     if is_service(spec):
         return Unit(name=UNIT, enabled=None, state="stopped")
     return Absent(path=manifest_path(ETCD), keep=False)
+
+
+def still_runs(remote: Remote, host: Host) -> str | None:
+    """Say that a member's process runs; None where it has ended. Other etcds, in pods of the cluster, do not count."""
+    mine = f"--name={host.name}"
+    return "it still runs" if any(mine in line for line in command_lines(remote, ETCD)) else None
 
 
 def lacks_settled(remote: Remote, spec: ClusterSpec, host: Host) -> str | None:

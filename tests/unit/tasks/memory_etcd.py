@@ -160,18 +160,34 @@ class _Commands(dict[tuple[str, ...], Any]):
         self._etcd, self._host = etcd, host
 
     def get(self, argv: tuple[str, ...], default: Any = None) -> Any:  # type: ignore[override]
-        etcd, host = self._etcd, self._host
         if argv[: len(_ASK)] == _ASK:
-            return etcd.asked(argv[len(_ASK) : -2]) if etcd.lives(host) else _error("connection refused")
-        if argv[-1] == "etcd":  # processes of that name
-            lines = etcd.command_line(host) if etcd.lives(host) else []
-            return Completed(0, "".join(f"{line}\n" for line in lines).encode())
-        if argv[-2:] == (ETCD_WAL, ETCD_MEMBER):
+            return self._asked(argv[len(_ASK) : -2])
+        if argv[-1] == "etcd":
+            return self._processes()
+        return self._done(argv) or default
+
+    def _asked(self, words: Sequence[str]) -> Completed:
+        return self._etcd.asked(words) if self._etcd.lives(self._host) else _error("connection refused")
+
+    def _processes(self) -> Completed:
+        lines = self._etcd.command_line(self._host) if self._etcd.lives(self._host) else []
+        return Completed(0, "".join(f"{line}\n" for line in lines).encode())
+
+    def _done(self, argv: tuple[str, ...]) -> Completed | None:
+        etcd, host = self._etcd, self._host
+        if argv[-2:] == (ETCD_WAL, ETCD_MEMBER):  # clears what is no data
             if etcd.has_data(host):
                 return Completed(1)
             etcd.hosts[host].overlay(Observation(paths={ETCD_MEMBER: None}))
-            return Completed(0)
-        return default
+        elif argv[:2] == ("mv", "-T"):  # data go aside
+            etcd.lose(host)
+        elif argv[1:2] == ("-euc",) and "snapshot restore" in argv[2]:
+            etcd.log.append(" ".join(argv[argv.index("--name") :]))
+            etcd.members = {}
+            etcd.add(host, started=True)
+        else:
+            return None
+        return Completed(0)
 
 
 def _error(why: str) -> Completed:

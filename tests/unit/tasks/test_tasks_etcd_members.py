@@ -6,6 +6,7 @@ The same with real etcd: tests/integration/etcd and tests/e2e.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from kubeforge.engine.events import ActionSaid, Events
 from kubeforge.errors import DeadlineExceeded, QuorumLost, UnfitHost
 from kubeforge.operations.model import Change, Observation
 from kubeforge.spec.paths import ETCD_UNIT, ETCD_WAL, MANIFESTS
-from kubeforge.tasks import etcd, etcd_members
-from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes
+from kubeforge.tasks import etcd, etcd_members, etcd_recovery
+from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, QuorumKept
+from kubeforge.tasks.etcd_recovery import RECOVER_FROM, Recovery, recover
 from tests.unit.tasks.memory_etcd import MemoryEtcd
 
 Make = Callable[..., Any]
@@ -63,6 +65,7 @@ class World:
 def world(request: pytest.FixtureRequest, site: Make, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(etcd_members, "ETCD_DEADLINE", 0.4)
     monkeypatch.setattr(etcd_members, "ETCD_TURN_DEADLINE", 0.2)
+    monkeypatch.setattr(etcd_recovery, "ETCD_DEADLINE", 0.4)
     if request.param == "stacked":
         return World(site(control_planes=3, workers=0), *STACKED)
     return World(site(etcd_hosts=3), *SERVICE)
@@ -188,6 +191,17 @@ def test_a_founder_that_was_too_late_is_founded(world: World) -> None:
     assert MemberServes().plan(world.run(first)) == []
 
 
+def test_a_control_plane_sees_that_its_etcd_is_lost(site: Make) -> None:
+    made = World(site(etcd_hosts=3), *SERVICE)
+    assert QuorumKept().plan(made.run("cp1")) == []
+    made.etcd.down = {"e1"}
+    assert QuorumKept().plan(made.run("cp1")) == []
+    made.etcd.down = set()
+    made.etcd.lose("e1", "e3")
+    with pytest.raises(QuorumLost, match="e1 has no data; e3 has no data"):
+        QuorumKept().plan(made.run("cp1"))
+
+
 def test_a_member_that_the_others_took_out(world: World) -> None:
     third = world.names[2]
     del world.etcd.members[third]
@@ -224,6 +238,58 @@ def test_a_founders_turn(world: World) -> None:
     world.etcd.down = {first}
     FounderTurn(after=first).run(world.run(second))
     assert "goes on by itself" in world.said[0]
+
+
+def test_one_member_s_data_become_all_of_etcd(world: World) -> None:
+    """Then the others come back, as any member without data."""
+    first, second, third = world.names
+    world.etcd.lose(second, third)
+    run = world.run(first)
+    assert whys(Recovery().plan(run)) == ["its data become all of etcd, with this member alone; a copy is kept aside"]
+    Recovery().run(run)
+    address = world.etcd.addresses[first]
+    (told,) = world.etcd.log
+    assert told.startswith(f"--name {first} --initial-cluster {first}=https://{address}:2380 ")
+    assert told.endswith("--bump-revision 1000000000 --mark-compacted")
+    assert list(world.etcd.members) == [first]
+    assert world.etcd.serves()
+    for name in (second, third):
+        action, back = world.joins(name)
+        action.run(back)
+    assert sorted(world.etcd.members) == sorted(world.names)
+    assert world.etcd.serves()
+
+
+def test_what_others_still_have_is_kept_aside(site: Make) -> None:
+    made = World(site(control_planes=5, workers=0), etcd.member, "cp1", "cp2", "cp3", "cp4", "cp5")
+    made.etcd.lose("cp3", "cp4", "cp5")
+    run = made.run("cp2")
+    assert [change.title for change in Recovery().plan(run)] == ["etcd.recover cp1", "etcd.recover"]
+    done = Recovery().run(run)
+    assert "/var/lib/etcd/member.before-r2" in done[0].why
+    assert not made.etcd.has_data("cp1")
+    assert ("mv", "-T", "--", "/var/lib/etcd/member", "/var/lib/etcd/member.before-r2") in made.site.hosts["cp1"].ran
+
+
+def test_nothing_is_recovered_that_is_not_lost(world: World) -> None:
+    first, second, third = world.names
+    with pytest.raises(UnfitHost, match="etcd serves: nothing is to be recovered"):
+        Recovery().plan(world.run(first))
+    world.etcd.down = {second, third}
+    with pytest.raises(UnfitHost, match="has the data of more than half of its members"):
+        Recovery().plan(world.run(first))
+    world.etcd.down = set()
+    world.etcd.lose(second, third)
+    with pytest.raises(UnfitHost, match="no data of etcd to go on from") as raised:
+        Recovery().plan(world.run(second))
+    assert raised.value.remedy == f"hosts that have some: {first}"
+
+
+def test_recovery_is_about_the_host_that_was_named(world: World) -> None:
+    context = world.run(world.names[0]).context
+    assert list(recover(context)) == []
+    named = replace(context, vars={RECOVER_FROM: world.names[0]})
+    assert [type(one) for one in recover(named)] == [Recovery]
 
 
 def test_files_that_say_how_etcd_runs(world: World) -> None:
