@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ __all__ = [
     "lacks_health",
     "lives",
     "members",
+    "not_yet",
     "promote",
     "remove_member",
     "revision",
@@ -166,6 +167,15 @@ def promote(remote: Remote, member: Member) -> None:
         OperationFailed: etcd refuses for good.
     """
     _membership(remote, "promote", member.id)
+
+
+def not_yet(call: Callable[[], object]) -> str | None:
+    """Make a call; return etcd's reason where a later one may succeed, None where this one did."""
+    try:
+        call()
+    except NotYet as error:
+        return error.cause
+    return None
 
 
 def _membership(remote: Remote, *arguments: str) -> dict[str, Any]:

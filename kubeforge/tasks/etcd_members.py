@@ -13,7 +13,17 @@ from functools import partial
 from typing import Final
 
 from kubeforge.cluster.conditions import Condition, await_condition
-from kubeforge.cluster.etcd import Member, NotYet, add_learner, lacks_health, lives, members, promote, remove_member
+from kubeforge.cluster.etcd import (
+    Member,
+    NotYet,
+    add_learner,
+    lacks_health,
+    lives,
+    members,
+    not_yet,
+    promote,
+    remove_member,
+)
 from kubeforge.cluster.etcd import revision as revision_of
 from kubeforge.cluster.etcd_survey import Survey, Verdict, quorum_lost, survey
 from kubeforge.engine.model import Action, ActionContext
@@ -244,7 +254,7 @@ class MemberJoins(Action):
             if known is None:
                 return None
             run.say(f"removes the member {known.id}, whose data are lost")
-            return _not_yet(lambda: remove_member(peer, known)) or "it is being removed"
+            return not_yet(lambda: remove_member(peer, known)) or "it is being removed"
 
         self._wait(run, "the old member is removed", lacks)
 
@@ -254,7 +264,7 @@ class MemberJoins(Action):
         self._wait(
             run,
             "etcd takes a new member",
-            lambda: _not_yet(lambda: listed.extend(add_learner(peer, host.name, peer_url(host)))),
+            lambda: not_yet(lambda: listed.extend(add_learner(peer, host.name, peer_url(host)))),
         )
         return listed
 
@@ -321,24 +331,10 @@ def _promoted(run: ActionContext) -> str | None:
         return "nobody serves who could promote it"
     peer = run.remote_of(serving[0])
 
-    def attempt() -> str | None:
+    try:
         known = _entry(run, peer)
-        if known is None:
-            return "etcd does not know it"
-        if known.learner:
+        if known is not None and known.learner:
             promote(peer, known)
-        return None
-
-    try:
-        return attempt()
     except NotYet as error:
         return error.cause
-
-
-def _not_yet(call: Callable[[], object]) -> str | None:
-    """Make a call; return etcd's reason where a later one may succeed."""
-    try:
-        call()
-    except NotYet as error:
-        return error.cause
-    return None
+    return "etcd does not know it" if known is None else None

@@ -40,7 +40,7 @@ from kubeforge.tasks.etcd_runs import UNIT
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.rights import need_root
 
-__all__ = ["Farewell", "NodeGone", "forget", "remove", "stop"]
+__all__ = ["Farewell", "NodeGone", "forget", "leaving", "remove", "stop"]
 
 _DATA: Final = (
     KUBELET,
@@ -73,7 +73,7 @@ def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the s
 def stop(context: Context) -> Iterator[Operation]:
     """Stop the kubelet, end all containers, stop the container runtime; stop etcd where it is a service."""
     need_root(context, "reset.stop")
-    _leaving(context).add(context.host.name)
+    leaving(context).add(context.host.name)
     if _is_touched(context):
         yield Unit(name="kubelet.service", enabled=False, state="stopped")
         script = render("reset/containers.sh", bin=BIN, namespace=CONTAINERD_NAMESPACE, socket=CONTAINERD_SOCKET)
@@ -165,14 +165,14 @@ class Farewell(Action):
         return Change(title=self.title, verb=Verb.REMOVE, why="is kubeforge's own")
 
 
-def _leaving(context: Context) -> set[str]:
+def leaving(context: Context) -> set[str]:
     """Return the hosts this run resets; complete once all tasks have been asked."""
     return context.vault.once("reset.leaving", set[str])
 
 
 def _staying(run: ActionContext) -> list[str]:
-    leaving = _leaving(run.context)
-    return [host.name for host in run.context.inventory.control_planes if host.name not in leaving]
+    gone = leaving(run.context)
+    return [host.name for host in run.context.inventory.control_planes if host.name not in gone]
 
 
 def _is_touched(context: Context) -> bool:

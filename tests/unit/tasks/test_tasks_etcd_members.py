@@ -17,6 +17,7 @@ from kubeforge.errors import DeadlineExceeded, QuorumLost, UnfitHost
 from kubeforge.operations.model import Change, Observation
 from kubeforge.spec.paths import ETCD_UNIT, ETCD_WAL, MANIFESTS
 from kubeforge.tasks import etcd, etcd_members, etcd_recovery
+from kubeforge.tasks.etcd_leaves import MemberLeaves, leave
 from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, QuorumKept
 from kubeforge.tasks.etcd_recovery import RECOVER_FROM, Recovery, recover
 from tests.unit.tasks.memory_etcd import MemoryEtcd
@@ -290,6 +291,45 @@ def test_recovery_is_about_the_host_that_was_named(world: World) -> None:
     assert list(recover(context)) == []
     named = replace(context, vars={RECOVER_FROM: world.names[0]})
     assert [type(one) for one in recover(named)] == [Recovery]
+
+
+def leaves(world: World, *names: str) -> list[tuple[MemberLeaves, Conversation]]:
+    """Return the actions of hosts that are reset in one run."""
+    runs = [world.run(name) for name in names]
+    for run in runs:
+        run.context.vault.once("reset.leaving", set[str]).update(names)
+    found = []
+    for run in runs:
+        (action,) = leave(run.context)
+        assert isinstance(action, MemberLeaves)
+        found.append((action, run))
+    return found
+
+
+def test_a_member_that_leaves_is_removed_before_it_stops(world: World) -> None:
+    third = world.names[2]
+    ((action, run),) = leaves(world, third)
+    assert whys(action.plan(run)) == ["member 3 leaves etcd"]
+    world.etcd.refusals = 1
+    action.run(run)
+    assert world.etcd.log == ["remove 3"]
+    assert action.plan(run) == []
+
+
+def test_an_etcd_that_goes_as_a_whole_is_not_told(world: World) -> None:
+    assert all(action.plan(run) == [] for action, run in leaves(world, *world.names))
+    assert world.said == []
+
+
+def test_nobody_leaves_others_without_a_quorum(world: World) -> None:
+    first, second, third = world.names
+    world.etcd.down = {second}
+    ((action, run),) = leaves(world, third)
+    with pytest.raises(UnfitHost, match="of the 2 members that stay 2 must serve, and 1 does"):
+        action.plan(run)
+    world.etcd.down = {first, second}
+    assert action.plan(run) == []
+    assert "etcd cannot be told" in world.said[0]
 
 
 def test_files_that_say_how_etcd_runs(world: World) -> None:
