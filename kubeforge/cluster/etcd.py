@@ -36,6 +36,7 @@ __all__ = [
 
 _LOOPBACK: Final = "127.0.0.1"
 _PAGE: Final = 4096
+_PATIENCE: Final = "5"  # seconds
 _REVISION: Final = "etcd_debugging_mvcc_current_revision "
 # etcd's answers to a change of membership that a later attempt need not get: peers are counted only after five seconds
 # of connection, a learner is promoted only when it is in sync, a leader is about to be elected.
@@ -89,13 +90,14 @@ def lives(remote: Remote) -> bool:
 def revision(remote: Remote) -> int | None:
     """Return the revision of the data on this host: 1 where nothing was ever written; None where it cannot be told.
 
-    A member that runs says it itself. The data of one that does not are read by etcdutl, which opens them read-only.
+    A member that runs says it itself. The data of one that does not are read by etcdutl, which opens them read-only,
+    and would wait without end for one that has just started.
     """
     status, body = _ask(remote, "/metrics")
     if status == httpx2.codes.OK:
         found = [line for line in body.splitlines() if line.startswith(_REVISION)]
         return int(float(found[0].removeprefix(_REVISION))) if found else None
-    command = [f"{BIN}/etcdutl", "snapshot", "status", ETCD_DB, "-w", "json"]
+    command = ["timeout", _PATIENCE, f"{BIN}/etcdutl", "snapshot", "status", ETCD_DB, "-w", "json"]
     answer = remote.run(command, expect=range(256))
     if answer.status:
         return None

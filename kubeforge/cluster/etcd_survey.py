@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from kubeforge.cluster.etcd import lacks_health, revision
@@ -43,7 +43,7 @@ class Standing:
         host: inventory name.
         lacks: why it does not serve; None: it does.
         has_data: whether its data are there; None: the host cannot be asked.
-        revision: of its data, asked only where it does not serve; None: not known.
+        revision: of its data, asked only where nobody serves; None: not known.
     """
 
     host: str
@@ -95,7 +95,10 @@ def survey(hosts: Sequence[str], remote_of: Callable[[str], Remote]) -> Survey:
         remote_of: host name -> Remote.
     """
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        return Survey(standings=tuple(pool.map(lambda host: _standing(host, remote_of), hosts)))
+        found = Survey(standings=tuple(pool.map(lambda host: _standing(host, remote_of), hosts)))
+        if found.serving:
+            return found
+        return Survey(standings=tuple(pool.map(lambda one: _with_revision(one, remote_of), found.standings)))
 
 
 def _standing(host: str, remote_of: Callable[[str], Remote]) -> Standing:
@@ -105,9 +108,16 @@ def _standing(host: str, remote_of: Callable[[str], Remote]) -> Standing:
         if lacks is None:
             return Standing(host=host)
         has_data = isinstance(remote.observe(Queries(stats=(ETCD_WAL,))).paths[ETCD_WAL], Entry)
-        return Standing(host=host, lacks=lacks, has_data=has_data, revision=revision(remote) if has_data else None)
+        return Standing(host=host, lacks=lacks, has_data=has_data)
     except KubeforgeError as error:
         return Standing(host=host, lacks=error.cause, has_data=None)
+
+
+def _with_revision(standing: Standing, remote_of: Callable[[str], Remote]) -> Standing:
+    try:
+        return replace(standing, revision=revision(remote_of(standing.host))) if standing.has_data else standing
+    except KubeforgeError:
+        return standing
 
 
 def quorum_lost(found: Survey, *, host: str, step: str) -> QuorumLost:

@@ -146,11 +146,12 @@ class ProcessHost(MemoryHost):
         self._members = members
 
     def run(self, argv: Sequence[str], **_: object) -> Completed:  # type: ignore[override]  # commands of etcd only
+        before, argv = (argv[:2], argv[2:]) if argv[0] == "timeout" else ([], argv)
         program, words = argv[0].removeprefix(f"{BIN}/"), [word for word in argv[1:] if not word.startswith(_TLS)]
         if program == "etcdctl":
             words = [f"--endpoints={self._members.clients[self.host]}", "--command-timeout=2s", *words]
         words = [word.replace(ETCD_DATA, str(self._members.folder / self.host)) for word in words]
-        done = subprocess.run([self._members.program(program), *words], capture_output=True, check=False)
+        done = subprocess.run([*before, self._members.program(program), *words], capture_output=True, check=False)
         return Completed(done.returncode, done.stdout, done.stderr)
 
     def observe(self, queries: Queries) -> Observation:

@@ -21,6 +21,7 @@ from kubeforge.cluster.etcd import (
 )
 from kubeforge.cluster.etcd_survey import Verdict, survey
 from kubeforge.errors import OperationFailed
+from tests.integration.etcd.conftest import free_ports
 
 pytestmark = pytest.mark.lab
 
@@ -151,3 +152,15 @@ def test_members_that_do_not_run_but_have_their_data(three: Any) -> None:
     three.stop("m2")
     three.until(lambda: lacks_health(three.host("m0")) is not None)
     assert survey(three.names, three.host).verdict is Verdict.STARTS
+
+
+def test_a_member_that_has_started_and_does_not_answer_yet(members: Make) -> None:
+    """It holds its database, and etcdutl would wait for it without end."""
+    made = members(1)
+    made.found("m0")
+    made.start("m0")
+    made.until(lambda: lives(made.host("m0")))
+    made.metrics["m0"] = free_ports(1)[0]
+    began = time.monotonic()
+    assert revision(made.host("m0")) is None
+    assert time.monotonic() - began < 20

@@ -107,7 +107,7 @@ def test_the_revision_of_a_member_that_runs() -> None:
 @pytest.mark.parametrize(("answer", "known"), [(0, 7), (-1, None)])
 def test_the_revision_of_one_that_does_not(answer: int, known: int | None) -> None:
     """etcdutl of 3.6 says 0 where nothing was ever written."""
-    command = ("/usr/local/bin/etcdutl", "snapshot", "status", ETCD_DB, "-w", "json")
+    command = ("timeout", "5", "/usr/local/bin/etcdutl", "snapshot", "status", ETCD_DB, "-w", "json")
     told = Completed(0, b'{"hash":1,"revision":7,"totalKey":2}') if answer == 0 else Completed(1, b"", b"no such file")
     assert revision(MemoryHost("cp1", commands={command: told})) == known
     nothing = Completed(0, b'{"hash":1,"revision":0,"totalKey":0}')
