@@ -15,15 +15,16 @@ from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.manifests.etcd import peer_url
+from kubeforge.manifests.etcd_service import settled_unit
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
-from kubeforge.operations.file import File
+from kubeforge.operations.file import File, digest
 from kubeforge.operations.model import Entry, Operation, Queries
 from kubeforge.operations.user import User
-from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_USER, ETCD_WAL
+from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_UNIT, ETCD_USER, ETCD_WAL
 from kubeforge.tasks import etcd_runs
-from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, QuorumKept
+from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
 from kubeforge.tasks.parts import program
 from kubeforge.tasks.registry import task
 
@@ -40,7 +41,7 @@ _FOUND: Final = (
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    return Queries(stats=(ETCD_WAL, *etcd_runs.SIGNS, manifest_path(API_SERVER)))
+    return Queries(stats=(ETCD_WAL, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,))
 
 
 @task("etcd.quorum", reads=_reads)
@@ -74,6 +75,10 @@ def install(context: Context) -> Iterator[Operation]:
 def service(context: Context) -> Iterator[Operation | Action]:
     """The etcd member of a host of its own, as a service; each serves before the next one is touched."""
     if etcd_runs.is_service(context.cluster) and context.host in context.inventory.etcd_members:
+        if _has_data(context, context.host):
+            now = context.seen[context.host.name].hashes.get(ETCD_UNIT)
+            wanted = settled_unit(context.cluster, context.host).encode()
+            yield MemberSpared(changes=isinstance(now, str) and now != digest(wanted))
         yield from _member(context)
         yield MemberServes(name="etcd.service", alone=True)
 

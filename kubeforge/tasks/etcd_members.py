@@ -35,7 +35,7 @@ from kubeforge.tasks import etcd_runs
 from kubeforge.tasks.acting import act
 from kubeforge.transport.base import Remote
 
-__all__ = ["FounderTurn", "MemberJoins", "MemberServes", "QuorumKept"]
+__all__ = ["FounderTurn", "MemberJoins", "MemberServes", "MemberSpared", "QuorumKept"]
 
 _UNWRITTEN: Final = 1
 _EMPTY_AGAIN: Final = (
@@ -106,6 +106,49 @@ class QuorumKept(Action):
     def run(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - never called: nothing is planned
         """Do nothing."""
         return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberSpared(Action):
+    """A service that will be restarted is one that the others can do without for a moment.
+
+    Args:
+        changes: whether its unit will be another one.
+    """
+
+    changes: bool
+
+    @property
+    def title(self) -> str:
+        """Names what it is about."""
+        return "etcd.spared"
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        """Due where something it starts with changes. Of one or two members none can be spared, ever."""
+        due = self.changes or any(title in run.expected.changed for title in etcd_runs.LISTENS)
+        return [self._change()] if due and len(run.context.inventory.etcd_members) > 2 else []
+
+    def run(self, run: ActionContext) -> Sequence[Change]:
+        """Wait until more than half of the members serve without this one."""
+        total, mine = len(run.context.inventory.etcd_members), run.context.host.name
+
+        def lacks() -> str | None:
+            found = _survey(run)
+            if len(set(found.serving) - {mine}) > total // 2:
+                return None
+            return "; ".join(one.about for one in found.standings if one.lacks and one.host != mine)
+
+        condition = Condition(
+            name="etcd can do without this member for a moment",
+            lacks=lacks,
+            deadline=ETCD_DEADLINE,
+            remedy="nothing was changed here; bring back the members that do not serve, then apply again",
+        )
+        await_condition(condition, run, step=self.title)
+        return [self._change()]
+
+    def _change(self) -> Change:
+        return Change(title=self.title, verb=Verb.RUN, why="restarts when etcd can do without it for a moment")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

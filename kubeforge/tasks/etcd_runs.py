@@ -23,6 +23,7 @@ from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_PKI, ETCD_UNIT, ETCD_USER,
 from kubeforge.transport.base import Remote
 
 __all__ = [
+    "LISTENS",
     "SIGNS",
     "UNIT",
     "data_directory",
@@ -39,6 +40,9 @@ __all__ = [
 UNIT: Final = ETCD_UNIT.rpartition("/")[2]
 SIGNS: Final = (manifest_path(ETCD), ETCD_UNIT)
 """Files of which one is there wherever etcd was set up: they are written after its data."""
+
+LISTENS: Final = (f"artifact {BIN}/{ETCD}", f"file {ETCD_UNIT}", f"file {ETCD_PKI}/ca.crt")
+"""Changes that restart the service. Its other certificates are read anew by etcd itself."""
 
 
 def is_service(spec: ClusterSpec) -> bool:
@@ -81,8 +85,7 @@ def joins(context: Context, members: Mapping[str, str]) -> list[Operation]:
 
 
 def _service(unit: str) -> list[Operation]:
-    listens = (f"artifact {BIN}/{ETCD}", f"file {ETCD_UNIT}", f"file {ETCD_PKI}/ca.crt")
-    return [File(path=ETCD_UNIT, content=unit.encode()), Unit(name=UNIT, listens=listens)]
+    return [File(path=ETCD_UNIT, content=unit.encode()), Unit(name=UNIT, listens=LISTENS)]
 
 
 def stopped(spec: ClusterSpec) -> Operation:

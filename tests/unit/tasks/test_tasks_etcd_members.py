@@ -18,7 +18,7 @@ from kubeforge.operations.model import Change, Observation
 from kubeforge.spec.paths import ETCD_UNIT, ETCD_WAL, MANIFESTS
 from kubeforge.tasks import etcd, etcd_members, etcd_recovery
 from kubeforge.tasks.etcd_leaves import MemberLeaves, leave
-from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, QuorumKept
+from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
 from kubeforge.tasks.etcd_recovery import RECOVER_FROM, Recovery, recover
 from tests.unit.tasks.memory_etcd import MemoryEtcd
 
@@ -190,6 +190,26 @@ def test_a_founder_that_was_too_late_is_founded(world: World) -> None:
     third.run(run)
     assert world.etcd.log[0] == "remove 3", "by now the two serve, so the third comes in as any other"
     assert MemberServes().plan(world.run(first)) == []
+
+
+def spared(world: World, name: str) -> MemberSpared:
+    (action,) = [one for one in world.task(world.run(name).context) if isinstance(one, MemberSpared)]
+    return action
+
+
+def test_a_service_is_restarted_when_the_others_can_do_without_it(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(etcd_members, "ETCD_DEADLINE", 0.4)
+    made = World(site(etcd_hosts=3), *SERVICE)
+    assert spared(made, "e1").plan(made.run("e1")) == []
+    changed = replace(made.run("e1"), expected=Observation(changed=frozenset({"artifact /usr/local/bin/etcd"})))
+    assert len(spared(made, "e1").plan(changed)) == 1
+    made.site.hosts["e1"].put(ETCD_UNIT, made.site.hosts["e1"].file(ETCD_UNIT) + b"# by hand\n")
+    action, run = spared(made, "e1"), made.run("e1")
+    assert whys(action.plan(run)) == ["restarts when etcd can do without it for a moment"]
+    action.run(run)
+    made.etcd.down = {"e3"}
+    with pytest.raises(DeadlineExceeded, match=r"can do without this member.*e3 has its data, but"):
+        action.run(run)
 
 
 def test_a_control_plane_sees_that_its_etcd_is_lost(site: Make) -> None:
