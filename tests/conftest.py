@@ -97,10 +97,10 @@ def make_sample(
     facts: dict[str, Any] | None = None,
     **spec: Any,
 ) -> Sample:
-    """Return a cluster of given size; hosts are cp1…, w1…, e1… at 192.0.2.11…, .21…, .31…."""
+    """Return a cluster of given size; hosts are cp1…, w1…, e1… at 192.0.2.11…, .21…, .41…."""
     names = {f"cp{n}": (f"192.0.2.{10 + n}", CONTROL_PLANE) for n in range(1, control_planes + 1)}
     names |= {f"w{n}": (f"192.0.2.{20 + n}", WORKERS) for n in range(1, workers + 1)}
-    names |= {f"e{n}": (f"192.0.2.{30 + n}", ETCD) for n in range(1, etcd_hosts + 1)}
+    names |= {f"e{n}": (f"192.0.2.{40 + n}", ETCD) for n in range(1, etcd_hosts + 1)}
     if etcd_hosts:
         spec["etcd"] = {"topology": "external", **spec.get("etcd", {})}
     hosts = {

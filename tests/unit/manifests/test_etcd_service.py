@@ -28,16 +28,16 @@ def test_it_runs_what_the_pod_would_run(sample: Callable[..., Any]) -> None:
     host = cluster.inventory.hosts["e2"]
     program, *flags = command(settled_unit(cluster.spec, host))
     assert program == "/usr/local/bin/etcd"
-    assert flags == arguments(cluster.spec, host, members={"e2": "https://192.0.2.32:2380"})[1:]
+    assert flags == arguments(cluster.spec, host, members={"e2": "https://192.0.2.42:2380"})[1:]
     assert "--quota-backend-bytes=8589934592" in flags
 
 
 def test_only_a_joining_member_starts_without_data(sample: Callable[..., Any]) -> None:
     cluster = sample(etcd_hosts=3)
     host = cluster.inventory.hosts["e3"]
-    members = {"e1": "https://192.0.2.31:2380", "e3": "https://192.0.2.33:2380"}
+    members = {"e1": "https://192.0.2.41:2380", "e3": "https://192.0.2.43:2380"}
     joins = joining_unit(cluster.spec, host, members=members)
-    assert "--initial-cluster=e1=https://192.0.2.31:2380,e3=https://192.0.2.33:2380" in command(joins)
+    assert "--initial-cluster=e1=https://192.0.2.41:2380,e3=https://192.0.2.43:2380" in command(joins)
     assert "ConditionPathExists" not in joins
     assert f"ConditionPathExists={ETCD_WAL}\n" in settled_unit(cluster.spec, host)
 
