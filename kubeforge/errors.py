@@ -11,6 +11,7 @@ what to do next.
     │   ├── BecomeFailed              sudo is missing, or wants a password
     │   └── ConnectionLost            it broke while something ran; what happened is unknown until looked at
     ├── UnfitHost                12   preflight: wrong OS, too little room, port taken, clock off
+    │   └── QuorumLost                etcd cannot write: more than half of its members are gone
     ├── OperationFailed          13   a change or an action failed on a host
     │   ├── ChangedUnderneath         the host is not as the plan saw it; nothing was done
     │   ├── HostBusy                  an earlier act still runs there
@@ -53,6 +54,7 @@ __all__ = [
     "OperationFailed",
     "Problem",
     "ProtocolError",
+    "QuorumLost",
     "UnfitHost",
     "Unreadable",
 ]
@@ -161,6 +163,10 @@ class UnfitHost(KubeforgeError):
     """A host is not fit for what it shall become."""
 
     exit_code = 12
+
+
+class QuorumLost(UnfitHost):
+    """More than half of etcd's members are gone or without their data; a person must decide."""
 
 
 class OperationFailed(KubeforgeError):

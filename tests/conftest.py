@@ -13,7 +13,7 @@ import pytest
 from kubeforge.artifacts.catalogue import image_references
 from kubeforge.artifacts.model import Versions
 from kubeforge.engine.model import Facts
-from kubeforge.inventory.model import CONTROL_PLANE, WORKERS, Connection, Host, Inventory
+from kubeforge.inventory.model import CONTROL_PLANE, ETCD, WORKERS, Connection, Host, Inventory
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.releases import MINORS, release
 
@@ -93,12 +93,16 @@ def make_sample(
     *,
     control_planes: int = 1,
     workers: int = 2,
+    etcd_hosts: int = 0,
     facts: dict[str, Any] | None = None,
     **spec: Any,
 ) -> Sample:
-    """Return a cluster of given size; hosts are cp1…, w1… at 192.0.2.11…, .21…."""
+    """Return a cluster of given size; hosts are cp1…, w1…, e1… at 192.0.2.11…, .21…, .41…."""
     names = {f"cp{n}": (f"192.0.2.{10 + n}", CONTROL_PLANE) for n in range(1, control_planes + 1)}
     names |= {f"w{n}": (f"192.0.2.{20 + n}", WORKERS) for n in range(1, workers + 1)}
+    names |= {f"e{n}": (f"192.0.2.{40 + n}", ETCD) for n in range(1, etcd_hosts + 1)}
+    if etcd_hosts:
+        spec["etcd"] = {"topology": "external", **spec.get("etcd", {})}
     hosts = {
         name: Host(name=name, connection=Connection(address=address), groups=frozenset({group}))
         for name, (address, group) in names.items()
@@ -108,6 +112,8 @@ def make_sample(
         CONTROL_PLANE: tuple(name for name, (_, group) in names.items() if group == CONTROL_PLANE),
         WORKERS: tuple(name for name, (_, group) in names.items() if group == WORKERS),
     }
+    if etcd_hosts:
+        groups[ETCD] = tuple(name for name, (_, group) in names.items() if group == ETCD)
     return Sample(
         spec=ClusterSpec.model_validate({"name": "demo", "kubernetes": version, **spec}),
         inventory=Inventory(hosts=hosts, groups=groups),

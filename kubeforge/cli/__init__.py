@@ -29,6 +29,7 @@ VERBS: Final = {
     "apply": Verb("lifecycle", "apply", "Make the hosts what the spec says.", _CLUSTER),
     "reset": Verb("lifecycle", "reset", "Take the cluster off its hosts.", _CLUSTER),
     "token": Verb("token", "token", "Bootstrap tokens, and the command by which a host joins with kubeadm.", _CLUSTER),
+    "etcd": Verb("etcd", "etcd", "The cluster's store: recover it.", _CLUSTER),
     "status": Verb("status", "status", "Show what the cluster is like now.", _LOOK),
     "kubeconfig": Verb("access", "kubeconfig", "Print the administrator's kubeconfig, or merge it into yours.", _LOOK),
     "kubectl": Verb(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices, Run
     from kubeforge.engine.plan import Plan
 
-__all__ = ["apply", "plan", "reset"]
+__all__ = ["apply", "carry_out", "plan", "reset", "run_options"]
 
 _CHANGES: Final = 2  # plan --detailed-exitcode: there are changes (as terraform and diff say it)
 _DECLINED: Final = 1
@@ -23,7 +23,7 @@ _DECLINED: Final = 1
 _diff = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
 
 
-def _run_options(function: Callable[..., None]) -> Callable[..., None]:
+def run_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options of every run, and hand them over as one value."""
 
     @options.inventory
@@ -46,7 +46,7 @@ def _run_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@_run_options
+@run_options
 @_diff
 @click.option("--detailed-exitcode", is_flag=True, help="Leave with 2 where there are changes, 0 where there are none.")
 def plan(choices: Choices, *, diff: bool, detailed_exitcode: bool) -> None:
@@ -61,7 +61,7 @@ def plan(choices: Choices, *, diff: bool, detailed_exitcode: bool) -> None:
 
 
 @click.command()
-@_run_options
+@run_options
 @_diff
 @options.yes
 def apply(choices: Choices, *, diff: bool, yes: bool) -> None:
@@ -75,11 +75,11 @@ def apply(choices: Choices, *, diff: bool, yes: bool) -> None:
         refuse_without_terminal("apply")
     with opened(choices, "apply", parts=True) as run:
         made = run.plan(diff=diff)
-        _carry_out(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
 
 
 @click.command()
-@_run_options
+@run_options
 @_diff
 @options.yes
 def reset(choices: Choices, *, diff: bool, yes: bool) -> None:
@@ -94,10 +94,10 @@ def reset(choices: Choices, *, diff: bool, yes: bool) -> None:
         refuse_without_terminal("reset")
     with opened(choices, "reset", parts=False) as run:
         made = run.plan(diff=diff)
-        _carry_out(run, made, diff=diff, agreed=lambda: yes or _is_named(run.spec.name))
+        carry_out(run, made, diff=diff, agreed=lambda: yes or _is_named(run.spec.name))
 
 
-def _carry_out(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> None:
+def carry_out(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> None:
     """Show a plan, ask, do it, and leave with the run's exit code."""
     context = click.get_current_context()
     blocked = run.blocked(made)

@@ -1,4 +1,4 @@
-"""etcd, as seen from its own host: health over the metrics port, members through etcdctl. Changes nothing.
+"""etcd, as seen from a member's own host: health over the metrics port, membership through etcdctl. Decides nothing.
 
 Also makes the founding snapshot, see `founding_snapshot`.
 """
@@ -8,20 +8,42 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import httpx2
 
 from kubeforge.cluster.tunnel import get_plainly
-from kubeforge.spec.paths import ETCD_CLIENT_PORT, ETCD_METRICS_PORT, ETCD_PKI
+from kubeforge.errors import KubeforgeError, OperationFailed
+from kubeforge.spec.paths import BIN, ETCD_CLIENT_PORT, ETCD_DB, ETCD_METRICS_PORT, ETCD_PKI
 from kubeforge.transport.base import Remote
 
-__all__ = ["Member", "etcdctl", "founding_snapshot", "lacks_health", "members"]
+__all__ = [
+    "Member",
+    "NotYet",
+    "add_learner",
+    "etcdctl",
+    "founding_snapshot",
+    "lacks_health",
+    "lives",
+    "members",
+    "not_yet",
+    "promote",
+    "remove_member",
+    "revision",
+]
 
 _LOOPBACK: Final = "127.0.0.1"
 _PAGE: Final = 4096
+_PATIENCE: Final = "5"  # seconds
+_REVISION: Final = "etcd_debugging_mvcc_current_revision "
+# etcd's answers to a change of membership that a later attempt need not get: peers are counted only after five seconds
+# of connection, a learner is promoted only when it is in sync, a leader is about to be elected.
+_PASSING: Final = (
+    *("unhealthy cluster", "not enough started members", "in sync with leader", "too many learner"),
+    *("no leader", "leader changed", "request timed out", "deadline exceeded"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +63,62 @@ class Member:
     learner: bool = False
 
 
+class NotYet(KubeforgeError):
+    """etcd refused a change of its membership, but may take it a moment later."""
+
+
 def lacks_health(remote: Remote) -> str | None:
-    """Say what the member on this host lacks; None when it serves. No certificate is needed for its metrics port."""
-    status, body = get_plainly(lambda: remote.open_tunnel(_LOOPBACK, ETCD_METRICS_PORT), "/readyz")
-    if not status:
-        return f"etcd does not answer on port {ETCD_METRICS_PORT}: {body}"
-    return None if status == httpx2.codes.OK else f"etcd says: {body.strip()[:200]}"
+    """Say what the member on this host lacks; None when it serves and votes. Its metrics port wants no certificate.
+
+    `/health` is asked first: without a leader it says so at once, while `/readyz` waits for one for seconds. `/readyz`
+    knows more: a learner is healthy, and not ready.
+    """
+    for path in ("/health", "/readyz"):
+        status, body = _ask(remote, path)
+        if not status:
+            return f"etcd does not answer on port {ETCD_METRICS_PORT}: {body.partition(chr(10))[0]}"
+        if status != httpx2.codes.OK:
+            return f"etcd says: {_failed_checks(body)[:200]}"
+    return None
+
+
+def lives(remote: Remote) -> bool:
+    """Say whether the member on this host has started, with or without quorum."""
+    return _ask(remote, "/livez")[0] == httpx2.codes.OK
+
+
+def revision(remote: Remote) -> int | None:
+    """Return the revision of the data on this host: 1 where nothing was ever written; None where it cannot be told.
+
+    A member that runs says it itself. The data of one that does not are read by etcdutl, which opens them read-only,
+    and would wait without end for one that has just started.
+    """
+    status, body = _ask(remote, "/metrics")
+    if status == httpx2.codes.OK:
+        found = [line for line in body.splitlines() if line.startswith(_REVISION)]
+        return int(float(found[0].removeprefix(_REVISION))) if found else None
+    command = ["timeout", _PATIENCE, f"{BIN}/etcdutl", "snapshot", "status", ETCD_DB, "-w", "json"]
+    answer = remote.run(command, expect=range(256))
+    if answer.status:
+        return None
+    told: dict[str, Any] = json.loads(answer.stdout)
+    return max(int(told["revision"]), 1)
+
+
+def _ask(remote: Remote, path: str) -> tuple[int, str]:
+    return get_plainly(lambda: remote.open_tunnel(_LOOPBACK, ETCD_METRICS_PORT), path)
+
+
+def _failed_checks(body: str) -> str:
+    """Of a list of checks return those that failed; of anything else all."""
+    failed = [line for line in body.splitlines() if line.startswith("[-]")]
+    return "; ".join(failed) or body.strip()
 
 
 def etcdctl(*arguments: str) -> list[str]:
     """Return the command line that asks the member of its own host, with the health check's certificate."""
     return [
-        "etcdctl",
+        f"{BIN}/etcdctl",
         f"--endpoints=https://{_LOOPBACK}:{ETCD_CLIENT_PORT}",
         f"--cacert={ETCD_PKI}/ca.crt",
         f"--cert={ETCD_PKI}/healthcheck-client.crt",
@@ -62,8 +128,71 @@ def etcdctl(*arguments: str) -> list[str]:
 
 
 def members(remote: Remote) -> tuple[Member, ...]:
-    """Return all members, as the member on this host knows them."""
-    answer: dict[str, Any] = json.loads(remote.run(etcdctl("member", "list", "-w", "json")).stdout)
+    """Return all members, as more than half of them know them.
+
+    Raises:
+        NotYet: there is no quorum just now.
+        OperationFailed: etcdctl cannot ask.
+    """
+    return _members(_membership(remote, "list"))
+
+
+def remove_member(remote: Remote, member: Member) -> None:
+    """Take a member out of the cluster, through the member on this host. Its id is never used again.
+
+    Raises:
+        NotYet: etcd would lose its quorum by it, as it counts now.
+        OperationFailed: etcd refuses for good.
+    """
+    _membership(remote, "remove", member.id)
+
+
+def add_learner(remote: Remote, name: str, peer_url: str) -> tuple[Member, ...]:
+    """Announce a new member, which does not vote until it is promoted.
+
+    Returns:
+        All members; the new one has the name it was given here, which etcd learns when it starts.
+
+    Raises:
+        NotYet, OperationFailed: see `remove_member`.
+    """
+    answer = _membership(remote, "add", name, "--learner", f"--peer-urls={peer_url}")
+    listed = _members(answer)
+    return tuple(replace(one, name=name) if one.peer_urls == (peer_url,) else one for one in listed)
+
+
+def promote(remote: Remote, member: Member) -> None:
+    """Let a learner vote.
+
+    Raises:
+        NotYet: it has not all data yet.
+        OperationFailed: etcd refuses for good.
+    """
+    _membership(remote, "promote", member.id)
+
+
+def not_yet(call: Callable[[], object]) -> str | None:
+    """Make a call; return etcd's reason where a later one may succeed, None where this one did."""
+    try:
+        call()
+    except NotYet as error:
+        return error.cause
+    return None
+
+
+def _membership(remote: Remote, *arguments: str) -> dict[str, Any]:
+    command = etcdctl("member", *arguments, "-w", "json")
+    answer = remote.run(command, expect=range(256))
+    if not answer.status:
+        told: dict[str, Any] = json.loads(answer.stdout)
+        return told
+    lines = answer.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {answer.status}"]
+    cause = lines[-1].removeprefix("Error: ")
+    kind = NotYet if any(words in cause for words in _PASSING) else OperationFailed
+    raise kind(cause, host=remote.host, step=f"etcdctl member {arguments[0]}")
+
+
+def _members(answer: dict[str, Any]) -> tuple[Member, ...]:
     return tuple(
         Member(
             id=f"{row['ID']:x}",

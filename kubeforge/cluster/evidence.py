@@ -11,7 +11,7 @@ from typing import Final
 from kubeforge.errors import KubeforgeError
 from kubeforge.transport.base import Remote
 
-__all__ = ["component_log", "kubelet_log", "pod_log"]
+__all__ = ["component_log", "kubelet_log", "pod_log", "unit_log"]
 
 _LINES: Final = 12
 _FILES: Final = 2  # newest logs: of the container that runs or died last, and of one beside it
@@ -55,6 +55,13 @@ def kubelet_log(remote: Remote, *, about: str = "", lines: int = _LINES) -> list
     told = _output(remote, ["sh", "-c", _KUBELET_LOG, "sh", about, str(lines)])
     last = {_KLOG.sub("", line): line for line in told}  # the same complaint again and again is said once
     return [f"kubelet: {line}" for line in last.values()]
+
+
+def unit_log(remote: Remote, unit: str) -> list[str]:
+    """Return the last lines of a systemd unit; none where the host has no such unit."""
+    last = ["--since", "-3min", "-o", "cat", "--no-pager", "-n", str(_LINES)]
+    lines = _output(remote, ["journalctl", "-u", unit, *last])
+    return [f"{unit.removesuffix('.service')}: {line}" for line in lines if line != "-- No entries --"]
 
 
 def _output(remote: Remote, argv: list[str]) -> list[str]:

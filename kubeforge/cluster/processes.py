@@ -10,7 +10,7 @@ import httpx2
 from kubeforge.cluster.tunnel import get_plainly
 from kubeforge.transport.base import Remote
 
-__all__ = ["lacks_command", "lacks_kubelet"]
+__all__ = ["command_lines", "lacks_command", "lacks_kubelet"]
 
 _LOOPBACK: Final = "127.0.0.1"
 _COMM: Final = 15  # characters of a name that the kernel keeps
@@ -20,6 +20,17 @@ for file in $(grep -lxsF -- "$1" /proc/[0-9]*/comm); do
     echo
 done 2>/dev/null
 """
+
+
+def command_lines(remote: Remote, name: str) -> list[list[str]]:
+    """Return program and arguments of every process of a program.
+
+    Args:
+        remote: the host.
+        name: of the program, without folders.
+    """
+    told = remote.run(["sh", "-c", _COMMAND_LINES, "sh", name[:_COMM]], expect=(0, 1)).stdout.decode(errors="replace")
+    return [block.splitlines() for block in told.split("\n\n") if block.strip()]
 
 
 def lacks_command(remote: Remote, command: Sequence[str]) -> str | None:
@@ -32,8 +43,7 @@ def lacks_command(remote: Remote, command: Sequence[str]) -> str | None:
         command: program (without folders) and arguments, as a manifest says them.
     """
     name = command[0]
-    told = remote.run(["sh", "-c", _COMMAND_LINES, "sh", name[:_COMM]], expect=(0, 1)).stdout.decode(errors="replace")
-    running = [block.splitlines() for block in told.split("\n\n") if block.strip()]
+    running = command_lines(remote, name)
     if not running:
         return f"{name} does not run"
     return None if list(command) in running else f"{name} still runs with other arguments"

@@ -193,7 +193,8 @@ def _kubernetes(inventory: Inventory, remote_of: Callable[[str], Remote]) -> _Ku
 def _components(inventory: Inventory, found: Sequence[ComponentStatus]) -> tuple[ComponentStatus, ...]:
     """Return what was found, and as not ready what every host must have and has not."""
     there = {(one.host, one.component) for one in found}
-    wanted = [(host.name, name) for host in inventory.etcd_members for name in (ETCD,)]
+    stacked = [host for host in inventory.control_planes if host in inventory.etcd_members]
+    wanted = [(host.name, name) for host in stacked for name in (ETCD,)]
     wanted += [(host.name, name) for host in inventory.control_planes for name in _CONTROL_PLANE]
     lacking = [
         ComponentStatus(host=host, component=name, ready=False, version="", restarts=0)

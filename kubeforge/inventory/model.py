@@ -75,6 +75,11 @@ class Host:
         """The address it has among the cluster's hosts: `ip` (as in kubespray), else the connection's address."""
         return str(self.vars.get("ip", self.connection.address))
 
+    @property
+    def is_node(self) -> bool:
+        """Whether it is a node of Kubernetes, with a kubelet and a container runtime."""
+        return bool(self.groups & {CONTROL_PLANE, WORKERS})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:

@@ -1,9 +1,10 @@
-"""etcd's static pod in its three forms: founding a cluster, settled, joining one. Equal to kubeadm's but for the state.
+"""How etcd runs, as static pod: founding a cluster, settled, joining one. Equal to kubeadm's but for the state.
 
-Founding members start together: all of them are in `initial-cluster`, its state is `new`. Once there is data etcd
-ignores every `initial-*` flag, until the data is lost: then `new` (which is also etcd's default) boots an empty cluster
-of its own, beside the real one (kubespray#13261). So a settled member says `existing`: without its data it refuses to
-start, and somebody looks. kubeadm-config carries the flag too, so that `kubeadm upgrade` keeps it.
+Once there is data etcd ignores every `initial-*` flag, until the data is lost: then `new` (which is also etcd's
+default) boots an empty cluster of its own, beside the real one (kubespray#13261), and `existing` with all members in
+`initial-cluster` lets it in again under its old id, where it panics (ADR 0060). So a settled member says `existing`,
+and names itself alone: without its data it refuses to start, and somebody looks. kubeadm-config carries the state too,
+and `kubeadm upgrade` names the member alone as well.
 
 Source: kubeadm phases/etcd/local.go at v1.36.3.
 """
@@ -23,12 +24,13 @@ from kubeforge.spec.paths import ETCD_CLIENT_PORT, ETCD_DATA, ETCD_METRICS_PORT,
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Host, Inventory
 
-__all__ = ["ETCD", "client_url", "founding", "joining", "member_extra", "peer_url", "settled"]
+__all__ = ["ETCD", "arguments", "client_url", "founding", "joining", "member_extra", "peer_url", "settled"]
 
 ETCD: Final = "etcd"
 _ADVERTISE: Final = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
 _GATES: Final = {"InitialCorruptCheck": True}
 _STATE: Final = "initial-cluster-state"
+_EXISTING: Final = "existing"
 
 
 def client_url(host: Host) -> str:
@@ -46,9 +48,9 @@ def founding(spec: ClusterSpec, inventory: Inventory, host: Host, images: Mappin
     return _pod(spec, host, images, members=_members(inventory), state="new")
 
 
-def settled(spec: ClusterSpec, inventory: Inventory, host: Host, images: Mapping[str, str]) -> Object:
+def settled(spec: ClusterSpec, host: Host, images: Mapping[str, str]) -> Object:
     """Return the pod of a member that has its data; what must be on the host once the cluster is founded."""
-    return _pod(spec, host, images, members=_members(inventory), state="existing")
+    return _pod(spec, host, images, members={host.name: peer_url(host)}, state=_EXISTING)
 
 
 def joining(spec: ClusterSpec, host: Host, images: Mapping[str, str], *, members: Mapping[str, str]) -> Object:
@@ -60,20 +62,28 @@ def joining(spec: ClusterSpec, host: Host, images: Mapping[str, str], *, members
         images: component -> reference.
         members: name -> peer URL, as `member add` answered: the new one among them, or etcd refuses.
     """
-    return _pod(spec, host, images, members=members, state="existing")
+    return _pod(spec, host, images, members=members, state=_EXISTING)
 
 
 def member_extra(spec: ClusterSpec) -> tuple[Argument, ...]:
     """Return `etcd.local.extraArgs` of a founded cluster."""
-    return extra_arguments(spec.etcd, ours={_STATE: "existing"}, gates=_GATES)
+    return extra_arguments(spec.etcd, ours={_STATE: _EXISTING}, gates=_GATES)
 
 
 def _members(inventory: Inventory) -> dict[str, str]:
     return {member.name: peer_url(member) for member in inventory.etcd_members}
 
 
-def _pod(spec: ClusterSpec, host: Host, images: Mapping[str, str], *, members: Mapping[str, str], state: str) -> Object:
-    loopback = "::1" if ":" in host.address else "127.0.0.1"
+def arguments(spec: ClusterSpec, host: Host, *, members: Mapping[str, str], state: str = _EXISTING) -> list[str]:
+    """Return etcd's command line, its name first.
+
+    Args:
+        spec: the cluster.
+        host: the member's.
+        members: name -> peer URL, for `initial-cluster`.
+        state: for `initial-cluster-state`.
+    """
+    loopback = _loopback(host)
     flags = {
         **_certificate_flags(),
         "advertise-client-urls": client_url(host),
@@ -88,13 +98,21 @@ def _pod(spec: ClusterSpec, host: Host, images: Mapping[str, str], *, members: M
         "snapshot-count": "10000",
         "watch-progress-notify-interval": "5s",
     }
-    extra = extra_arguments(spec.etcd, ours={_STATE: state}, gates=_GATES)
+    return command(ETCD, flags, extra_arguments(spec.etcd, ours={_STATE: state}, gates=_GATES))
+
+
+def _pod(spec: ClusterSpec, host: Host, images: Mapping[str, str], *, members: Mapping[str, str], state: str) -> Object:
     return static_pod(
         component=ETCD,
         image=images[ETCD],
-        command=command(ETCD, flags, extra),
+        command=arguments(spec, host, members=members, state=state),
         probe=Probe(
-            host=loopback, port=ETCD_METRICS_PORT, live="/livez", ready="/readyz", start="/readyz", scheme="HTTP"
+            host=_loopback(host),
+            port=ETCD_METRICS_PORT,
+            live="/livez",
+            ready="/readyz",
+            start="/readyz",
+            scheme="HTTP",
         ),
         mounts=[
             Mount(name="etcd-data", path=ETCD_DATA, read_only=False),
@@ -103,6 +121,10 @@ def _pod(spec: ClusterSpec, host: Host, images: Mapping[str, str], *, members: M
         requests={"cpu": "100m", "memory": "100Mi"},
         annotations={_ADVERTISE: client_url(host)},
     )
+
+
+def _loopback(host: Host) -> str:
+    return "::1" if ":" in host.address else "127.0.0.1"
 
 
 def _certificate_flags() -> dict[str, str]:

@@ -17,6 +17,7 @@ from kubeforge.operations.swap import SwapOff
 from kubeforge.operations.symlink import Symlink
 from kubeforge.operations.sysctl import Sysctl
 from kubeforge.operations.unit import Unit
+from kubeforge.operations.user import User
 
 __all__ = [
     "Absent",
@@ -34,4 +35,5 @@ __all__ = [
     "Symlink",
     "Sysctl",
     "Unit",
+    "User",
 ]

@@ -34,6 +34,7 @@ __all__ = [
     "Scope",
     "Usage",
     "api_server_sans",
+    "has_key",
     "request",
     "row",
     "rows_for",
@@ -84,6 +85,8 @@ class Row:
         kind: what it is.
         scope: shared by all its holders, or made for each.
         holders: groups of hosts that have it.
+        key_holders: groups of hosts that have its private key, where not all of its holders do.
+        read_by_etcd: etcd reads the private key; where it is a service, the key belongs to its user.
         signer: name of the authority's row; None: itself.
         common_name: CN; `{node}` is the node's name.
         organization: O; `{kubelet_client}` is what the release says, and no O where that is empty.
@@ -96,6 +99,8 @@ class Row:
     kind: Kind = Kind.LEAF
     scope: Scope = Scope.NODE
     holders: frozenset[str] = frozenset({CONTROL_PLANE})
+    key_holders: frozenset[str] | None = None
+    read_by_etcd: bool = False
     signer: str | None = None
     common_name: str = ""
     organization: str = ""
@@ -159,6 +164,7 @@ TABLE: Final[tuple[Row, ...]] = (
         kind=Kind.AUTHORITY,
         scope=Scope.SHARED,
         holders=_BOTH,
+        key_holders=_ON_ETCD,  # a control plane without a member is etcd's client, and need not be able to make others
         common_name="etcd-ca",
         sans=Sans.OWN_NAME,
     ),
@@ -166,6 +172,7 @@ TABLE: Final[tuple[Row, ...]] = (
         name="etcd-server",
         stem="etcd/server",
         holders=_ON_ETCD,
+        read_by_etcd=True,
         signer="etcd-ca",
         common_name="{node}",
         usages=_ETCD_SERVER,
@@ -175,6 +182,7 @@ TABLE: Final[tuple[Row, ...]] = (
         name="etcd-peer",
         stem="etcd/peer",
         holders=_ON_ETCD,
+        read_by_etcd=True,
         signer="etcd-ca",
         common_name="{node}",
         usages=_ETCD_SERVER,
@@ -213,12 +221,19 @@ def row(name: str) -> Row:
 
 def rows_for(inventory: Inventory, host: Host) -> tuple[Row, ...]:
     """Return what a host holds, authorities before what they sign; nothing for a worker."""
-    roles = set()
-    if any(other.name == host.name for other in inventory.control_planes):
-        roles.add(CONTROL_PLANE)
-    if any(other.name == host.name for other in inventory.etcd_members):
-        roles.add(ETCD)
+    roles = _roles(inventory, host)
     return tuple(candidate for candidate in TABLE if candidate.holders & roles)
+
+
+def has_key(inventory: Inventory, host: Host, candidate: Row) -> bool:
+    """Return whether a host holds the private key of a row."""
+    holders = candidate.holders if candidate.key_holders is None else candidate.key_holders
+    return bool(holders & _roles(inventory, host))
+
+
+def _roles(inventory: Inventory, host: Host) -> set[str]:
+    members = {CONTROL_PLANE: inventory.control_planes, ETCD: inventory.etcd_members}
+    return {role for role, hosts in members.items() if any(other.name == host.name for other in hosts)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,11 @@ POD_LOGS: Final = "/var/log/pods"
 CONTAINER_LOGS: Final = "/var/log/containers"
 ETCD_DATA: Final = "/var/lib/etcd"
 ETCD_MEMBER: Final = f"{ETCD_DATA}/member"
+# The one sign of data: an etcd that refuses to start without any leaves the folder and an empty database behind.
+ETCD_WAL: Final = f"{ETCD_MEMBER}/wal"
+ETCD_DB: Final = f"{ETCD_MEMBER}/snap/db"
+ETCD_UNIT: Final = "/etc/systemd/system/etcd.service"
+ETCD_USER: Final = "etcd"
 ETCD_FOUNDING: Final = f"{STATE}/etcd-founding.db"
 
 # container runtime
@@ -97,5 +102,7 @@ NODE_PORTS: Final = (30000, 32767)
 API_DEADLINE: Final = 180.0
 APPLY_DEADLINE: Final = 60.0
 NODE_DEADLINE: Final = 180.0
+ETCD_DEADLINE: Final = 120.0
+ETCD_TURN_DEADLINE: Final = 30.0
 CHECK_DEADLINE: Final = 120.0
 BUSY_DEADLINE: Final = 180.0

@@ -13,14 +13,15 @@ from kubeforge.addons.bridge import pod_routes
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
 from kubeforge.engine.model import Action, ActionContext, Context
-from kubeforge.errors import ApiUnavailable, OperationFailed
+from kubeforge.errors import ApiUnavailable
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
-from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb, fold
+from kubeforge.operations.model import Change, Operation, Verb
 from kubeforge.operations.unit import Unit
 from kubeforge.spec.model import Cni
 from kubeforge.spec.paths import POD_ROUTES, POD_ROUTES_UNIT
+from kubeforge.tasks.acting import act, decided
 from kubeforge.tasks.registry import task
 
 __all__ = ["PodRoutes", "routes"]
@@ -51,33 +52,20 @@ class PodRoutes(Action):
             return [Change(title=self.title, verb=Verb.UPDATE, why=why)]
         if not set(_names(run.context)) <= cidrs.keys():
             return [Change(title=self.title, verb=Verb.UPDATE, why="nodes join in this run")]
-        return self._changes(run, cidrs)[0]
+        return decided(run, self._operations(run, cidrs))
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Write the script and run it."""
         cidrs = run.context.vault.once("bridge.run", lambda: _cidrs(api_of(run)))
-        changes, seen = self._changes(run, cidrs)
-        results = run.remote.act(changes, seen, run_id=run.run_id) if changes else []
-        failed = [result for result in results if result.status]
-        if failed:
-            raise OperationFailed(
-                f"{failed[0].title} ended with status {failed[0].status}",
-                host=run.context.host.name,
-                step=self.title,
-                evidence=failed[0].output.decode(errors="replace").splitlines()[-5:],
-                remedy=f"on the host: sh {POD_ROUTES}",
-            )
-        return changes
+        return act(run, self._operations(run, cidrs), step=self.title, remedy=f"on the host: sh {POD_ROUTES}")
 
-    def _changes(self, run: ActionContext, cidrs: Mapping[str, str]) -> tuple[list[Change], Observation]:
+    def _operations(self, run: ActionContext, cidrs: Mapping[str, str]) -> list[Operation]:
         context = run.context
         operations: list[Operation] = [Directory(path=POD_ROUTES.rpartition("/")[0])]
         files = pod_routes(context.cluster, context.inventory, context.host, cidrs)
         operations += [File(path=path, content=text.encode()) for path, text in files.items()]
         name = POD_ROUTES_UNIT.rpartition("/")[2]
-        operations.append(Unit(name=name, listens=tuple(f"file {path}" for path in files)))
-        seen = run.remote.observe(Queries.merge(operation.observe() for operation in operations))
-        return fold(operations, seen)[0], seen
+        return [*operations, Unit(name=name, listens=tuple(f"file {path}" for path in files))]
 
 
 def _cidrs(api: Api) -> dict[str, str]:

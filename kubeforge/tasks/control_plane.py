@@ -28,6 +28,7 @@ from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Change, Operation, Verb
 from kubeforge.spec.paths import API_DEADLINE, MANIFESTS
+from kubeforge.tasks.etcd_runs import is_service, log
 from kubeforge.tasks.registry import task
 
 __all__ = ["ApiServes", "LeasesGranted", "controllers", "ready", "server"]
@@ -46,8 +47,8 @@ def ready(context: Context) -> Iterator[Action]:
     """Wait until the API server of a control plane serves."""
     if context.host in context.inventory.control_planes:
         pods = [_api_server(context)]
-        if context.host in context.inventory.etcd_members:
-            pods.append(settled(context.cluster, context.inventory, context.host, context.parts.images))
+        if not is_service(context.cluster):
+            pods.append(settled(context.cluster, context.host, context.parts.images))
         yield ApiServes(commands=tuple(tuple(pod["spec"]["containers"][0]["command"]) for pod in pods))
 
 
@@ -157,6 +158,9 @@ def _silence(run: ActionContext) -> str | None:
 
 def _words(run: ActionContext) -> list[str]:
     """Return the API server's last words; before them those of an etcd that is not well, for then nothing else is."""
-    sick = lacks_health(run.remote)
-    etcd = [sick, *component_log(run.remote, "etcd")] if sick else []
+    context = run.context
+    apart = is_service(context.cluster)
+    members = [run.remote_of(host.name) for host in context.inventory.etcd_members] if apart else [run.remote]
+    sick = [(remote, why) for remote in members if (why := lacks_health(remote))]
+    etcd = [line for remote, why in sick for line in (f"{remote.host}: {why}", *log(remote, context.cluster))]
     return [*etcd, *component_log(run.remote, API_SERVER)]

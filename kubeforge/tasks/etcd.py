@@ -6,74 +6,166 @@ See ADR 0042: with data that say who the members are, no member ever needs `init
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from kubeforge.cluster.etcd import founding_snapshot
-from kubeforge.documents import dump
-from kubeforge.engine.model import Context
-from kubeforge.errors import UnfitHost
+from kubeforge.cluster.etcd_survey import Standing, Survey, Verdict, quorum_lost
+from kubeforge.engine.model import Action, Context
+from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
-from kubeforge.manifests.etcd import ETCD, peer_url, settled
+from kubeforge.manifests.control_plane import API_SERVER
+from kubeforge.manifests.etcd import peer_url
+from kubeforge.manifests.etcd_service import settled_unit
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
-from kubeforge.operations.file import File
+from kubeforge.operations.file import File, digest
 from kubeforge.operations.model import Entry, Operation, Queries
-from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_MEMBER, MANIFESTS
+from kubeforge.operations.user import User
+from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_UNIT, ETCD_USER, ETCD_WAL
+from kubeforge.tasks import etcd_runs
+from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
+from kubeforge.tasks.parts import program
 from kubeforge.tasks.registry import task
 
-__all__ = ["member"]
+__all__ = ["install", "member", "quorum", "ready", "service"]
 
-# $1 etcdutl, $2 snapshot, $3 data directory, then the member's own flags. Restored beside and moved into place whole:
-# a reboot in the middle leaves no half-made member.
-_FOUND = (
-    'utl=$1 snapshot=$2 data=$3; shift 3; rm -rf "$data/.founding"; '
-    '"$utl" snapshot restore "$snapshot" --data-dir "$data/.founding" "$@"; '
-    'mv -T "$data/.founding/member" "$data/member"; rmdir "$data/.founding"'
+# $1 etcdutl, $2 snapshot, $3 data directory, $4 its owner, then the member's own flags. Restored beside and moved into
+# place whole: a reboot in the middle leaves no half-made member. An etcd that refused to start may have left an empty
+# database; with a log beside it, it would be data, and stays.
+_FOUND: Final = (
+    'utl=$1 snapshot=$2 data=$3 owner=$4; shift 4; [ ! -e "$data/member/wal" ]; rm -rf "$data/.founding" '
+    '"$data/member"; "$utl" snapshot restore "$snapshot" --data-dir "$data/.founding" "$@"; '
+    'chown -R "$owner:" "$data/.founding"; mv -T "$data/.founding/member" "$data/member"; rmdir "$data/.founding"'
 )
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    return Queries(stats=(ETCD_MEMBER,))
+    return Queries(stats=(ETCD_WAL, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,))
+
+
+@task("etcd.quorum", reads=_reads)
+def quorum(context: Context) -> Iterator[Action]:
+    """Refuse a cluster that has lost more than half of its etcd members."""
+    inventory = context.inventory
+    if context.host in (*inventory.control_planes, *inventory.etcd_members):
+        looks = [(host.name, _has_data_if_asked(context, host)) for host in inventory.etcd_members]
+        found = Survey(standings=tuple(Standing(host=name, lacks="", has_data=data) for name, data in looks))
+        gone = any(data is None for _, data in looks)
+        if gone and found.holding and found.verdict is Verdict.LOST:
+            raise quorum_lost(found, host=context.host.name, step="etcd.quorum")
+    if etcd_runs.is_service(context.cluster) and context.host in inventory.control_planes:
+        yield QuorumKept()  # a member sees it for itself
+
+
+@task("etcd.install")
+def install(context: Context) -> Iterator[Operation]:
+    """Tools of etcd; where it is a service, etcd itself and its user."""
+    if context.host not in context.inventory.etcd_members:
+        return
+    names = ["etcdctl", "etcdutl"]
+    if etcd_runs.is_service(context.cluster):
+        names.append("etcd")
+        yield User(name=ETCD_USER, home=ETCD_DATA)
+    yield Directory(path=BIN)
+    yield from (program(context, name, f"{BIN}/{name}") for name in names)
+
+
+@task("etcd.service", reads=_reads)
+def service(context: Context) -> Iterator[Operation | Action]:
+    """The etcd member of a host of its own, as a service; each serves before the next one is touched."""
+    if etcd_runs.is_service(context.cluster) and context.host in context.inventory.etcd_members:
+        if _has_data(context, context.host):
+            now = context.seen[context.host.name].hashes.get(ETCD_UNIT)
+            wanted = settled_unit(context.cluster, context.host).encode()
+            yield MemberSpared(changes=isinstance(now, str) and now != digest(wanted))
+        yield from _member(context)
+        yield MemberServes(name="etcd.service", alone=True)
 
 
 @task("etcd.member", reads=_reads)
-def member(context: Context) -> Iterator[Operation]:
-    """The etcd member of this host: founded together with all others where there is no cluster yet."""
-    host, inventory = context.host, context.inventory
-    if host not in inventory.etcd_members:
-        return
-    yield Directory(path=ETCD_DATA, mode=0o700)
-    if not _is_member(context, host):
-        _refuse_join(context)
-        yield File(path=ETCD_FOUNDING, content=founding_snapshot(), mode=0o600)
-        yield _founding(inventory, host)
-    yield Directory(path=MANIFESTS, mode=0o700)
-    pod = settled(context.cluster, inventory, host, context.parts.images)
-    yield File(path=manifest_path(ETCD), content=dump(pod).encode(), mode=0o600)
+def member(context: Context) -> Iterator[Operation | Action]:
+    """The etcd member of a control plane: founded together with all others where there is no cluster yet."""
+    if not etcd_runs.is_service(context.cluster) and context.host in context.inventory.etcd_members:
+        yield from _member(context)
 
 
-def _founding(inventory: Inventory, host: Host) -> Command:
+@task("etcd.ready", reads=_reads)
+def ready(context: Context) -> Iterator[Action]:
+    """Wait until the etcd member serves and votes."""
+    if context.host in context.inventory.etcd_members:
+        yield MemberServes()
+
+
+def _member(context: Context) -> Iterator[Operation | Action]:
+    host, members = context.host, context.inventory.etcd_members
+    _refuse_move(context)
+    yield etcd_runs.data_directory(context.cluster)
+    if not _has_data(context, host):
+        founding = (File(path=ETCD_FOUNDING, content=founding_snapshot(), mode=0o600), _founding(context))
+        holding = [other for other in members if _has_data(context, other)]  # one that cannot be asked refuses
+        if holding:
+            yield MemberJoins(founding=founding)
+        else:
+            _refuse_lost(context)
+            yield from founding
+            place = members.index(host)
+            if place and not etcd_runs.is_service(context.cluster):  # services are founded in a play of their own
+                yield FounderTurn(after=members[place - 1].name)
+    yield from etcd_runs.runs(context)
+
+
+def _founding(context: Context) -> Command:
     """Make the data of an empty cluster that knows its members; the same cluster on every founding host."""
-    members = ",".join(f"{one.name}={peer_url(one)}" for one in inventory.etcd_members)
+    host, spec = context.host, context.cluster
+    members = ",".join(f"{one.name}={peer_url(one)}" for one in context.inventory.etcd_members)
     flags = ("--name", host.name, "--initial-cluster", members, "--initial-advertise-peer-urls", peer_url(host))
+    programs = (f"{BIN}/etcdutl", ETCD_FOUNDING, ETCD_DATA, etcd_runs.owner(spec))
     return Command(
         name=f"found the etcd member {host.name}",
-        argv=("sh", "-euc", _FOUND, "sh", f"{BIN}/etcdutl", ETCD_FOUNDING, ETCD_DATA, *flags),
-        creates=ETCD_MEMBER,
+        argv=("sh", "-euc", _FOUND, "sh", *programs, *flags),
+        creates=ETCD_WAL,
     )
 
 
-def _is_member(context: Context, host: Host) -> bool:
-    return isinstance(context.seen[host.name].paths.get(ETCD_MEMBER), Entry)
+def _has_data(context: Context, host: Host) -> bool:
+    return isinstance(context.seen[host.name].paths.get(ETCD_WAL), Entry)
 
 
-def _refuse_join(context: Context) -> None:
-    """A member that is founded anew beside living ones would be a cluster of its own."""
-    living = [host.name for host in context.inventory.etcd_members if _is_member(context, host)]
-    if living:
+def _has_data_if_asked(context: Context, host: Host) -> bool | None:
+    """Return whether a host has a member's data; None where it cannot be asked."""
+    try:
+        return _has_data(context, host)
+    except ConnectionFailed:
+        return None
+
+
+def _refuse_lost(context: Context) -> None:
+    """Never found a second, empty cluster where the data of the first are gone."""
+    inventory = context.inventory
+    for host in (*inventory.etcd_members, *inventory.control_planes):
+        signs = etcd_runs.SIGNS if host in inventory.etcd_members else ()
+        paths = context.seen[host.name].paths
+        found = [path for path in (*signs, manifest_path(API_SERVER)) if isinstance(paths.get(path), Entry)]
+        if found:
+            raise UnfitHost(
+                f"the cluster was founded ({host.name} has {found[0]}), but no member of etcd has its data any more",
+                host=context.host.name,
+                step="etcd.member",
+                remedy=f"put {ETCD_DATA} back on the hosts, or give the cluster up: kubeforge reset",
+            )
+
+
+def _refuse_move(context: Context) -> None:
+    """Members elsewhere than the spec says: what is founded now would be empty."""
+    inventory = context.inventory
+    elsewhere = [host for host in inventory.control_planes if host not in inventory.etcd_members]
+    strays = [host.name for host in elsewhere if _has_data(context, host)]
+    if strays:
         raise UnfitHost(
-            f"it has no etcd data, but {', '.join(living)} has: a member cannot be added to a running cluster yet",
+            f"etcd's data are on {', '.join(strays)}, which the inventory does not name as etcd members: "
+            "etcd of a living cluster cannot be moved to other hosts yet",
             host=context.host.name,
             step="etcd.member",
-            remedy="take it out of the inventory, or reset the cluster and found it with all members",
+            remedy="set etcd.topology back to stacked and drop group etcd, or reset the cluster first",
         )

@@ -23,6 +23,8 @@ _ADDONS: Final = "addons"
 @task("images.load")
 def load(context: Context) -> Iterator[Operation]:
     """Import the archives this node needs, or pull their images where there are none."""
+    if not context.host.is_node:
+        return
     own = _CONTROL_PLANE if context.host in context.inventory.control_planes else _NODE
     archives = [own]
     if context.cluster.addons.ingress is not None and runs_workloads(context.cluster, context.inventory, context.host):

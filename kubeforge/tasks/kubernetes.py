@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubeforge.engine.model import Context
-from kubeforge.inventory.model import CONTROL_PLANE, WORKERS
 from kubeforge.manifests import kubelet
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
@@ -20,13 +19,10 @@ __all__ = ["install"]
 
 @task("kubernetes.install")
 def install(context: Context) -> Iterator[Operation]:
-    """The kubelet with its unit, kubeadm and kubectl; where etcd runs, its tools too. Nothing is started."""
-    names = ["kubelet", "kubeadm", "kubectl"]
-    if context.host in context.inventory.etcd_members:
-        names += ["etcdctl", "etcdutl"]
-    yield Directory(path=BIN)
-    yield from (program(context, name, f"{BIN}/{name}") for name in names)
-    if context.host.groups & {CONTROL_PLANE, WORKERS}:
+    """The kubelet with its unit, kubeadm and kubectl. Nothing is started."""
+    if context.host.is_node:
+        yield Directory(path=BIN)
+        yield from (program(context, name, f"{BIN}/{name}") for name in ("kubelet", "kubeadm", "kubectl"))
         yield Directory(path=KUBELET_DROP_IN.rpartition("/")[0])
         yield File(path=KUBELET_UNIT, content=kubelet.unit().encode())
         yield File(path=KUBELET_DROP_IN, content=kubelet.drop_in().encode())

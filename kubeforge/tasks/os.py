@@ -48,7 +48,16 @@ def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the s
 
 @task("os.prepare", reads=_reads)
 def prepare(context: Context) -> Iterator[Operation]:
-    """Packages, kernel modules and parameters, no swap, /etc/hosts."""
+    """Packages, kernel modules and parameters, no swap where a kubelet runs; /etc/hosts everywhere."""
+    spec = context.cluster
+    if context.host.is_node:
+        yield from _for_kubernetes(context)
+    if spec.os.manage_hosts:
+        old = context.seen[context.host.name].contents.get(HOSTS, b"")
+        yield File(path=HOSTS, content=hosts_file(old, spec.name, context.inventory))
+
+
+def _for_kubernetes(context: Context) -> Iterator[Operation]:
     spec, facts = context.cluster, context.mine
     for family, names in NODE_PACKAGES.items():
         if family in facts.os_like:
@@ -61,9 +70,6 @@ def prepare(context: Context) -> Iterator[Operation]:
     yield File(path=SYSCTLS, content=f"# Written by kubeforge.\n{lines}".encode())
     yield from (Sysctl(name=name, value=value) for name, value in sorted(sysctls.items()))
     yield from _no_swap(facts)
-    if spec.os.manage_hosts:
-        old = context.seen[context.host.name].contents.get(HOSTS, b"")
-        yield File(path=HOSTS, content=hosts_file(old, spec.name, context.inventory))
 
 
 def hosts_file(old: bytes, cluster: str, inventory: Inventory) -> bytes:

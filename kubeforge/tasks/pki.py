@@ -10,16 +10,27 @@ from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Entry, Observation, Operation, Queries
 from kubeforge.pki import kubeconfigs, verify
-from kubeforge.pki.certificates import KEY_MODE, PUBLIC_MODE, Identity, Kind, Request, Row, Scope, request, rows_for
+from kubeforge.pki.certificates import (
+    KEY_MODE,
+    PUBLIC_MODE,
+    Identity,
+    Kind,
+    Request,
+    Row,
+    Scope,
+    has_key,
+    request,
+    rows_for,
+)
 from kubeforge.pki.issue import Issued
 from kubeforge.secret import Secret
 from kubeforge.spec.addresses import api_endpoint, local_api
-from kubeforge.spec.paths import ETCD_PKI, KUBELET_CLIENT_CURRENT, KUBERNETES, PKI
+from kubeforge.spec.paths import ETCD_PKI, ETCD_USER, KUBELET_CLIENT_CURRENT, KUBERNETES, PKI
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.trust import Trust, now, trust_of
 from kubeforge.tasks.trust import reads as trust_reads
 
-__all__ = ["control_plane"]
+__all__ = ["control_plane", "etcd"]
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:
@@ -29,10 +40,20 @@ def _reads(inventory: Inventory, host: Host) -> Queries:
 
 @task("pki.control_plane", reads=_reads)
 def control_plane(context: Context) -> Iterator[Operation]:
-    """Certificates, keys and kubeconfigs of a control plane or etcd member."""
+    """Certificates, keys and kubeconfigs of a control plane."""
+    if context.host in context.inventory.control_planes:
+        yield from _files(context)
+
+
+@task("pki.etcd", reads=_reads)
+def etcd(context: Context) -> Iterator[Operation]:
+    """Certificates and keys of an etcd member on a host of its own."""
+    if context.host in context.inventory.etcd_members and context.host not in context.inventory.control_planes:
+        yield from _files(context)
+
+
+def _files(context: Context) -> Iterator[Operation]:
     rows = rows_for(context.inventory, context.host)
-    if not rows:
-        return
     for path in (KUBERNETES, PKI, ETCD_PKI):
         yield Directory(path=path)
     trust = trust_of(context)
@@ -48,10 +69,10 @@ def control_plane(context: Context) -> Iterator[Operation]:
 def _shared(context: Context, trust: Trust, row: Row) -> Iterator[Operation]:
     """Give a host what all share. The key comes first: a certificate without a key would pass for an external one."""
     here = context.seen[context.host.name]
-    has_key = _is_there(here, row.key)
+    there = _is_there(here, row.key)
     external = row.kind is Kind.AUTHORITY and row.name in trust.public and not _has_anyone(trust, row)
-    if not external:
-        mine = has_key and row.certificate in here.contents
+    if not external and has_key(context.inventory, context.host, row):
+        mine = there and row.certificate in here.contents
         yield File(path=row.key, content=None if mine else trust.key(row.name), mode=KEY_MODE)
     yield File(path=row.certificate, content=trust.certificate(row.name), mode=PUBLIC_MODE)
 
@@ -59,7 +80,8 @@ def _shared(context: Context, trust: Trust, row: Row) -> Iterator[Operation]:
 def _own(context: Context, row: Row, issued: Mapping[str, Issued]) -> Iterator[Operation]:
     new = issued.get(row.certificate)
     known = context.seen[context.host.name].contents.get(row.certificate)
-    yield File(path=row.key, content=None if new is None else new.key, mode=KEY_MODE)
+    owner = ETCD_USER if row.read_by_etcd and context.cluster.etcd.topology == "external" else "root"
+    yield File(path=row.key, content=None if new is None else new.key, mode=KEY_MODE, owner=owner, group=owner)
     yield File(path=row.certificate, content=known if new is None else new.certificate, mode=PUBLIC_MODE)
 
 

@@ -145,7 +145,7 @@ def _system(context: Context) -> Iterator[Finding]:
         yield Finding(name="os", text=f"{facts.os_name} was not tested; Debian's family is", fatal=False)
     if facts.arch not in ("amd64", "arm64"):
         yield Finding(name="architecture", text=f"{facts.arch}: there are parts for amd64 and arm64 only")
-    if facts.cgroup == 1:
+    if facts.cgroup == 1 and context.host.is_node:
         text = "cgroup v1: the kubelet is told to accept it, and will not for much longer; boot with cgroup v2"
         yield Finding(name="cgroup", text=text, fatal=False)
     if facts.selinux == "enforcing":
@@ -168,7 +168,7 @@ def _room(context: Context) -> Iterator[Finding]:
     path, (free, size) = min(facts.disks.items(), key=lambda item: item[1][0], default=("/", (_GIB * 100, _GIB * 100)))
     if free < _DISK:
         yield Finding(name="disk", text=f"{path} has {free // _MIB} MiB left; it needs {_DISK // _MIB} MiB")
-    elif free < size * _EVICTION and "evictionHard" not in context.cluster.kubelet.config:
+    elif free < size * _EVICTION and context.host.is_node and "evictionHard" not in context.cluster.kubelet.config:
         text = f"{path} is {100 - free * 100 // size} % full; from 85 % on the kubelet evicts pods"
         yield Finding(name="disk", text=text, fatal=False)
 

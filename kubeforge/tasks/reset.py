@@ -28,17 +28,19 @@ from kubeforge.spec.paths import (
     CONTAINERD_RUN,
     CONTAINERD_SOCKET,
     CONTAINERD_STORE,
+    ETCD_UNIT,
     KUBELET,
     KUBELET_CONF,
     STATE,
 )
 from kubeforge.spec.runtime import Depth
 from kubeforge.tasks.before import BEFORE_QUERIES, Land, cleared, lands, unknown
+from kubeforge.tasks.etcd_runs import UNIT
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.remark import Remark
 from kubeforge.tasks.rights import need_root
 
-__all__ = ["Farewell", "NodeGone", "forget", "remove", "stop"]
+__all__ = ["Farewell", "NodeGone", "forget", "leaving", "remove", "stop"]
 
 _LINKS: Final = ("cni0", "flannel.1", "kube-ipvs0")
 _CHAINS: Final = ("KUBE-", "FLANNEL-", "CNI-", "flanneld masq")
@@ -52,15 +54,15 @@ _UNTOUCHED: Final = (
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    here = Queries(stats=(STATE, KUBELET_CONF))
+    here = Queries(stats=(STATE, KUBELET_CONF, ETCD_UNIT))
     return Queries.merge((generations.LEDGER_QUERIES, BEFORE_QUERIES, here))
 
 
 @task("reset.stop", reads=_reads)
 def stop(context: Context) -> Iterator[Operation | Action]:
-    """Stop the kubelet, end all containers, stop the container runtime."""
+    """Stop the kubelet, end all containers, stop the container runtime; stop etcd where it is a service."""
     need_root(context, "reset.stop")
-    _leaving(context).add(context.host.name)
+    leaving(context).add(context.host.name)
     ledger = _ledger(context)
     if not ledger.generations:
         if _has(context, KUBELET_CONF):
@@ -75,6 +77,8 @@ def stop(context: Context) -> Iterator[Operation | Action]:
     why = "and images end with the cluster; what others keep in containerd stays" if shared else "end with the cluster"
     yield Steps(name="containers of Kubernetes", why=why, lines=(script,), verb=Verb.STOP)
     yield Unit(name="containerd.service", enabled=False, state="stopped")
+    if _has(context, ETCD_UNIT):
+        yield Unit(name=UNIT, enabled=False, state="stopped")
 
 
 @task("reset.forget", reads=_reads)
@@ -188,14 +192,14 @@ class Farewell(Action):
         return Change(title=self.title, verb=Verb.REMOVE, why="is kubeforge's own")
 
 
-def _leaving(context: Context) -> set[str]:
+def leaving(context: Context) -> set[str]:
     """Return the hosts this run resets; complete once all tasks have been asked."""
     return context.vault.once("reset.leaving", set[str])
 
 
 def _staying(run: ActionContext) -> list[str]:
-    leaving = _leaving(run.context)
-    return [host.name for host in run.context.inventory.control_planes if host.name not in leaving]
+    gone = leaving(run.context)
+    return [host.name for host in run.context.inventory.control_planes if host.name not in gone]
 
 
 def _seen(context: Context) -> Observation:

@@ -33,6 +33,8 @@ _PLUGIN: Final = "cni/"
 @task("runtime.install")
 def install(context: Context) -> Iterator[Operation]:
     """Install containerd, runc and the CNI plugins, and run containerd."""
+    if not context.host.is_node:
+        return
     spec, facts, parts = context.cluster, context.mine, context.parts
     folders = (BIN, CNI_BIN, CNI_CONF, CONTAINERD_CERTS)
     mirrors = containerd.registry_hosts(spec)

@@ -14,6 +14,7 @@ STAYS = {
     "logs stay; only those of pods go": r"path /var/log/",
     "packages stay (none is installed on hosts of the lab)": r"(path|content) /(var/lib/dpkg|var/cache/apt|etc/apt)/",
     "made by mount(8) at its first use, empty": r"run mount$",
+    "useradd's own backups": r"content \S+ +/etc/(passwd|group|shadow|gshadow)-$",
     "a reboot gives systemd's own services new private folders": r"path /var/tmp/systemd-private-",
     "systemd's own, which come and go": r"unit (systemd-\S+|dbus\S*|run-\S+|sys-\S+|user\S*) ",
     "mount of credentials for systemd-sysctl, which ran": r"mount /run/credentials/",

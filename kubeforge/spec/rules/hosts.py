@@ -101,7 +101,11 @@ def etcd_members(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
         yield fault(f"external etcd needs its hosts in group {ETCD}, and there are none", *where)
     elif spec.etcd.topology == "external" and listed & control:
         both = ", ".join(sorted(listed & control))
-        yield caution(f"etcd is external, yet {both} is a control plane as well: both go when that host goes", *where)
+        yield fault(
+            f"external etcd runs on hosts of its own, and {both} is a control plane;"
+            " for etcd on the control planes set stacked and drop the group",
+            *where,
+        )
     elif spec.etcd.topology == "stacked" and listed and listed != control:
         odd = ", ".join(sorted(listed ^ control))
         yield fault(

@@ -143,7 +143,7 @@ def test_static_pods_byte_for_byte(kubeadm: Kubeadm) -> None:
         ),
         "kube-controller-manager": control_plane.controller_manager(spec, images, ca_directories=folders),
         "kube-scheduler": control_plane.scheduler(spec, images),
-        "etcd": etcd.settled(spec, sample.inventory, sample.first, images),
+        "etcd": etcd.settled(spec, sample.first, images),
     }
     for name, pod in ours.items():
         theirs = kubeadm.file(f"/etc/kubernetes/manifests/{name}.yaml").read_text()

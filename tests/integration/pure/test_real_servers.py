@@ -255,8 +255,8 @@ def test_a_settled_member_starts_with_its_data_and_refuses_without(machine: Mach
         command = machine.words("etcdctl", *flags, f"--key={folder}/healthcheck-client.key", "endpoint", "health")
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    arguments = (cluster.spec, cluster.inventory, cluster.first, cluster.images)
-    founder = machine.start(etcd.founding(*arguments))
+    arguments = (cluster.spec, cluster.first, cluster.images)
+    founder = machine.start(etcd.founding(cluster.spec, cluster.inventory, cluster.first, cluster.images))
     machine.wait("etcd is healthy", health)
     founder.kill()
     founder.wait()

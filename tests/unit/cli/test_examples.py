@@ -17,7 +17,7 @@ EXAMPLES = sorted(path.parent.name for path in FOLDER.glob("*/cluster.yml"))
 
 
 def test_there_are_examples() -> None:
-    assert {"lab", "single", "ha", "vagrant"} <= set(EXAMPLES)
+    assert {"lab", "single", "ha", "external-etcd", "vagrant"} <= set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

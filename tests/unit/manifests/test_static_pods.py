@@ -23,7 +23,7 @@ def test_goldens(of_minor: Any, minor: str, golden: Check) -> None:
         "kube-apiserver": control_plane.api_server(spec, inventory, host, images, ca_directories=directories),
         "kube-controller-manager": control_plane.controller_manager(spec, images, ca_directories=directories),
         "kube-scheduler": control_plane.scheduler(spec, images),
-        "etcd": etcd.settled(spec, inventory, host, images),
+        "etcd": etcd.settled(spec, host, images),
         "etcd-founding": etcd.founding(spec, inventory, host, images),
     }
     for name, pod in pods.items():
@@ -42,8 +42,9 @@ def test_founders_start_together(sample: Callable[..., Any]) -> None:
 def test_new_is_never_left_behind(sample: Callable[..., Any]) -> None:
     """It is etcd's default too: a member that lost its data would boot a cluster of its own (kubespray#13261)."""
     cluster = sample(control_planes=3)
-    said = flags(etcd.settled(cluster.spec, cluster.inventory, cluster.first, cluster.images))
+    said = flags(etcd.settled(cluster.spec, cluster.first, cluster.images))
     assert said["initial-cluster-state"] == "existing"
+    assert said["initial-cluster"] == "cp1=https://192.0.2.11:2380", "with the others it would come in under its old id"
     assert ("initial-cluster-state", "existing") in etcd.member_extra(cluster.spec)
 
 
@@ -79,7 +80,7 @@ def test_structured_authorization_excludes_the_mode(sample: Callable[..., Any]) 
 
 def test_etcd_keeps_its_own_gate(sample: Callable[..., Any]) -> None:
     cluster = sample(etcd={"feature_gates": {"LeaseCheckpoint": True}})
-    said = flags(etcd.settled(cluster.spec, cluster.inventory, cluster.first, cluster.images))
+    said = flags(etcd.settled(cluster.spec, cluster.first, cluster.images))
     assert said["feature-gates"] == "InitialCorruptCheck=true,LeaseCheckpoint=true"
 
 

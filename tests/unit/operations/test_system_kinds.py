@@ -10,7 +10,7 @@ import pytest
 
 from kubeforge import operations
 from kubeforge.errors import InputError, Unreadable
-from kubeforge.operations import File, Image, KernelModule, Mount, Package, SwapOff, Sysctl
+from kubeforge.operations import File, Image, KernelModule, Mount, Package, SwapOff, Sysctl, User
 from kubeforge.operations.diffs import attach_diffs, diffable
 from kubeforge.operations.model import Entry, LocalContent, MountEntry, Observation, Operation, Queries, Verb, fold
 from kubeforge.secret import Secret
@@ -66,9 +66,25 @@ def test_names_that_are_none() -> None:
         lambda: KernelModule(name="../x"),
         lambda: Image(archive=None, images={}),
         lambda: Mount(path="relative"),
+        lambda: User(name="-o"),
+        lambda: User(name="Etcd"),
+        lambda: User(name="etcd", home="relative"),
     ):
         with pytest.raises(InputError):
             make()
+
+
+def test_users() -> None:
+    user, known = User(name="etcd", home="/var/lib/etcd"), ("getent", "passwd", "etcd")
+    assert user.decide(Observation(tests={known: 0})) is None
+    change = user.decide(Observation(tests={known: 2}))
+    assert change is not None
+    assert (change.verb, change.guard) == (Verb.CREATE, Queries(tests=(known,)))
+    assert change.lines == (
+        "useradd --system --user-group --no-create-home --home-dir /var/lib/etcd --shell /usr/sbin/nologin -- etcd",
+    )
+    assert change.undo == ("userdel -- etcd || [ $? -eq 6 ]",), "one that is gone already is no failure"
+    assert user.decide(Observation(tests={known: 2}).after(change)) is None
 
 
 def test_sysctls() -> None:

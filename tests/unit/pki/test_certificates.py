@@ -7,7 +7,19 @@ import pytest
 
 from kubeforge.errors import KubeforgeError
 from kubeforge.inventory.model import CONTROL_PLANE, ETCD, Connection, Host, Inventory
-from kubeforge.pki.certificates import TABLE, Identity, Kind, Request, Sans, Scope, Usage, request, row, rows_for
+from kubeforge.pki.certificates import (
+    TABLE,
+    Identity,
+    Kind,
+    Request,
+    Sans,
+    Scope,
+    Usage,
+    has_key,
+    request,
+    row,
+    rows_for,
+)
 
 # docs: the kubeadm contract, file -> CN, O, usages, signer
 CONTRACT = {
@@ -133,6 +145,17 @@ def test_who_holds_what(sample: Callable[..., Any]) -> None:
     on_member = {candidate.stem for candidate in rows_for(apart, member)}
     assert on_member == {"etcd/ca", "etcd/server", "etcd/peer", "etcd/healthcheck-client"}
     assert "etcd-server" not in {candidate.name for candidate in rows_for(apart, hosts["cp1"])}
+
+
+def test_who_can_sign_for_etcd(sample: Callable[..., Any]) -> None:
+    """A control plane that has no member is a client of etcd: it needs no key to make other clients with."""
+    stacked, apart = sample().inventory, sample(etcd_hosts=1).inventory
+    authority = row("etcd-ca")
+    assert has_key(stacked, stacked.hosts["cp1"], authority)
+    assert authority in rows_for(apart, apart.hosts["cp1"])
+    assert not has_key(apart, apart.hosts["cp1"], authority)
+    assert has_key(apart, apart.hosts["e1"], authority)
+    assert has_key(apart, apart.hosts["cp1"], row("ca"))
 
 
 def test_an_address_must_be_an_address(sample: Callable[..., Any]) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from kubeforge import tasks
 from kubeforge.errors import ArtifactError, UnfitHost
-from kubeforge.operations.command import Command
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Entry, Observation
 from kubeforge.operations.unit import Unit
@@ -17,7 +16,6 @@ from kubeforge.secret import Secret
 from kubeforge.spec.paths import (
     BOOTSTRAP_KUBELET_CONF,
     CONTAINER_SCOPES,
-    ETCD_MEMBER,
     HOSTS,
     KUBELET_CLIENT_CURRENT,
     KUBELET_CONF,
@@ -25,9 +23,8 @@ from kubeforge.spec.paths import (
     KUBELET_UNIT,
     MANIFESTS,
     PKI,
-    STATE,
 )
-from kubeforge.tasks import control_plane, etcd, images, kubelet, kubernetes, os, pki, runtime
+from kubeforge.tasks import control_plane, images, kubelet, kubernetes, os, pki, runtime
 from tests.conftest import make_sample
 
 Make = Callable[..., Any]
@@ -129,7 +126,16 @@ def test_runtime_for_an_architecture_without_parts(site: Make) -> None:
 def test_programs_of_each_role(site: Make) -> None:
     made = site()
     on_worker, on_control_plane = (set(titles(made.ask(name, kubernetes.install))) for name in ("w1", "cp1"))
-    assert on_control_plane - on_worker == {"artifact /usr/local/bin/etcdctl", "artifact /usr/local/bin/etcdutl"}
+    assert on_control_plane == on_worker
+    assert "artifact /usr/local/bin/kubeadm" in on_worker
+
+
+def test_a_host_of_etcd_alone_is_no_node(site: Make) -> None:
+    made = site(etcd_hosts=1)
+    for task in (runtime.install, kubernetes.install, images.load, kubelet.configure, kubelet.run):
+        assert made.ask("e1", task) == []
+    assert titles(made.ask("e1", os.prepare)) == [f"file {HOSTS}"]
+    assert f"file {HOSTS}" in titles(made.ask("cp1", os.prepare))
 
 
 def test_a_prepared_host_has_what_kubeadm_join_needs(site: Make) -> None:
@@ -159,35 +165,6 @@ def test_images_are_pulled_where_there_is_no_archive(site: Make) -> None:
     references = set(pulled[0].images)
     assert any("kube-apiserver" in reference for reference in references)
     assert not any("flannel" in reference for reference in references), "nothing that this cluster has no use for"
-
-
-def test_etcd_is_founded_once(site: Make) -> None:
-    made = site()
-    told = made.apply("cp1", etcd.member)
-    assert "command found the etcd member cp1" in told
-    assert f"directory {STATE}" not in told, "it is there before any task, and a plan that says otherwise is not true"
-    made.begin()
-    assert made.changes("cp1", etcd.member) == []
-    manifest = made.hosts["cp1"].file(f"{MANIFESTS}/etcd.yaml").decode()
-    assert "--initial-cluster-state=existing" in manifest
-    assert "new" not in manifest
-
-
-def test_etcd_is_founded_together(site: Make) -> None:
-    made = site(control_planes=3, workers=1)
-    members = "cp1=https://192.0.2.11:2380,cp2=https://192.0.2.12:2380,cp3=https://192.0.2.13:2380"
-    for name in ("cp1", "cp2", "cp3"):
-        (command,) = [one for one in made.operations(name, etcd.member) if isinstance(one, Command)]
-        assert members in command.argv
-        assert command.argv[command.argv.index("--name") + 1] == name
-    assert made.ask("w1", etcd.member) == []
-
-
-def test_etcd_never_founds_beside_a_living_member(site: Make) -> None:
-    made = site(control_planes=2, workers=0)
-    made.hosts["cp1"].overlay(Observation(paths={ETCD_MEMBER: Entry(0o040700)}))
-    with pytest.raises(UnfitHost, match="cp1 has"):
-        made.ask("cp2", etcd.member)
 
 
 def test_control_plane_manifests(site: Make) -> None:
