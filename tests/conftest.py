@@ -13,7 +13,7 @@ import pytest
 from kubeforge.artifacts.catalogue import image_references
 from kubeforge.artifacts.model import Versions
 from kubeforge.engine.model import Facts
-from kubeforge.inventory.model import CONTROL_PLANE, WORKERS, Connection, Host, Inventory
+from kubeforge.inventory.model import CONTROL_PLANE, LOAD_BALANCERS, WORKERS, Connection, Host, Inventory
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.releases import MINORS, release
 
@@ -93,25 +93,32 @@ def make_sample(
     *,
     control_planes: int = 1,
     workers: int = 2,
+    load_balancers: int = 0,
     facts: dict[str, Any] | None = None,
     **spec: Any,
 ) -> Sample:
-    """Return a cluster of given size; hosts are cp1…, w1… at 192.0.2.11…, .21…."""
+    """Return a cluster of given size; hosts are cp1…, w1…, lb1… at 192.0.2.11…, .21…, .31…."""
     names = {f"cp{n}": (f"192.0.2.{10 + n}", CONTROL_PLANE) for n in range(1, control_planes + 1)}
     names |= {f"w{n}": (f"192.0.2.{20 + n}", WORKERS) for n in range(1, workers + 1)}
+    names |= {f"lb{n}": (f"192.0.2.{30 + n}", LOAD_BALANCERS) for n in range(1, load_balancers + 1)}
     hosts = {
         name: Host(name=name, connection=Connection(address=address), groups=frozenset({group}))
         for name, (address, group) in names.items()
     }
     groups = {
         "all": tuple(hosts),
-        CONTROL_PLANE: tuple(name for name, (_, group) in names.items() if group == CONTROL_PLANE),
-        WORKERS: tuple(name for name, (_, group) in names.items() if group == WORKERS),
+        **{
+            role: tuple(name for name, (_, group) in names.items() if group == role)
+            for role in (CONTROL_PLANE, WORKERS, LOAD_BALANCERS)
+        },
     }
     return Sample(
         spec=ClusterSpec.model_validate({"name": "demo", "kubernetes": version, **spec}),
         inventory=Inventory(hosts=hosts, groups=groups),
-        facts={name: make_facts(name, **(facts or {})) for name in hosts},
+        facts={
+            name: make_facts(name, **{"addresses": {"eth0": (f"{host.address}/24",)}, **(facts or {})})
+            for name, host in hosts.items()
+        },
         images=image_references(Versions.of(release(version), version)),
     )
 

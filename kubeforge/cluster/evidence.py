@@ -57,6 +57,13 @@ def kubelet_log(remote: Remote, *, about: str = "", lines: int = _LINES) -> list
     return [f"kubelet: {line}" for line in last.values()]
 
 
+def unit_log(remote: Remote, unit: str) -> list[str]:
+    """Return the last lines of a systemd unit; none where the host has no such unit."""
+    last = ["--since", "-3min", "-o", "cat", "--no-pager", "-n", str(_LINES)]
+    lines = _output(remote, ["journalctl", "-u", unit, *last])
+    return [f"{unit.removesuffix('.service')}: {line}" for line in lines if line != "-- No entries --"]
+
+
 def _output(remote: Remote, argv: list[str]) -> list[str]:
     try:
         completed = remote.run(argv, deadline=20.0, expect=range(256))
