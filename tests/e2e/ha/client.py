@@ -22,6 +22,8 @@ from kubeforge.cluster.credentials import parse_kubeconfig, tls_context
 PERIOD = 0.05
 PATIENCE = 15.0
 """Seconds; longer than anything a test allows, so that a connection that hangs shows."""
+WRITE_PATIENCE = 1.0
+"""Seconds; etcd answers a write that was on its way to a leader that died after 7 s only, and never sooner."""
 SOME = 20
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -50,8 +52,8 @@ class Loop(threading.Thread):
 class Client:
     """Keeps one connection; a failure ends it, the next request opens another."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
-        self.connection = http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=context)
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, patience: float = PATIENCE) -> None:
+        self.connection = http.client.HTTPSConnection(host, port, timeout=patience, context=context)
 
     def request(self, method: str, path: str, body: object = None) -> int:
         try:
@@ -99,15 +101,15 @@ def main() -> None:
     line = sys.stdin.readline()
     context = tls_context(parse_kubeconfig(json.loads(line).encode()))
 
-    def client() -> Client:
-        return Client(str(url.hostname), url.port or 443, context)
+    def client(patience: float = PATIENCE) -> Client:
+        return Client(str(url.hostname), url.port or 443, context, patience)
 
     def anew() -> None:
         fresh = client()
         fresh.request("GET", "/readyz")
         fresh.connection.close()
 
-    kept, writer = client(), Writer(client())
+    kept, writer = client(), Writer(client(WRITE_PATIENCE))
     loops = [
         Loop("new connection", anew),
         Loop("kept connection", lambda: kept.request("GET", "/api/v1/namespaces/default")),

@@ -1,4 +1,4 @@
-"""A lab of three control planes and a worker, applied once per file, and a client that asks without rest."""
+"""A lab of three control planes and a worker for all files, in their order, and a client that asks without rest."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from tests.e2e.faults.conftest import Forge
 
 LABS = Path("/var/lib/kubeforge")
 PATIENCE = 30.0
+LONGEST = 5.0
+"""Seconds without an answer that the death of any one control plane may cost."""
 ROOT = Path(__file__).parents[3]
 
 
@@ -166,7 +168,7 @@ def spec_of(forge: Ha, **changes: Any) -> None:
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **changes}, sort_keys=False))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ha() -> Iterator[Ha]:
     """Three bare hosts for control planes and one for a worker."""
     with made("ha", control_planes=3, workers=1) as forge:
