@@ -1,12 +1,11 @@
 """kube-proxy: kubeadm's DaemonSet, ConfigMap and RBAC; iptables or nftables, said explicitly.
 
 Source: kubeadm phases/addons/proxy/{proxy,manifests}.go and componentconfigs/kubeproxy.go at v1.36.3. kube-proxy ends
-when its configuration file changes and is started again, so only another kubeconfig has to roll its pods.
+when its configuration file changes and is started again, so nothing here has to roll its pods.
 """
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Final
 
 from kubeforge.addons.model import Cluster
@@ -34,7 +33,7 @@ def objects(cluster: Cluster) -> list[Object]:
         binding("kubeadm:node-proxier", [account(_NAME, _SYSTEM)], cluster_role="system:node-proxier"),
         *config_map_role(_NAME, _NAME, _SYSTEM, [group(BOOTSTRAP_GROUP)]),
         config_map(_NAME, data, labels={"app": _NAME}),
-        _daemon_set(cluster, data["kubeconfig.conf"]),
+        _daemon_set(cluster),
     ]
 
 
@@ -72,7 +71,7 @@ def _kubeconfig(cluster: Cluster) -> Object:
     }
 
 
-def _daemon_set(cluster: Cluster, kubeconfig: str) -> Object:
+def _daemon_set(cluster: Cluster) -> Object:
     labels = {"k8s-app": _NAME}
     extra = extra_arguments(cluster.spec.kube_proxy.model_copy(update={"feature_gates": {}}))
     flags = {"config": f"{_FOLDER}/config.conf", "hostname-override": "$(NODE_NAME)"}
@@ -102,15 +101,13 @@ def _daemon_set(cluster: Cluster, kubeconfig: str) -> Object:
             {"name": "lib-modules", "hostPath": {"path": "/lib/modules"}},
         ],
     }
-    # A new way to the API is a new pod, so that somebody can know when nobody goes the old way any more.
-    annotations = {"kubeforge/kubeconfig": sha256(kubeconfig.encode()).hexdigest()[:16]}
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
         "metadata": {"name": _NAME, "namespace": _SYSTEM, "labels": labels},
         "spec": {
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"annotations": annotations, "labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
             "updateStrategy": {"type": "RollingUpdate"},
         },
     }

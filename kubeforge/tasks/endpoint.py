@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kubeforge.addons import registry
+from kubeforge.addons import kube_proxy, registry
 from kubeforge.cluster.access import api_of
+from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, await_condition
+from kubeforge.cluster.kinds import Obj
 from kubeforge.documents import dump
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import UnfitHost
@@ -99,6 +101,8 @@ def retire(context: Context) -> Iterator[Operation | Action]:
 class RolledOut(Action):
     """Every pod of some DaemonSets is of the newest template, so none asks an endpoint that was.
 
+    kube-proxy's has the same template all along: it ends, and is started anew, when its ConfigMap has reached it.
+
     Args:
         workloads: kind, namespace and name; other kinds than DaemonSets are not looked at.
     """
@@ -122,19 +126,40 @@ class RolledOut(Action):
     def _wait(self, run: ActionContext) -> bool:
         condition = Condition(
             name="the pods on all nodes use the new endpoint",
-            lacks=lambda: next(filter(None, (_behind(run, *one) for one in self.workloads)), None),
+            lacks=lambda: next(filter(None, self._behind(api_of(run))), None),
             deadline=NODE_DEADLINE,
             remedy="see why the pods do not start (kubectl -n kube-system get pods -o wide), then run again",
         )
         await_condition(condition, run, step=self.title)
         return True
 
+    def _behind(self, api: Api) -> Iterator[str | None]:
+        for kind, namespace, name in self.workloads:
+            found = api.get("apps/v1", kind, name, namespace) if kind == "DaemonSet" else None
+            if found is not None:
+                yield _old_template(found)
+        _, namespace, name = kube_proxy.WORKLOAD
+        config = api.get("v1", "ConfigMap", name, namespace)
+        if config is not None:
+            yield _older_than(config, api.objects("v1", "Pod", namespace=namespace, labels={"k8s-app": name}))
 
-def _behind(run: ActionContext, kind: str, namespace: str, name: str) -> str | None:
+
+def _older_than(config: Obj, pods: Sequence[Obj]) -> str | None:
+    """Say how many pods have not been started anew since we changed a ConfigMap."""
+    changed = max((one["time"] for one in config["metadata"].get("managedFields", ()) if "time" in one), default="")
+    started = [
+        (status.get("state") or {}).get("running", {}).get("startedAt", "")
+        for pod in pods
+        for status in (pod.get("status") or {}).get("containerStatuses") or [{}]
+    ]
+    old = sum(moment < changed for moment in started)  # RFC 3339 in UTC: text in the order of time
+    name = config["metadata"]["name"]
+    return f"{name}: {old} of {len(started)} have not read their configuration again" if old else None
+
+
+def _old_template(found: Obj) -> str | None:
     """Say how many pods of a DaemonSet are still the old ones."""
-    found = api_of(run).get("apps/v1", kind, name, namespace) if kind == "DaemonSet" else None
-    if found is None:
-        return None
+    namespace, name = found["metadata"]["namespace"], found["metadata"]["name"]
     status = found.get("status") or {}
     wanted, updated = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
     if status.get("observedGeneration", 0) < found["metadata"]["generation"] or updated < wanted:

@@ -148,28 +148,36 @@ def test_the_administrators_kubeconfig_leads_outside(site: Make) -> None:
     assert _server(made.hosts["cp2"].file(ADMIN_CONF)) == "https://192.0.2.12:6443"
 
 
-def daemon_set(name: str, namespace: str, **status: int) -> Obj:
-    metadata = {"name": name, "namespace": namespace, "generation": 2}
-    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "status": status}
+def daemon_set(**status: int) -> Obj:
+    metadata = {"name": "kube-proxy", "namespace": "kube-system", "generation": 2}
+    return {"metadata": metadata, "status": status}
 
 
-DONE = {"observedGeneration": 2, "desiredNumberScheduled": 4, "updatedNumberScheduled": 4}
+DONE = {"observedGeneration": 2, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2}
+CHANGED = {"metadata": {"name": "kube-proxy", "managedFields": [{"time": "2026-11-21T10:00:00Z"}, {"manager": "x"}]}}
+BEFORE, AFTER = "2026-11-21T09:59:59Z", "2026-11-21T10:00:07Z"
 
 
 @pytest.mark.parametrize(
-    ("status", "lacks"),
+    ("status", "started", "lacks"),
     [
-        (DONE, None),
-        ({**DONE, "updatedNumberScheduled": 3}, "kube-system/kube-proxy: 3 of 4 pods are new"),
-        ({**DONE, "observedGeneration": 1}, "kube-system/kube-proxy: 4 of 4 pods are new"),
+        (DONE, [AFTER, AFTER], None),
+        ({**DONE, "updatedNumberScheduled": 1}, [AFTER, AFTER], "kube-system/kube-proxy: 1 of 2 pods are new"),
+        ({**DONE, "observedGeneration": 1}, [AFTER, AFTER], "kube-system/kube-proxy: 2 of 2 pods are new"),
+        (DONE, [AFTER, BEFORE], "kube-proxy: 1 of 2 have not read their configuration again"),
+        (DONE, [AFTER, None], "kube-proxy: 1 of 2 have not read their configuration again"),
     ],
 )
 def test_nothing_goes_while_a_pod_may_use_it(
-    site: Make, monkeypatch: pytest.MonkeyPatch, status: dict[str, int], lacks: str | None
+    site: Make, monkeypatch: pytest.MonkeyPatch, status: dict[str, int], started: list[str], lacks: str | None
 ) -> None:
     class Api:
-        def get(self, *_: str) -> Obj:
-            return daemon_set("kube-proxy", "kube-system", **status)
+        def get(self, version: str, *_: str) -> Obj:
+            return CHANGED if version == "v1" else daemon_set(**status)
+
+        def objects(self, *_: str, **__: Any) -> list[Obj]:
+            states = [{"running": {"startedAt": moment}} if moment else {"waiting": {}} for moment in started]
+            return [{"status": {"containerStatuses": [{"state": state}]}} for state in states]
 
     class Access:
         def api(self, _run: Any) -> Api:
