@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kubeforge.addons import kube_proxy, registry
+from kubeforge.addons import registry
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, await_condition
@@ -101,8 +101,6 @@ def retire(context: Context) -> Iterator[Operation | Action]:
 class RolledOut(Action):
     """Every pod of some DaemonSets is of the newest template, so none asks an endpoint that was.
 
-    kube-proxy's has the same template all along: it ends, and is started anew, when its ConfigMap has reached it.
-
     Args:
         workloads: kind, namespace and name; other kinds than DaemonSets are not looked at.
     """
@@ -138,23 +136,6 @@ class RolledOut(Action):
             found = api.get("apps/v1", kind, name, namespace) if kind == "DaemonSet" else None
             if found is not None:
                 yield _old_template(found)
-        _, namespace, name = kube_proxy.WORKLOAD
-        config = api.get("v1", "ConfigMap", name, namespace)
-        if config is not None:
-            yield _older_than(config, api.objects("v1", "Pod", namespace=namespace, labels={"k8s-app": name}))
-
-
-def _older_than(config: Obj, pods: Sequence[Obj]) -> str | None:
-    """Say how many pods have not been started anew since we changed a ConfigMap."""
-    changed = max((one["time"] for one in config["metadata"].get("managedFields", ()) if "time" in one), default="")
-    started = [
-        (status.get("state") or {}).get("running", {}).get("startedAt", "")
-        for pod in pods
-        for status in (pod.get("status") or {}).get("containerStatuses") or [{}]
-    ]
-    old = sum(moment < changed for moment in started)  # RFC 3339 in UTC: text in the order of time
-    name = config["metadata"]["name"]
-    return f"{name}: {old} of {len(started)} have not read their configuration again" if old else None
 
 
 def _old_template(found: Obj) -> str | None:
