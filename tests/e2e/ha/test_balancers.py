@@ -58,6 +58,11 @@ def test_programs_of_a_node_ask_its_own_balancer(ha: Ha) -> None:
         assert f"server: https://{ha.lab.host(name).address}:6443" in ha.sh(name, "cat /etc/kubernetes/admin.conf")
 
 
+def test_dns_does_not_end_with_one_node(ha: Ha) -> None:
+    pods = ha.get("pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")["items"]
+    assert len({one["spec"]["nodeName"] for one in pods}) == len(pods) == 2
+
+
 def kill_and_watch(ha: Ha, victim: str, server: str) -> Record:
     """Cut a control plane's power under a client on the worker; return what the client saw."""
     with ha.client("w1", server) as watched:
