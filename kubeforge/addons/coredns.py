@@ -1,8 +1,8 @@
 """CoreDNS: kubeadm's Deployment, Service at the tenth Service IP, Corefile and RBAC.
 
 Three things differ from kubeadm's: readiness is asked every second, not every ten (the first question always comes too
-early, and a cluster has no DNS until the second), the pod says seccomp RuntimeDefault, and of several nodes none gets all
-replicas.
+early, and a cluster has no DNS until the second), of several nodes none gets all replicas, and the pod says seccomp
+RuntimeDefault.
 
 Source: kubeadm phases/addons/dns/manifests.go at v1.36.3. CoreDNS reads a changed Corefile by itself.
 """
