@@ -13,7 +13,7 @@ import pytest
 from kubeforge.artifacts.catalogue import image_references
 from kubeforge.artifacts.model import Versions
 from kubeforge.engine.model import Facts
-from kubeforge.inventory.model import CONTROL_PLANE, ETCD, WORKERS, Connection, Host, Inventory
+from kubeforge.inventory.model import CONTROL_PLANE, ETCD, LOAD_BALANCERS, WORKERS, Connection, Host, Inventory
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.releases import MINORS, release
 
@@ -94,12 +94,14 @@ def make_sample(
     control_planes: int = 1,
     workers: int = 2,
     etcd_hosts: int = 0,
+    load_balancers: int = 0,
     facts: dict[str, Any] | None = None,
     **spec: Any,
 ) -> Sample:
-    """Return a cluster of given size; hosts are cp1…, w1…, e1… at 192.0.2.11…, .21…, .41…."""
+    """Return a cluster of given size; hosts are cp1…, w1…, lb1…, e1… at 192.0.2.11…, .21…, .31…, .41…."""
     names = {f"cp{n}": (f"192.0.2.{10 + n}", CONTROL_PLANE) for n in range(1, control_planes + 1)}
     names |= {f"w{n}": (f"192.0.2.{20 + n}", WORKERS) for n in range(1, workers + 1)}
+    names |= {f"lb{n}": (f"192.0.2.{30 + n}", LOAD_BALANCERS) for n in range(1, load_balancers + 1)}
     names |= {f"e{n}": (f"192.0.2.{40 + n}", ETCD) for n in range(1, etcd_hosts + 1)}
     if etcd_hosts:
         spec["etcd"] = {"topology": "external", **spec.get("etcd", {})}
@@ -109,15 +111,20 @@ def make_sample(
     }
     groups = {
         "all": tuple(hosts),
-        CONTROL_PLANE: tuple(name for name, (_, group) in names.items() if group == CONTROL_PLANE),
-        WORKERS: tuple(name for name, (_, group) in names.items() if group == WORKERS),
+        **{
+            role: tuple(name for name, (_, group) in names.items() if group == role)
+            for role in (CONTROL_PLANE, WORKERS, LOAD_BALANCERS)
+        },
     }
     if etcd_hosts:
         groups[ETCD] = tuple(name for name, (_, group) in names.items() if group == ETCD)
     return Sample(
         spec=ClusterSpec.model_validate({"name": "demo", "kubernetes": version, **spec}),
         inventory=Inventory(hosts=hosts, groups=groups),
-        facts={name: make_facts(name, **(facts or {})) for name in hosts},
+        facts={
+            name: make_facts(name, **{"addresses": {"eth0": (f"{host.address}/24",)}, **(facts or {})})
+            for name, host in hosts.items()
+        },
         images=image_references(Versions.of(release(version), version)),
     )
 

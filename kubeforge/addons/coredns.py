@@ -1,7 +1,8 @@
 """CoreDNS: kubeadm's Deployment, Service at the tenth Service IP, Corefile and RBAC.
 
-Two things differ from kubeadm's: readiness is asked every second, not every ten (the first question always comes too
-early, and a cluster has no DNS until the second), and the pod says seccomp RuntimeDefault.
+Three things differ from kubeadm's: readiness is asked every second, not every ten (the first question always comes too
+early, and a cluster has no DNS until the second), of several nodes none gets all replicas, and the pod says seccomp
+RuntimeDefault.
 
 Source: kubeadm phases/addons/dns/manifests.go at v1.36.3. CoreDNS reads a changed Corefile by itself.
 """
@@ -86,6 +87,15 @@ def _pod(image: str) -> Object:
         "topologyKey": "kubernetes.io/hostname",
     }
     preferred = [{"weight": 100, "podAffinityTerm": spread}]
+    # A preference is worth nothing at birth: the first node that is Ready would get all of them, and DNS would end
+    # with it. Nodes that are registered and not Ready yet count here; a node that is alone gets all of them still.
+    apart = {
+        "labelSelector": {"matchLabels": dict(_LABELS)},
+        "matchLabelKeys": ["pod-template-hash"],
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+    }
     return {
         "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}},
         "containers": [_container(image)],
@@ -94,6 +104,7 @@ def _pod(image: str) -> Object:
         "priorityClassName": "system-cluster-critical",
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
         "serviceAccountName": _NAME,
+        "topologySpreadConstraints": [apart],
         "tolerations": [
             {"key": "CriticalAddonsOnly", "operator": "Exists"},
             {"key": CONTROL_PLANE_TAINT.key, "effect": CONTROL_PLANE_TAINT.effect},

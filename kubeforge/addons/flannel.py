@@ -18,7 +18,7 @@ from kubeforge.documents import Object
 from kubeforge.manifests.objects import config_map
 from kubeforge.manifests.rbac import account, binding, role, rule, service_account
 from kubeforge.manifests.render import render
-from kubeforge.spec.addresses import api_host
+from kubeforge.spec.addresses import endpoint_port, inner_host
 from kubeforge.spec.model import ClusterSpec, ProxyMode
 from kubeforge.spec.paths import CNI_BOOT_CLEANUP, CNI_CONF, FLANNEL_CONFLIST, FLANNEL_SUBNET, FLANNEL_VXLAN_PORT
 
@@ -133,8 +133,8 @@ def _container(cluster: Cluster) -> Object:
             {"name": "EVENT_QUEUE_DEPTH", "value": "5000"},
             {"name": "CONT_WHEN_CACHE_NOT_READY", "value": "false"},
             # Before kube-proxy runs the Service IP leads nowhere, and a client waits 30 s for it.
-            {"name": "KUBERNETES_SERVICE_HOST", "value": api_host(cluster.spec, cluster.inventory)},
-            {"name": "KUBERNETES_SERVICE_PORT", "value": str(cluster.spec.endpoint.port)},
+            {"name": "KUBERNETES_SERVICE_HOST", "value": inner_host(cluster.spec, cluster.inventory)},
+            {"name": "KUBERNETES_SERVICE_PORT", "value": str(endpoint_port(cluster.spec, cluster.inventory))},
         ],
         "resources": {"requests": {"cpu": "100m", "memory": "50Mi"}},
         "securityContext": {

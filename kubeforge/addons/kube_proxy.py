@@ -1,11 +1,12 @@
 """kube-proxy: kubeadm's DaemonSet, ConfigMap and RBAC; iptables or nftables, said explicitly.
 
-Source: kubeadm phases/addons/proxy/{proxy,manifests}.go and componentconfigs/kubeproxy.go at v1.36.3. kube-proxy ends
-when its configuration file changes and is started again, so nothing here has to roll its pods.
+Source: kubeadm phases/addons/proxy/{proxy,manifests}.go and componentconfigs/kubeproxy.go at v1.36.3. The one
+difference is the digest of its configuration in the template: kube-proxy reads it once, and another one is another pod.
 """
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final
 
 from kubeforge.addons.model import Cluster
@@ -14,7 +15,7 @@ from kubeforge.manifests.arguments import command, extra_arguments
 from kubeforge.manifests.objects import config_map
 from kubeforge.manifests.rbac import account, binding, config_map_role, group, service_account
 from kubeforge.pki.tokens import BOOTSTRAP_GROUP
-from kubeforge.spec.addresses import api_endpoint
+from kubeforge.spec.addresses import inner_endpoint
 
 __all__ = ["WORKLOAD", "configuration", "objects"]
 
@@ -33,7 +34,7 @@ def objects(cluster: Cluster) -> list[Object]:
         binding("kubeadm:node-proxier", [account(_NAME, _SYSTEM)], cluster_role="system:node-proxier"),
         *config_map_role(_NAME, _NAME, _SYSTEM, [group(BOOTSTRAP_GROUP)]),
         config_map(_NAME, data, labels={"app": _NAME}),
-        _daemon_set(cluster),
+        _daemon_set(cluster, data),
     ]
 
 
@@ -60,7 +61,7 @@ def configuration(cluster: Cluster) -> Object:
 
 
 def _kubeconfig(cluster: Cluster) -> Object:
-    server = f"https://{api_endpoint(cluster.spec, cluster.inventory)}"
+    server = f"https://{inner_endpoint(cluster.spec, cluster.inventory)}"
     return {
         "apiVersion": "v1",
         "kind": "Config",
@@ -71,7 +72,7 @@ def _kubeconfig(cluster: Cluster) -> Object:
     }
 
 
-def _daemon_set(cluster: Cluster) -> Object:
+def _daemon_set(cluster: Cluster, data: dict[str, str]) -> Object:
     labels = {"k8s-app": _NAME}
     extra = extra_arguments(cluster.spec.kube_proxy.model_copy(update={"feature_gates": {}}))
     flags = {"config": f"{_FOLDER}/config.conf", "hostname-override": "$(NODE_NAME)"}
@@ -101,13 +102,14 @@ def _daemon_set(cluster: Cluster) -> Object:
             {"name": "lib-modules", "hostPath": {"path": "/lib/modules"}},
         ],
     }
+    annotations = {"kubeforge/configuration": sha256("".join(data.values()).encode()).hexdigest()[:16]}
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
         "metadata": {"name": _NAME, "namespace": _SYSTEM, "labels": labels},
         "spec": {
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"annotations": annotations, "labels": labels}, "spec": pod},
             "updateStrategy": {"type": "RollingUpdate"},
         },
     }

@@ -10,15 +10,19 @@ from collections.abc import Callable
 from contextlib import closing
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from kubeforge.checks.dns import lookup
 from kubeforge.checks.model import Check
 from kubeforge.errors import KubeforgeError
-from kubeforge.spec.addresses import dns_ip, service_ip
+from kubeforge.spec.addresses import dns_ip, endpoint_port, host_port, inner_host, service_ip
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.transport.base import ByteSocket, Remote
 
-__all__ = ["checks_for", "dns", "ingress", "service"]
+if TYPE_CHECKING:
+    from kubeforge.inventory.model import Inventory
+
+__all__ = ["checks_for", "dns", "endpoint", "ingress", "service"]
 
 
 def checks_for(spec: ClusterSpec) -> tuple[Check, ...]:
@@ -31,14 +35,19 @@ def service(spec: ClusterSpec) -> Check:
     address = service_ip(spec, 1)
 
     def ask(remote: Remote, patience: float) -> str | None:
-        # The API server answers plain HTTP on its TLS port with 400, which proves the way there and back.
-        def talk(stream: ByteSocket) -> str | None:
-            stream.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            return None if stream.recv(16).startswith(b"HTTP/1.0 400") else "something else answers there"
-
-        return _through(remote, address, 443, talk, patience)
+        return _through(remote, address, 443, _speaks_tls, patience)
 
     return Check(name="service", asks=f"the Service kubernetes answers at {address}:443", ask=ask)
+
+
+def endpoint(spec: ClusterSpec, inventory: Inventory) -> Check:
+    """Return the check that the API answers a node at the endpoint its programs use."""
+    host, port = inner_host(spec, inventory), endpoint_port(spec, inventory)
+
+    def ask(remote: Remote, patience: float) -> str | None:
+        return _through(remote, host, port, _speaks_tls, patience)
+
+    return Check(name="endpoint", asks=f"the API answers at its endpoint {host_port(host, port)}", ask=ask)
 
 
 def dns(spec: ClusterSpec) -> Check:
@@ -66,6 +75,15 @@ def ingress(address: str, port: int) -> Check:
         return _through(remote, address, port, talk, patience)
 
     return Check(name="ingress", asks=f"ingress speaks HTTP at {address}:{port}", ask=ask)
+
+
+def _speaks_tls(stream: ByteSocket) -> str | None:
+    """Prove the way to an API server and back: it answers plain HTTP on its TLS port with 400."""
+    stream.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    answer = stream.recv(16)
+    if answer.startswith(b"HTTP/1.0 400"):
+        return None
+    return "something else answers there" if answer else "the connection is closed at once: nobody is behind it"
 
 
 def _through(

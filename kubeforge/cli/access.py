@@ -33,7 +33,9 @@ _SERVER_NAME: Final = "kubernetes"  # a name that every API server's certificate
 @options.variables
 @click.option("--merge", is_flag=True, help=f"Merge it into a file, by default $KUBECONFIG or {_DEFAULT}.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file; alone: merge into it.")
-@click.option("--server", metavar="URL", help="Of the API, as you reach it.  [default: the cluster's endpoint]")
+@click.option(
+    "--server", metavar="URL", help="Of the API, as you reach it.  [default: its endpoint or a control plane]"
+)
 @options.passwords()
 def kubeconfig(
     inventory_path: Path | None,
@@ -51,12 +53,16 @@ def kubeconfig(
     from kubeforge.cli.passwords import entering
     from kubeforge.cli.session import examine_input
     from kubeforge.cluster.kubeconfig import merge_into, named
-    from kubeforge.spec.addresses import api_endpoint
+    from kubeforge.spec.addresses import api_endpoint, endpoint_kind, local_api
+    from kubeforge.spec.model import EndpointKind
 
     inventory, spec = examine_input(inventory_path, variables).required()
     with entering(inventory, asked) as (known, connections):
-        _, admin = _admin(known, connections)
-    config = named(admin, name=spec.name, server=server or f"https://{api_endpoint(spec, inventory)}")
+        host, admin = _admin(known, connections)
+    # With a balancer on the nodes alone there is no one address for others: a control plane that lives is told.
+    local = endpoint_kind(spec, inventory) is EndpointKind.LOCALHOST
+    outside = local_api(inventory.hosts[host]) if local else api_endpoint(spec, inventory)
+    config = named(admin, name=spec.name, server=server or f"https://{outside}")
     if not merge and output is None:
         click.echo(config.reveal(), nl=False)
         return

@@ -117,10 +117,14 @@ class _TlsStream(httpcore2.NetworkStream):
 
 
 class _Backend(httpcore2.NetworkBackend):
-    """Opens streams by the openers it was given, in order, until one succeeds; host and port are not looked at."""
+    """Opens streams by the openers it was given until one succeeds; host and port are not looked at.
+
+    The one that succeeded last comes first: a host that is gone costs its time once, not for every connection.
+    """
 
     def __init__(self, openers: Sequence[Opener]) -> None:
         self._openers = tuple(openers)
+        self._first = 0
 
     def connect_tcp(
         self,
@@ -131,11 +135,15 @@ class _Backend(httpcore2.NetworkBackend):
         socket_options: Iterable[object] | None = None,  # noqa: ARG002 - of no meaning for a tunnel
     ) -> httpcore2.NetworkStream:
         reasons: list[str] = []
-        for opener in self._openers:
+        numbers = range(len(self._openers))
+        for number in (*numbers[self._first :], *numbers[: self._first]):
             try:
-                return _Stream(opener())
+                stream = _Stream(self._openers[number]())
             except (KubeforgeError, OSError, EOFError) as error:
                 reasons.append(str(error))
+            else:
+                self._first = number
+                return stream
         raise httpcore2.ConnectError(f"{host}:{port}: " + "; ".join(reasons))
 
 
@@ -143,7 +151,7 @@ class TunnelTransport(httpx2.BaseTransport):
     """An httpx2 transport over tunnels.
 
     Args:
-        openers: ways to the server, tried in this order for every new connection.
+        openers: ways to the server, tried in this order, beginning with the one that led there last.
         context: verifies the server and carries the client's certificate.
     """
 

@@ -14,7 +14,7 @@ from kubeforge.engine.events import Failure
 from kubeforge.engine.model import Action, Context, Task
 from kubeforge.engine.playbook import Play, Playbook, TaskCall, suggestion
 from kubeforge.errors import InputError, KubeforgeError, Problem
-from kubeforge.inventory.model import CONTROL_PLANE, ETCD, WORKERS, Host, Inventory
+from kubeforge.inventory.model import CONTROL_PLANE, ETCD, LOAD_BALANCERS, WORKERS, Host, Inventory
 from kubeforge.inventory.patterns import select
 from kubeforge.operations.model import Operation, Queries
 
@@ -136,6 +136,7 @@ def _with_roles(inventory: Inventory) -> Inventory:
     roles = {
         CONTROL_PLANE: (),
         WORKERS: (),
+        LOAD_BALANCERS: (),
         ETCD: tuple(host.name for host in inventory.etcd_members),
         CLUSTER: tuple(host.name for host in inventory.cluster),
     }

@@ -10,11 +10,12 @@ from typing import Any
 from kubeforge.errors import Problem
 from kubeforge.secret import Secret
 
-__all__ = ["CONTROL_PLANE", "ETCD", "WORKERS", "Connection", "Host", "Inventory"]
+__all__ = ["CONTROL_PLANE", "ETCD", "LOAD_BALANCERS", "WORKERS", "Connection", "Host", "Inventory"]
 
 CONTROL_PLANE = "kube_control_plane"
 WORKERS = "kube_node"
 ETCD = "etcd"
+LOAD_BALANCERS = "kube_load_balancer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,12 @@ class Inventory:
         return self.group(ETCD) or self.control_planes
 
     @property
+    def load_balancers(self) -> tuple[Host, ...]:
+        """Hosts of group kube_load_balancer: balancers of the API where `endpoint.kind` is haproxy; often none."""
+        return self.group(LOAD_BALANCERS)
+
+    @property
     def cluster(self) -> tuple[Host, ...]:
-        """Every host that is part of the cluster: control planes, external etcd, workers, without duplicates."""
-        listed = (*self.control_planes, *self.etcd_members, *self.workers)
+        """Every host that is part of the cluster: control planes, external etcd, workers, balancers; none twice."""
+        listed = (*self.control_planes, *self.etcd_members, *self.workers, *self.load_balancers)
         return tuple({host.name: host for host in listed}.values())

@@ -54,9 +54,6 @@ def cluster_yaml(record: LabRecord) -> str:
         spec["etcd"] = {"topology": "external"}
     spec["kubelet"] = {"config": _KUBELET}
     spec["kube_proxy"] = {"config": _PROXY}
-    if record.shape.control_planes > 1:
-        # the default, a balancer on every worker, is not built yet
-        spec["endpoint"] = {"kind": "first"}
     spec["addons"] = {"ingress": {"kind": "traefik"}}
     return _dump(spec)
 

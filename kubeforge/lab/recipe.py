@@ -15,9 +15,11 @@ PACKAGES = (
     "curl",
     "dbus",
     "ethtool",
+    "haproxy",
     "ipset",
     "iproute2",
     "iptables",
+    "keepalived",
     "kmod",
     "nftables",
     "openssh-server",
@@ -45,6 +47,8 @@ _MASKED = (
     "fstrim.timer",
     "getty.target",
     "getty@.service",
+    "haproxy.service",
+    "keepalived.service",
     "proc-sys-fs-binfmt_misc.automount",
     "sys-fs-fuse-connections.mount",
     "sys-kernel-config.mount",
@@ -57,7 +61,7 @@ _MASKED = (
     "systemd-udevd-kernel.socket",
     "systemd-udevd.service",
 )
-"""Units that would reach for the machine's own devices and kernel, or wake up for nothing."""
+"""Units that would reach for the machine's own devices and kernel, or wake up or run for nothing."""
 
 _FILES = {
     "etc/systemd/journald.conf.d/lab.conf": ("[Journal]\nReadKMsg=no\nAudit=no\nStorage=volatile\nRuntimeMaxUse=32M\n"),

@@ -16,7 +16,7 @@ from kubeforge.manifests.arguments import Argument
 from kubeforge.manifests.control_plane import api_server_extra, controller_manager_extra, scheduler_extra
 from kubeforge.manifests.etcd import client_url, member_extra
 from kubeforge.pki.certificates import api_server_sans
-from kubeforge.spec.addresses import api_endpoint
+from kubeforge.spec.addresses import inner_endpoint
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.paths import ETCD_DATA, PKI
 from kubeforge.spec.releases import release
@@ -47,7 +47,7 @@ def cluster_configuration(spec: ClusterSpec, inventory: Inventory, images: Mappi
         "certificateValidityPeriod": f"{24 * spec.pki.days}h0m0s",
         "certificatesDir": PKI,
         "clusterName": spec.name,
-        "controlPlaneEndpoint": api_endpoint(spec, inventory),
+        "controlPlaneEndpoint": inner_endpoint(spec, inventory),
         "controllerManager": _extra(controller_manager_extra(spec)),
         "dns": _image(images["coredns"], repository=f"{_UPSTREAM}/coredns", tag=f"v{row.coredns}"),
         "encryptionAlgorithm": spec.pki.algorithm.value,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from kubeforge.errors import KubeforgeError
 from kubeforge.inventory.model import CONTROL_PLANE, ETCD
-from kubeforge.spec.addresses import api_host, endpoint_kind, node_ip, service_ip
+from kubeforge.spec.addresses import endpoint_kind, inner_host, node_ip, service_ip
 from kubeforge.spec.model import ClusterSpec, EndpointKind
-from kubeforge.spec.paths import PKI
+from kubeforge.spec.paths import LOOPBACK, PKI
 from kubeforge.spec.releases import release
 
 if TYPE_CHECKING:
@@ -296,7 +296,7 @@ class Identity:
             api_server=(
                 service_ip(spec, 1),
                 str(address),
-                api_host(spec, inventory),
+                inner_host(spec, inventory),
                 *api_server_sans(spec, inventory),
             ),
             domain=spec.network.domain,
@@ -307,7 +307,7 @@ class Identity:
 def api_server_sans(spec: ClusterSpec, inventory: Inventory) -> tuple[str, ...]:
     """Return `apiServer.certSANs`: what the spec asks for, and loopback where every node has its own balancer."""
     local = endpoint_kind(spec, inventory) is EndpointKind.LOCALHOST
-    return tuple(dict.fromkeys((*spec.pki.api_server_sans, *(("localhost", "127.0.0.1") if local else ()))))
+    return tuple(dict.fromkeys((*spec.pki.api_server_sans, *(("localhost", LOOPBACK) if local else ()))))
 
 
 def request(candidate: Row, identity: Identity) -> Request:

@@ -34,6 +34,7 @@ __all__ = [
     "cluster_info",
     "kubelet",
     "kubelet_client",
+    "leads_to",
     "public_parts",
     "reasons",
     "request",
@@ -149,6 +150,23 @@ def public_parts(content: bytes) -> tuple[str, bytes, bytes]:
     except (yaml.YAMLError, LookupError, TypeError) as error:
         # The text of the error may quote the file, and the file holds a key.
         raise ValueError(f"no kubeconfig with a client certificate ({type(error).__name__})") from None
+
+
+def leads_to(content: bytes, *, server: str, ca: bytes) -> bool:
+    """Tell whether a kubeconfig points at a server under an authority; what is in it of keys is not looked at.
+
+    Args:
+        content: what is on the host.
+        server: `host:port`.
+        ca: PEM of the cluster's authority, which it carries, or names by a path that is not followed.
+    """
+    try:
+        cluster: Any = yaml.safe_load(content)["clusters"][0]["cluster"]
+        carried = cluster.get("certificate-authority-data")
+        trusted = "certificate-authority" in cluster if carried is None else b64decode(carried).split() == ca.split()
+    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError):
+        return False
+    return trusted and cluster.get("server") == f"https://{server}"
 
 
 def reasons(row: Row, content: Secret, *, server: str, ca: bytes, now: datetime) -> tuple[str, ...]:

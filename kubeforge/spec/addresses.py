@@ -6,12 +6,25 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 from kubeforge.spec.model import ClusterSpec, EndpointKind
-from kubeforge.spec.paths import API_PORT
+from kubeforge.spec.paths import API_PORT, BALANCER_PORT, LOOPBACK
 
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Host, Inventory
 
-__all__ = ["api_endpoint", "api_host", "dns_ip", "endpoint_kind", "host_port", "local_api", "node_ip", "service_ip"]
+__all__ = [
+    "api_endpoint",
+    "api_host",
+    "balancer_hosts",
+    "dns_ip",
+    "endpoint_kind",
+    "endpoint_port",
+    "host_port",
+    "inner_endpoint",
+    "inner_host",
+    "local_api",
+    "node_ip",
+    "service_ip",
+]
 
 _DNS_INDEX: Final = 10  # kubeadm constants.GetDNSIP: the tenth address of the Service network
 
@@ -40,31 +53,69 @@ def endpoint_kind(spec: ClusterSpec, inventory: Inventory) -> EndpointKind:
     return EndpointKind.FIRST if len(inventory.control_planes) == 1 else EndpointKind.LOCALHOST
 
 
+def balancer_hosts(spec: ClusterSpec, inventory: Inventory) -> tuple[Host, ...]:
+    """Return the hosts that run a balancer of ours: every worker, or those the virtual address moves between."""
+    kind = endpoint_kind(spec, inventory)
+    if kind is EndpointKind.LOCALHOST:
+        return inventory.workers
+    return inventory.load_balancers or inventory.control_planes if kind is EndpointKind.HAPROXY else ()
+
+
+def endpoint_port(spec: ClusterSpec, inventory: Inventory) -> int:
+    """Return the endpoint's port. API servers take 6443 on every address, so a balancer beside one takes another."""
+    if spec.endpoint.port is not None:
+        return spec.endpoint.port
+    haproxy = endpoint_kind(spec, inventory) is EndpointKind.HAPROXY
+    beside = any(host in inventory.control_planes for host in balancer_hosts(spec, inventory))
+    return BALANCER_PORT if haproxy and beside else API_PORT
+
+
 def api_host(spec: ClusterSpec, inventory: Inventory) -> str:
-    """Return name or address under which clients outside the cluster reach the API.
+    """Return name or address under which clients outside the cluster, and hosts that join it, reach the API.
 
     For `localhost` that is the first control plane: only nodes have a local balancer.
 
     Raises:
         LookupError: the inventory has no control plane, or the endpoint needs an address and has none.
     """
-    if spec.endpoint.address is not None:
-        return spec.endpoint.address
     kind = endpoint_kind(spec, inventory)
     if kind not in (EndpointKind.FIRST, EndpointKind.LOCALHOST):
-        raise LookupError(f"endpoint.kind {kind.value} needs endpoint.address")
+        if spec.endpoint.address is None:
+            raise LookupError(f"endpoint.kind {kind.value} needs endpoint.address")
+        return spec.endpoint.address
     if not inventory.control_planes:
         raise LookupError("the inventory has no host in kube_control_plane")
     return inventory.control_planes[0].address
 
 
 def api_endpoint(spec: ClusterSpec, inventory: Inventory) -> str:
-    """Return `host:port` under which clients outside the cluster reach the API (controlPlaneEndpoint).
+    """Return `host:port` under which clients outside the cluster, and hosts that join it, reach the API.
 
     Raises:
         LookupError: see `api_host`.
     """
-    return host_port(api_host(spec, inventory), spec.endpoint.port)
+    return host_port(api_host(spec, inventory), endpoint_port(spec, inventory))
+
+
+def inner_host(spec: ClusterSpec, inventory: Inventory) -> str:
+    """Return name or address under which programs on the nodes reach the API.
+
+    For `localhost` that is loopback: on workers the balancer listens there, on control planes their own API server.
+
+    Raises:
+        LookupError: see `api_host`.
+    """
+    local = endpoint_kind(spec, inventory) is EndpointKind.LOCALHOST
+    return LOOPBACK if local else api_host(spec, inventory)
+
+
+def inner_endpoint(spec: ClusterSpec, inventory: Inventory) -> str:
+    """Return `host:port` under which programs on the nodes reach the API: kubeadm's controlPlaneEndpoint.
+
+    Raises:
+        LookupError: see `api_host`.
+    """
+    return host_port(inner_host(spec, inventory), endpoint_port(spec, inventory))
 
 
 def local_api(host: Host) -> str:

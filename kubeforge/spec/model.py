@@ -80,8 +80,11 @@ class Endpoint(Model):
     kind: EndpointKind | None = None
     """Default: `first` with one control plane, `localhost` with more."""
     address: str | None = None
-    """DNS name or address; required for external, haproxy and kube-vip."""
-    port: Annotated[int, Field(ge=1, le=65535)] = 6443
+    """Required for external (DNS name or address), haproxy and kube-vip (a free address of the nodes' network)."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Default: 6443; 8443 for haproxy on the control planes, whose API servers listen on 6443 of every address."""
+    router_id: Annotated[int, Field(ge=1, le=255)] = 51
+    """VRRP's name for the virtual address of haproxy; another cluster in the same network takes another."""
 
 
 class Network(Model):

@@ -69,6 +69,15 @@ ETCD_UNIT: Final = "/etc/systemd/system/etcd.service"
 ETCD_USER: Final = "etcd"
 ETCD_FOUNDING: Final = f"{STATE}/etcd-founding.db"
 
+# the API's balancer, under names of our own: a haproxy or keepalived of the host's owner is not touched
+OWN_CONFIG: Final = "/etc/kubeforge"
+HAPROXY: Final = "/usr/sbin/haproxy"
+HAPROXY_CONFIG: Final = f"{OWN_CONFIG}/haproxy.cfg"
+HAPROXY_UNIT: Final = "/etc/systemd/system/kubeforge-haproxy.service"
+KEEPALIVED: Final = "/usr/sbin/keepalived"
+KEEPALIVED_CONFIG: Final = f"{OWN_CONFIG}/keepalived.conf"
+KEEPALIVED_UNIT: Final = "/etc/systemd/system/kubeforge-keepalived.service"
+
 # container runtime
 CONTAINERD_CONFIG: Final = "/etc/containerd/config.toml"
 CONTAINERD_CERTS: Final = "/etc/containerd/certs.d"
@@ -84,8 +93,10 @@ CONTAINER_SCOPES: Final = "/etc/systemd/system/cri-containerd-.scope.d/10-kubefo
 CRI_ENDPOINT: Final = f"unix://{CONTAINERD_SOCKET}"
 CONTAINERD_NAMESPACE: Final = "k8s.io"
 
-# ports
+# addresses and ports
+LOOPBACK: Final = "127.0.0.1"
 API_PORT: Final = 6443
+BALANCER_PORT: Final = 8443  # beside an API server, which listens on every address
 ETCD_CLIENT_PORT: Final = 2379
 ETCD_PEER_PORT: Final = 2380
 ETCD_METRICS_PORT: Final = 2381

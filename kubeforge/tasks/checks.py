@@ -7,21 +7,30 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubeforge.checks.cluster import dns as dns_check
+from kubeforge.checks.cluster import endpoint as endpoint_check
 from kubeforge.checks.cluster import ingress as ingress_check
 from kubeforge.checks.cluster import service as service_check
 from kubeforge.checks.model import PATIENCE, Check
 from kubeforge.cluster.conditions import Condition, await_condition
-from kubeforge.cluster.evidence import kubelet_log, pod_log
+from kubeforge.cluster.evidence import kubelet_log, pod_log, unit_log
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS
 from kubeforge.operations.model import Change, Verb
 from kubeforge.spec.nodes import runs_workloads
-from kubeforge.spec.paths import CHECK_DEADLINE
+from kubeforge.spec.paths import CHECK_DEADLINE, HAPROXY_UNIT
 from kubeforge.tasks.registry import task
 
-__all__ = ["Gate", "dns", "ingress", "service"]
+__all__ = ["Gate", "dns", "endpoint", "ingress", "service"]
 
 _POLL: Final = 1.2  # seconds before a new attempt takes the place of one without an answer
+
+
+@task("checks.endpoint")
+def endpoint(context: Context) -> Iterator[Action]:
+    """The API answers this worker at the cluster's endpoint: without it, no kubelet joins."""
+    if WORKERS in context.host.groups and CONTROL_PLANE not in context.host.groups:
+        balancer = HAPROXY_UNIT.rpartition("/")[2]
+        yield Gate(check=endpoint_check(context.cluster, context.inventory), units=(balancer,))
 
 
 @task("checks.service")
@@ -55,10 +64,12 @@ class Gate(Action):
     Args:
         check: the question.
         logs: prefixes of pods' log folders that explain why it does not pass.
+        units: whose last words do, where the host has them.
     """
 
     check: Check
     logs: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -83,4 +94,5 @@ class Gate(Action):
 
     def _words(self, run: ActionContext) -> list[str]:
         logs = [line for prefix in self.logs for line in pod_log(run.remote, prefix)]
-        return [*logs, *kubelet_log(run.remote)]
+        units = [line for unit in self.units for line in unit_log(run.remote, unit)]
+        return [*units, *logs, *kubelet_log(run.remote)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kubeforge.cluster.access import access_of, api_of
+from kubeforge.cluster.access import access_of, api_of, own_api_of
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.etcd import lacks_health
 from kubeforge.cluster.evidence import component_log
@@ -148,9 +148,9 @@ def _refused(run: ActionContext) -> str | None:
 
 
 def _silence(run: ActionContext) -> str | None:
-    """Say why the API does not serve; None where it does."""
+    """Say why this host's own API server does not serve; None where it does."""
     try:
-        status, body = api_of(run).text("/livez/ping")
+        status, body = own_api_of(run).text("/livez/ping")
     except ApiUnavailable as error:
         return error.cause
     return None if status == 200 else f"it answers {status}: {body.strip()[:200]}"

@@ -29,7 +29,7 @@ from kubeforge.pki import kubeconfigs
 from kubeforge.pki.certificates import KEY_MODE, PUBLIC_MODE, Identity
 from kubeforge.pki.tokens import BOOTSTRAP_GROUP, BootstrapToken, new_token, token_secret
 from kubeforge.secret import Secret
-from kubeforge.spec.addresses import api_endpoint, local_api
+from kubeforge.spec.addresses import inner_endpoint, local_api
 from kubeforge.spec.paths import (
     API_DEADLINE,
     BOOTSTRAP_KUBELET_CONF,
@@ -59,7 +59,10 @@ _REQUESTS = "certificatesigningrequests.certificates.k8s.io"
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:
-    return Queries.merge((trust_reads(inventory, host), Queries(stats=(KUBELET_CONF, KUBELET_CLIENT_CURRENT))))
+    """Read what leads a worker to the API: by then it names its key by path. A control plane's is never read."""
+    reads = () if CONTROL_PLANE in host.groups else (KUBELET_CONF,)
+    asked = Queries(stats=(KUBELET_CONF, KUBELET_CLIENT_CURRENT), reads=reads)
+    return Queries.merge((trust_reads(inventory, host), asked))
 
 
 @task("kubelet.configure", reads=_reads)
@@ -92,7 +95,10 @@ def join(context: Context) -> Iterator[Operation | Action]:
     if not _is_control_plane(context) and _is_node(context):
         if _must_ask(context):
             yield TokenPresent(token=token_of(context))
-        yield _unit()
+        # The kubelet itself writes this file when it joins, so its age says nothing: only a change of ours restarts it.
+        moved = list(_moved(context))
+        yield from moved
+        yield _unit(*(operation.title for operation in moved))
 
 
 @task("kubelet.leave_bootstrap")
@@ -155,9 +161,9 @@ class TokenPresent(Action):
         return True
 
 
-def _unit() -> Unit:
+def _unit(*also: str) -> Unit:
     listens = (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_UNIT, KUBELET_DROP_IN, BOOTSTRAP_KUBELET_CONF)
-    return Unit(name=_UNIT, listens=tuple(f"file {path}" for path in listens))
+    return Unit(name=_UNIT, listens=(*(f"file {path}" for path in listens), *also))
 
 
 def token_of(context: Context) -> BootstrapToken:
@@ -183,6 +189,19 @@ def _as_worker(context: Context) -> Iterator[Operation]:
             cluster=context.cluster.name, server=_server(context), ca=ca, token=token_of(context).text
         )
         yield File(path=BOOTSTRAP_KUBELET_CONF, content=content, mode=KEY_MODE)
+
+
+def _moved(context: Context) -> Iterator[File]:
+    """Lead a worker that has joined to where the API is now, or to the cluster's authority as it is now."""
+    known = context.seen[context.host.name].contents.get(KUBELET_CONF)
+    if known is None or _must_ask(context):
+        return
+    ca = trust_of(context).certificate("ca")
+    if not kubeconfigs.leads_to(known, server=_server(context), ca=ca):
+        content = kubeconfigs.kubelet(
+            cluster=context.cluster.name, server=_server(context), ca=ca, node=context.host.name
+        )
+        yield File(path=KUBELET_CONF, content=content, mode=KEY_MODE)
 
 
 def _as_control_plane(context: Context) -> Iterator[Operation]:
@@ -212,7 +231,7 @@ def _server(context: Context) -> str:
     """Return where this host's kubelet finds the API: on a control plane its own, elsewhere the cluster's endpoint."""
     if _is_control_plane(context):
         return local_api(context.host)
-    return api_endpoint(context.cluster, context.inventory)
+    return inner_endpoint(context.cluster, context.inventory)
 
 
 def _is_control_plane(context: Context) -> bool:

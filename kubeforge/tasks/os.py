@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, Literal
+from typing import Final
 
 from kubeforge.artifacts.catalogue import NODE_PACKAGES
 from kubeforge.engine.model import Context, Facts
@@ -11,11 +11,11 @@ from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.file import File
 from kubeforge.operations.kernel_module import KernelModule
 from kubeforge.operations.model import Operation, Queries
-from kubeforge.operations.package import Package
 from kubeforge.operations.swap import SwapOff
 from kubeforge.operations.sysctl import Sysctl
 from kubeforge.operations.unit import Unit
 from kubeforge.spec.paths import HOSTS, MODULES, SYSCTLS
+from kubeforge.tasks.packages import packages
 from kubeforge.tasks.registry import task
 
 __all__ = ["hosts_file", "prepare"]
@@ -37,7 +37,6 @@ _OF_KUBELET: Final[Mapping[str, str]] = {
     "vm.panic_on_oom": "0",
 }
 _IPV6: Final[Mapping[str, str]] = {"net.ipv6.conf.all.forwarding": "1"}
-_MANAGERS: Final[Mapping[str, Literal["apt", "dnf", "zypper"]]] = {"debian": "apt", "rhel": "dnf", "suse": "zypper"}
 _BEGIN: Final = "# >>> kubeforge: hosts of cluster"
 _END: Final = "# <<< kubeforge"
 
@@ -61,7 +60,7 @@ def _for_kubernetes(context: Context) -> Iterator[Operation]:
     spec, facts = context.cluster, context.mine
     for family, names in NODE_PACKAGES.items():
         if family in facts.os_like:
-            yield from (Package(name=name, manager=_MANAGERS[family]) for name in names)
+            yield from packages(facts, names)
     modules = "".join(f"{name}\n" for name in _MODULES)
     yield File(path=MODULES, content=f"# Written by kubeforge.\n{modules}".encode())
     yield from (KernelModule(name=name) for name in _MODULES)

@@ -24,7 +24,8 @@ from kubeforge.pki.certificates import (
 )
 from kubeforge.pki.issue import Issued
 from kubeforge.secret import Secret
-from kubeforge.spec.addresses import api_endpoint, local_api
+from kubeforge.spec.addresses import endpoint_kind, inner_endpoint, local_api
+from kubeforge.spec.model import EndpointKind
 from kubeforge.spec.paths import ETCD_PKI, ETCD_USER, KUBELET_CLIENT_CURRENT, KUBERNETES, PKI
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.trust import Trust, now, trust_of
@@ -134,8 +135,11 @@ def _kubeconfig_rows(context: Context) -> list[kubeconfigs.Row]:
 
 
 def _server(context: Context, row: kubeconfigs.Row) -> str:
-    local = row.server is kubeconfigs.Server.LOCAL
-    return local_api(context.host) if local else api_endpoint(context.cluster, context.inventory)
+    """Return where a kubeconfig points: not at loopback, as admin.conf is what `kubeadm token` tells others."""
+    local = endpoint_kind(context.cluster, context.inventory) is EndpointKind.LOCALHOST
+    if local or row.server is kubeconfigs.Server.LOCAL:
+        return local_api(context.host)
+    return inner_endpoint(context.cluster, context.inventory)
 
 
 def _has_anyone(trust: Trust, row: Row) -> bool:

@@ -15,7 +15,7 @@ from kubeforge.inventory.model import CONTROL_PLANE, WORKERS, Host, Inventory
 from kubeforge.operations.model import Change, Entry, Queries
 from kubeforge.pki import verify
 from kubeforge.pki.certificates import Kind, Row, rows_for
-from kubeforge.spec.addresses import node_ip
+from kubeforge.spec.addresses import balancer_hosts, endpoint_port, node_ip
 from kubeforge.spec.nodes import runs_workloads
 from kubeforge.spec.paths import (
     API_PORT,
@@ -218,6 +218,8 @@ def _ports(context: Context) -> Iterator[Finding]:
         wanted |= _PORTS["etcd"]
     if host.groups & {CONTROL_PLANE, WORKERS}:
         wanted |= _PORTS[WORKERS]
+    if host in balancer_hosts(context.cluster, inventory):
+        wanted |= {endpoint_port(context.cluster, inventory): "haproxy"}
     ingress = context.cluster.addons.ingress
     if ingress is not None and runs_workloads(context.cluster, inventory, host):
         wanted |= {ingress.http_port: "traefik", ingress.https_port: "traefik"}

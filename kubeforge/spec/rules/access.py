@@ -6,19 +6,24 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from kubeforge.errors import Problem
+from kubeforge.inventory.model import LOAD_BALANCERS
 from kubeforge.spec import paths
-from kubeforge.spec.addresses import endpoint_kind
+from kubeforge.spec.addresses import balancer_hosts, endpoint_kind
 from kubeforge.spec.model import ClusterSpec, EndpointKind
 from kubeforge.spec.rules.findings import caution, fault, is_address, is_dns_name
 
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
 
-__all__ = ["BUILT_ENDPOINTS", "INVENTORY_RULES", "RULES"]
+__all__ = ["INVENTORY_RULES", "RULES"]
 
-# kinds this version can set up; the others are read, and refused in plain words
-BUILT_ENDPOINTS: Final = (EndpointKind.FIRST, EndpointKind.EXTERNAL)
-_NEED_ADDRESS: Final = (EndpointKind.EXTERNAL, EndpointKind.HAPROXY, EndpointKind.KUBE_VIP)
+_FREE: Final = "a free address of the nodes' network"
+_NEED_ADDRESS: Final = {
+    EndpointKind.EXTERNAL: "the name or address of the balancer",
+    EndpointKind.HAPROXY: _FREE,
+    EndpointKind.KUBE_VIP: _FREE,
+}
+_ON_API_PORT: Final = (EndpointKind.FIRST, EndpointKind.LOCALHOST, EndpointKind.KUBE_VIP)
 _TAKEN_PORTS: Final = {
     paths.API_PORT: "kube-apiserver",
     paths.ETCD_CLIENT_PORT: "etcd",
@@ -34,30 +39,29 @@ _TAKEN_PORTS: Final = {
 
 
 def endpoint(spec: ClusterSpec) -> Iterator[Problem]:
-    """The endpoint must be of a kind that is built, with the address that kind needs."""
+    """The endpoint has the address and the port that its kind needs."""
     kind, address = spec.endpoint.kind, spec.endpoint.address
-    if kind is not None:
-        yield from _kind_faults(spec, kind)
     if address is not None and not (is_address(address) or is_dns_name(address)):
         yield fault(f"`{address}` is neither a DNS name nor an address; no scheme, no port", "endpoint", "address")
+    if kind is not None:
+        yield from _kind_faults(spec, kind)
 
 
 def default_endpoint(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
-    """So must the kind that follows from the number of control planes."""
+    """So has the kind that follows from the number of control planes."""
     if spec.endpoint.kind is None and inventory.control_planes:
-        because = f" (the default for {len(inventory.control_planes)} control planes)"
-        yield from _kind_faults(spec, endpoint_kind(spec, inventory), because)
+        yield from _kind_faults(spec, endpoint_kind(spec, inventory))
 
 
-def _kind_faults(spec: ClusterSpec, kind: EndpointKind, because: str = "") -> Iterator[Problem]:
-    if kind not in BUILT_ENDPOINTS:
-        built = ", ".join(kind.value for kind in BUILT_ENDPOINTS)
-        yield fault(f"{kind.value}{because} is not built yet; choose {built}", "endpoint", "kind")
-    if kind in _NEED_ADDRESS and spec.endpoint.address is None:
-        yield fault(f"{kind.value} needs endpoint.address: the name or address of the balancer", "endpoint")
-    if kind in (EndpointKind.FIRST, EndpointKind.LOCALHOST) and spec.endpoint.port != paths.API_PORT:
+def _kind_faults(spec: ClusterSpec, kind: EndpointKind) -> Iterator[Problem]:
+    address, port = spec.endpoint.address, spec.endpoint.port
+    if kind in _NEED_ADDRESS and address is None:
+        yield fault(f"{kind.value} needs endpoint.address: {_NEED_ADDRESS[kind]}", "endpoint")
+    if address is not None and kind not in _NEED_ADDRESS:
+        yield caution(f"not used: {kind.value} needs no address", "endpoint", "address")
+    if kind in _ON_API_PORT and port not in (None, paths.API_PORT):
         yield fault(
-            f"API servers listen on {paths.API_PORT}; another port is for a balancer in front (kind: external)",
+            f"API servers listen on {paths.API_PORT}; another port is for a balancer in front (external, haproxy)",
             "endpoint", "port",
         )  # fmt: skip
 
@@ -68,6 +72,37 @@ def one_way_in(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
         yield caution(
             f"all go through {inventory.control_planes[0].name}; when it is down, nobody reaches the API", "endpoint"
         )
+
+
+def shared_address(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
+    """An address that moves between hosts belongs to none of them; a port beside an API server is not its port."""
+    kind, address = endpoint_kind(spec, inventory), spec.endpoint.address
+    if kind not in (EndpointKind.HAPROXY, EndpointKind.KUBE_VIP) or address is None:
+        return
+    where = ("endpoint", "address")
+    balancers = balancer_hosts(spec, inventory) or inventory.control_planes
+    addressed = {name: host for host in inventory.hosts.values() for name in (host.address, host.connection.address)}
+    owner = addressed.get(address)
+    if not is_address(address):
+        yield fault(f"`{address}` is a name; {kind.value} moves an address between hosts", *where)
+    elif owner is not None and (len(balancers) > 1 or owner not in balancers):
+        yield fault(f"{address} is {owner.name}'s own; {kind.value} needs {_FREE}", *where)
+    elif kind is EndpointKind.HAPROXY and len(balancers) == 1 and len(inventory.control_planes) > 1:
+        yield caution(f"all go through {balancers[0].name}; when it is down, nobody reaches the API", "endpoint")
+    beside = any(host in inventory.control_planes for host in balancers)
+    if kind is EndpointKind.HAPROXY and beside and spec.endpoint.port == paths.API_PORT:
+        yield fault(
+            f"port {paths.API_PORT} is the API servers' own on {balancers[0].name}; leave it out for "
+            f"{paths.BALANCER_PORT}, or give balancers hosts of their own (group {LOAD_BALANCERS})",
+            "endpoint", "port",
+        )  # fmt: skip
+
+
+def balancer_group(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
+    """Hosts of the balancers' group are balancers of the kind that has them, and nothing else on the same port."""
+    if inventory.load_balancers and endpoint_kind(spec, inventory) is not EndpointKind.HAPROXY:
+        names = ", ".join(host.name for host in inventory.load_balancers)
+        yield caution(f"group {LOAD_BALANCERS} ({names}) is of no use but for endpoint.kind haproxy", "endpoint")
 
 
 def certificate_names(spec: ClusterSpec) -> Iterator[Problem]:
@@ -109,4 +144,4 @@ def ingress_hosts(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
 
 
 RULES: Final = (endpoint, certificate_names, validity, ingress_ports)
-INVENTORY_RULES: Final = (default_endpoint, one_way_in, ingress_hosts)
+INVENTORY_RULES: Final = (default_endpoint, one_way_in, shared_address, balancer_group, ingress_hosts)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from kubeforge.errors import Problem
-from kubeforge.inventory.model import CONTROL_PLANE, ETCD, WORKERS
+from kubeforge.inventory.model import CONTROL_PLANE, ETCD, LOAD_BALANCERS, WORKERS
 from kubeforge.spec.addresses import node_ip
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.rules.findings import about_host, caution, fault, is_dns_name
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INVENTORY_RULES"]
 
-_ROLES: Final = (CONTROL_PLANE, WORKERS, ETCD)
+_ROLES: Final = (CONTROL_PLANE, WORKERS, ETCD, LOAD_BALANCERS)
 # names other tools and older releases give the group
 _OTHER_NAMES: Final = ("kube-master", "kube_master", "kube-control-plane", "masters", "master", "controllers",
                        "control_plane", "controlplane", "control-plane", "server", "servers")  # fmt: skip

@@ -205,8 +205,10 @@ def _bare(value: Any) -> Any:
     differs = {"periodSeconds", "resourceVersion"}  # readiness every second; kubeadm's way to update a Service
     if value.get("kind") == "Group":
         differs.add("apiGroup")  # the API fills it in
+    if "kubeforge/configuration" in (value.get("annotations") or {}):
+        differs.add("annotations")  # another configuration of kube-proxy is another pod
     if "serviceAccountName" in value:
-        differs.add("securityContext")  # seccomp RuntimeDefault
+        differs |= {"securityContext", "topologySpreadConstraints"}  # seccomp RuntimeDefault; never all on one node
     return {key: _bare(part) for key, part in value.items() if key not in differs and part is not False}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kubeforge.checks.cluster import checks_for, dns, ingress, service
+from kubeforge.checks.cluster import checks_for, dns, endpoint, ingress, service
 from kubeforge.checks.dns import lookup
 from kubeforge.transport.memory import MemoryHost
 
@@ -88,6 +88,21 @@ def test_service(sample: Make) -> None:
     told = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
     assert check.answer(host("10.96.0.1", 443, speaks(told))).good
     assert "something else" in check.answer(host("10.96.0.1", 443, speaks(b"SSH-2.0-x\r\n"))).detail
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"HTTP/1.0 400 Bad Request\r\n", None),
+        (b"HTTP/1.1 200 OK\r\n", "something else answers there"),
+        (b"", "nobody is behind it"),
+    ],
+)
+def test_endpoint(sample: Make, said: bytes, why: str | None) -> None:
+    cluster = sample(control_planes=3)
+    check = endpoint(cluster.spec, cluster.inventory)
+    told = check.ask(host("127.0.0.1", 6443, speaks(said)), 5.0)
+    assert told is None if why is None else why in str(told)
 
 
 def test_ingress() -> None:

@@ -140,6 +140,22 @@ def test_the_next_way_is_taken_when_one_is_closed(ca: Authority, serve: Callable
     api.close()
 
 
+def test_a_way_that_is_closed_costs_its_time_once(ca: Authority, serve: Callable[..., Server]) -> None:
+    server, tried = serve(echo), []
+
+    def closed() -> socket.socket:
+        tried.append("closed")
+        raise ConnectionFailed("cp1 is off", host="cp1")
+
+    transport = TunnelTransport([closed, server.open], tls_context(credentials(ca)))
+    with httpx2.Client(transport=transport, trust_env=False) as client:
+        for _ in range(3):
+            assert client.get("https://kubernetes/x").status_code == 200
+            transport.close()  # the next request needs a new connection
+    assert tried == ["closed"]
+    assert server.opened == 3
+
+
 def test_no_way_at_all_is_said_with_every_reason(ca: Authority) -> None:
     def closed() -> socket.socket:
         raise ConnectionFailed("no tunnel", host="cp1")

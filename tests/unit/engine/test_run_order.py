@@ -75,7 +75,7 @@ def test_roles_may_be_empty(make: Callable[..., Any], wait: Any) -> None:
     world = make("cp1")
     actions(world, wait, "a")
     text = "- {play: A, hosts: kube_node, tasks: [a]}\n- {play: B, hosts: cluster, tasks: [a]}"
-    apply(world, text + "\n- {play: C, hosts: etcd, tasks: [a]}")
+    apply(world, text + "\n- {play: C, hosts: 'etcd:kube_load_balancer', tasks: [a]}")
     assert world.journal == ["cp1 a", "cp1 a"]
 
 

@@ -46,10 +46,9 @@ def test_external_etcd(paths: LabPaths) -> None:
 
 
 def test_several_control_planes_can_be_applied(paths: LabPaths) -> None:
-    """The default endpoint of several control planes is one that validate refuses for now."""
     several = record(control_planes=3)
     write(several, paths)
-    assert load_spec(paths.inventory, load_inventory(paths.inventory)).endpoint.kind is EndpointKind.FIRST
+    assert load_spec(paths.inventory, load_inventory(paths.inventory)).endpoint.kind is EndpointKind.LOCALHOST
 
 
 def test_a_folder_with_a_blank_stays_one_option(tmp_path: Path) -> None:

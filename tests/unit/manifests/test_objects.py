@@ -98,7 +98,15 @@ def test_etcd_apart_and_many_control_planes(sample: Callable[..., Any]) -> None:
     said = cluster_configuration(cluster.spec, cluster.inventory, cluster.images)
     assert said["apiServer"]["certSANs"] == ["lb.example.net", "localhost", "127.0.0.1"]
     assert said["etcd"]["external"]["endpoints"][2] == "https://192.0.2.13:2379"
-    assert said["controlPlaneEndpoint"] == "192.0.2.11:6443"
+    assert said["controlPlaneEndpoint"] == "127.0.0.1:6443"
+
+
+def test_who_joins_has_no_balancer_of_its_own_yet(sample: Callable[..., Any]) -> None:
+    cluster = sample(control_planes=3)
+    made = objects.cluster_objects(cluster.spec, cluster.inventory, cluster.images, ca=CA)
+    info = next(one for one in made if one["metadata"]["name"] == "cluster-info")
+    server = yaml.safe_load(info["data"]["kubeconfig"])["clusters"][0]["cluster"]["server"]
+    assert server == "https://192.0.2.11:6443"
 
 
 def test_cluster_info_is_what_a_joining_node_reads(sample: Callable[..., Any]) -> None:

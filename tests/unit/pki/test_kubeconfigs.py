@@ -29,6 +29,24 @@ def admin(ca: Authority, server: str = "192.0.2.11:6443") -> Secret:
     )
 
 
+BY_PATH = """
+clusters: [{name: default-cluster, cluster: {certificate-authority: /etc/kubernetes/pki/ca.crt, server: 'https://a:1'}}]
+"""
+
+
+def test_where_a_kubelets_kubeconfig_leads(ca: Authority) -> None:
+    ours = kubeconfigs.kubelet(cluster="demo", server="192.0.2.11:6443", ca=ca.certificate, node="w1")
+    assert kubeconfigs.leads_to(ours, server="192.0.2.11:6443", ca=ca.certificate)
+    assert not kubeconfigs.leads_to(ours, server="127.0.0.1:6443", ca=ca.certificate)
+    assert not kubeconfigs.leads_to(ours, server="192.0.2.11:6443", ca=b"another")
+    assert kubeconfigs.leads_to(BY_PATH.encode(), server="a:1", ca=ca.certificate)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"clusters: []", b"clusters: [{cluster: }]", b"\0", b"clusters: {"])
+def test_what_is_no_kubeconfig_leads_nowhere(text: bytes) -> None:
+    assert not kubeconfigs.leads_to(text, server="a:1", ca=b"")
+
+
 def test_the_table_is_the_contract() -> None:
     said = {candidate.path: (candidate.common_name, candidate.organization) for candidate in kubeconfigs.TABLE}
     assert said == {

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from kubeforge.inventory.model import Host, Inventory
-from kubeforge.spec.addresses import api_endpoint, dns_ip, host_port, service_ip
+from kubeforge.spec.addresses import api_endpoint, balancer_hosts, dns_ip, host_port, inner_endpoint, service_ip
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.nodes import CONTROL_PLANE_TAINT, node_labels, node_taints, runs_workloads
 
@@ -30,6 +31,26 @@ def test_service_addresses() -> None:
 )
 def test_endpoint(usual_inventory: Callable[..., Inventory], endpoint: dict[str, object], expected: str) -> None:
     assert api_endpoint(spec(endpoint=endpoint), usual_inventory(3)) == expected
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "balancers", "expected"),
+    [
+        ({}, 0, ("192.0.2.11:6443", "127.0.0.1:6443", ["w1"])),
+        ({"kind": "first"}, 0, ("192.0.2.11:6443", "192.0.2.11:6443", [])),
+        ({"kind": "kube-vip", "address": "192.0.2.9"}, 0, ("192.0.2.9:6443", "192.0.2.9:6443", [])),
+        ({"kind": "external", "address": "a", "port": 1}, 0, ("a:1", "a:1", [])),
+        ({"kind": "haproxy", "address": "192.0.2.9"}, 0, ("192.0.2.9:8443", "192.0.2.9:8443", ["cp1", "cp2", "cp3"])),
+        ({"kind": "haproxy", "address": "192.0.2.9"}, 2, ("192.0.2.9:6443", "192.0.2.9:6443", ["lb1", "lb2"])),
+    ],
+)
+def test_who_balances_and_where(
+    sample: Callable[..., Any], endpoint: dict[str, object], balancers: int, expected: tuple[str, str, list[str]]
+) -> None:
+    cluster = sample(control_planes=3, workers=1, load_balancers=balancers, endpoint=endpoint)
+    both = cluster.spec, cluster.inventory
+    on = [host.name for host in balancer_hosts(*both)]
+    assert (api_endpoint(*both), inner_endpoint(*both), on) == expected
 
 
 def test_endpoint_that_cannot_be_told(

@@ -55,9 +55,15 @@ SPEC = [
     ("network: {node_mask: 26}\n", 3, "network.node_mask", "62 addresses for up to 110 pods", True),
     ("network: {domain: Cluster.Local}\n", 3, "network.domain", "is not a DNS name in lower case", False),
     # access
-    ("endpoint: {kind: haproxy, address: 192.0.2.1}\n", 3, "endpoint.kind", "haproxy is not built yet; choose", False),
-    ("endpoint: {kind: kube-vip, address: 192.0.2.1}\n", 3, "endpoint.kind", "kube-vip is not built yet", False),
     ("endpoint: {kind: external}\n", 3, "endpoint", "external needs endpoint.address", False),
+    ("endpoint: {kind: haproxy}\n", 3, "endpoint", "haproxy needs endpoint.address: a free address", False),
+    ("endpoint: {kind: haproxy, address: api.a}\n", 3, "endpoint.address", "`api.a` is a name; haproxy moves", False),
+    ("endpoint: {kind: haproxy, address: 192.0.2.101}\n", 3, "endpoint.address", "192.0.2.101 is w1's own", False),
+    ("endpoint: {kind: haproxy, address: 192.0.2.9, port: 6443}\n", 3, "endpoint.port",
+     "port 6443 is the API servers' own on cp1; leave it out for 8443", False),
+    ("endpoint: {kind: kube-vip, address: 192.0.2.9, port: 443}\n", 3, "endpoint.port", "listen on 6443", False),
+    ("endpoint: {kind: localhost, address: 192.0.2.9}\n", 3, "endpoint.address", "not used: localhost needs", True),
+    ("endpoint: {router_id: 256}\n", 3, "endpoint.router_id", "255", False),
     ("endpoint: {kind: external, address: 'https://a:6443'}\n", 3, "endpoint.address", "no scheme, no port", False),
     ("endpoint:\n  port: 443\n", 4, "endpoint.port", "API servers listen on 6443", False),
     ("pki: {api_server_sans: [ok.example, 192.0.2.1, '*.ok', 'a b']}\n", 3, "pki.api_server_sans[3]", "neither", False),
@@ -104,7 +110,7 @@ def test_rule_of_the_spec(look: Look, text: str, line: int, field: str, words: s
     assert problem.file.endswith("cluster.yml")
 
 
-CP, NODE, ETCD = "kube_control_plane", "kube_node", "etcd"
+CP, NODE, ETCD, LB = "kube_control_plane", "kube_node", "etcd", "kube_load_balancer"
 Case = tuple[list[tuple[str, str, list[str], dict[str, str]]], str, str | None, str, bool]
 
 # hosts as (name, address, groups, variables), spec text, where (host or field), words, warning
@@ -154,8 +160,12 @@ INVENTORY: list[Case] = [
         "endpoint: {kind: first}\n", "endpoint", "all go through cp1", True,
     ),
     (
-        [(f"cp{n}", f"192.0.2.{n}", [CP], {}) for n in (1, 2, 3)],
-        "", "endpoint.kind", "localhost (the default for 3 control planes) is not built yet", False,
+        [*((f"cp{n}", f"192.0.2.{n}", [CP], {}) for n in (1, 2, 3)), ("lb1", "192.0.2.9", [LB], {})],
+        "endpoint: {kind: haproxy, address: 192.0.2.9}\n", "endpoint", "all go through lb1", True,
+    ),
+    (
+        [("cp1", "192.0.2.1", [CP], {}), ("lb1", "192.0.2.9", [LB], {})],
+        "", "endpoint", "group kube_load_balancer (lb1) is of no use but for endpoint.kind haproxy", True,
     ),
     (
         [("cp1", "192.0.2.1", [CP], {}), ("w1", "198.51.100.1", [NODE], {})],

@@ -87,6 +87,20 @@ def test_ports_of_a_control_plane_and_of_etcd(site: Make) -> None:
     assert list(findings(site(facts=facts).context("cp1", check))) == []
 
 
+def test_ports_of_balancers(site: Make) -> None:
+    taken = {"listening": {("tcp", 6443): "nginx", ("tcp", 8443): "nginx"}}
+    virtual = {"endpoint": {"kind": "haproxy", "address": "192.0.2.9"}}
+
+    def found(name: str, **spec: Any) -> list[str]:
+        made = site(control_planes=3, facts=taken, **spec)
+        return [one.name for one in findings(made.context(name, check)) if one.name.startswith("port-")]
+
+    assert found("w1") == ["port-6443"]
+    assert found("w1", **virtual) == []
+    assert found("cp1", **virtual) == ["port-6443", "port-8443"]
+    assert found("lb1", load_balancers=1, **virtual) == ["port-6443"]
+
+
 def test_ports_of_ingress_only_where_it_runs(site: Make) -> None:
     made = site(facts={**at_home("w1"), "listening": {("tcp", 80): "apache2"}}, addons={"ingress": {}})
     assert [one.name for one in findings(made.context("w1", check))] == ["port-80"]
