@@ -52,6 +52,13 @@ KUBELET_CLIENT_CURRENT: Final = f"{KUBELET_PKI}/kubelet-client-current.pem"
 KUBELET_SERVING_CURRENT: Final = f"{KUBELET_PKI}/kubelet-server-current.pem"
 KUBELET_UNIT: Final = "/etc/systemd/system/kubelet.service"
 KUBELET_DROP_IN: Final = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
+# where people's own drop-ins of a unit lie: `systemctl edit`, `systemctl set-property`, each with and without --runtime
+DROP_IN_FOLDERS: Final = (
+    "/etc/systemd/system",
+    "/etc/systemd/system.control",
+    "/run/systemd/system",
+    "/run/systemd/system.control",
+)
 ETCD_DATA: Final = "/var/lib/etcd"
 ETCD_MEMBER: Final = f"{ETCD_DATA}/member"
 ETCD_FOUNDING: Final = f"{STATE}/etcd-founding.db"

@@ -46,6 +46,8 @@ from kubeforge.spec.paths import (
     MANIFESTS,
     PKI,
 )
+from kubeforge.tasks.drop_ins import foreign_drop_ins
+from kubeforge.tasks.drop_ins import reads as drop_in_reads
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.trust import now, trust_of
 from kubeforge.tasks.trust import reads as trust_reads
@@ -59,7 +61,8 @@ _REQUESTS = "certificatesigningrequests.certificates.k8s.io"
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:
-    return Queries.merge((trust_reads(inventory, host), Queries(stats=(KUBELET_CONF, KUBELET_CLIENT_CURRENT))))
+    own = Queries(stats=(KUBELET_CONF, KUBELET_CLIENT_CURRENT))
+    return Queries.merge((trust_reads(inventory, host), own, drop_in_reads(_UNIT)))
 
 
 @task("kubelet.configure", reads=_reads)
@@ -76,6 +79,7 @@ def configure(context: Context) -> Iterator[Operation]:
     yield File(path=KUBELET_FLAGS, content=files.flags_env(spec, context.inventory, context.host, facts).encode())
     yield File(path=KUBELET_UNIT, content=files.unit().encode())
     yield File(path=KUBELET_DROP_IN, content=files.drop_in().encode())
+    yield from foreign_drop_ins(context, _UNIT, own=(KUBELET_DROP_IN,))
     if _is_control_plane(context):
         yield from _as_control_plane(context)
     else:
@@ -83,11 +87,11 @@ def configure(context: Context) -> Iterator[Operation]:
         yield Unit(name=_UNIT, state=None)  # enabled here, so that joining is starting and nothing else
 
 
-@task("kubelet.run")
+@task("kubelet.run", reads=_reads)
 def run(context: Context) -> Iterator[Operation]:
     """The kubelet of a control plane runs, now and at boot; restarted when its files changed."""
     if _is_control_plane(context):
-        yield _unit()
+        yield _unit(context)
 
 
 @task("kubelet.join", reads=_reads)
@@ -96,7 +100,7 @@ def join(context: Context) -> Iterator[Operation | Action]:
     if not _is_control_plane(context) and _is_node(context):
         if _must_ask(context):
             yield TokenPresent(token=token_of(context))
-        yield _unit()
+        yield _unit(context)
 
 
 @task("kubelet.leave_bootstrap")
@@ -159,9 +163,10 @@ class TokenPresent(Action):
         return True
 
 
-def _unit() -> Unit:
-    listens = (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_UNIT, KUBELET_DROP_IN, BOOTSTRAP_KUBELET_CONF)
-    return Unit(name=_UNIT, listens=tuple(f"file {path}" for path in listens))
+def _unit(context: Context) -> Unit:
+    files = (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_UNIT, KUBELET_DROP_IN, BOOTSTRAP_KUBELET_CONF)
+    gone = [one.title for one in foreign_drop_ins(context, _UNIT, own=(KUBELET_DROP_IN,))]
+    return Unit(name=_UNIT, listens=(*(f"file {path}" for path in files), *gone))
 
 
 def token_of(context: Context) -> BootstrapToken:
