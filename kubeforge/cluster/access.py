@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kubeforge.cluster.api import Api
-from kubeforge.cluster.credentials import parse_kubeconfig
+from kubeforge.cluster.credentials import Credentials, parse_kubeconfig
 from kubeforge.cluster.tunnel import Opener
 from kubeforge.errors import ApiError, ApiUnavailable, ConnectionFailed
 from kubeforge.secret import Secret
@@ -21,7 +21,7 @@ from kubeforge.transport.base import ByteSocket, Remote
 if TYPE_CHECKING:
     from kubeforge.engine.model import ActionContext
 
-__all__ = ["Access", "access_of", "api_of", "connect"]
+__all__ = ["Access", "access_of", "api_of", "connect", "credentials_of"]
 
 _LOOPBACK: Final = "127.0.0.1"
 # super-admin.conf needs no RBAC object to exist, so it works while the cluster is being filled (kubeadm, 1.29)
@@ -97,6 +97,16 @@ def api_of(run: ActionContext) -> Api:
         ApiUnavailable: see `connect`.
     """
     return access_of(run).api(run)
+
+
+def credentials_of(remote: Remote) -> Credentials | None:
+    """Return the administrator's credentials that lie on a control plane; None: there are none.
+
+    Raises:
+        ApiError: the file is there and cannot be used.
+    """
+    kubeconfig = _kubeconfig(remote)
+    return parse_kubeconfig(kubeconfig) if kubeconfig is not None else None
 
 
 def _open(remote_of: Callable[[], Remote]) -> ByteSocket:

@@ -28,6 +28,7 @@ from kubeforge.operations.unit import Unit
 from kubeforge.pki import kubeconfigs
 from kubeforge.pki.certificates import KEY_MODE, PUBLIC_MODE, Identity
 from kubeforge.pki.tokens import BOOTSTRAP_GROUP, BootstrapToken, new_token, token_secret
+from kubeforge.pki.verify import fingerprint
 from kubeforge.secret import Secret
 from kubeforge.spec.addresses import api_endpoint, local_api
 from kubeforge.spec.paths import (
@@ -184,6 +185,7 @@ def _as_worker(context: Context) -> Iterator[Operation]:
             f"its {_CA} is another cluster's",
             host=context.host.name,
             step="kubelet.configure",
+            evidence=[f"here: SHA-256 {fingerprint(known)}", f"this cluster's: SHA-256 {fingerprint(ca)}"],
             remedy=f"kubeforge reset --limit {context.host.name}, or take it out of the inventory",
         )
     yield File(path=_CA, content=ca, mode=PUBLIC_MODE)
