@@ -37,6 +37,16 @@ _ETCDCTL: Final = (
 )
 _ON_MEMBER: Final = f"as root on {{member}}: export {_ETCDCTL}; "
 
+# etcd.io/docs/v3.6/op-guide/recovery: the revision is raised, so that no watcher of Kubernetes sees it go back
+_ALONE: Final = (
+    "mv /etc/kubernetes/manifests/etcd.yaml /root/; while pgrep -x etcd; do sleep 1; done;"
+    " mv /var/lib/etcd/member /root/etcd-member; etcdutl snapshot restore /root/etcd-member/snap/db --skip-hash-check"
+    " --bump-revision 1000000000 --mark-compacted --data-dir /var/lib/etcd/.alone"
+    " --name {survivor} --initial-cluster {survivor}={peer} --initial-advertise-peer-urls {peer};"
+    " mv /var/lib/etcd/.alone/member /var/lib/etcd/; rmdir /var/lib/etcd/.alone;"
+    " mv /root/etcd.yaml /etc/kubernetes/manifests/"
+)
+
 TABLE: Final[Mapping[str, Row]] = {
     # the whole cluster
     "control-plane-unreachable": Row(_CRITICAL, "see that {hosts} are up and can be entered: ssh {first} true"),
@@ -46,12 +56,9 @@ TABLE: Final[Mapping[str, Row]] = {
     "no-kubeconfig": Row(_CRITICAL, "kubeforge apply writes /etc/kubernetes/admin.conf again, or founds the cluster"),
     "etcd-quorum-lost": Row(
         _CRITICAL,
-        "bring {missing} back: power and network, then kubeforge apply. Only where they are gone for good, and what"
-        " they alone had may be lost, as root on {survivor}: mv /etc/kubernetes/manifests/etcd.yaml /root/; when etcd"
-        " has ended: mv /var/lib/etcd/member /root/etcd-member; etcdutl snapshot restore /root/etcd-member/snap/db"
-        " --skip-hash-check --data-dir /var/lib/etcd/.restored --name {survivor} --initial-cluster"
-        " {survivor}={peer} --initial-advertise-peer-urls {peer}; mv /var/lib/etcd/.restored/member /var/lib/etcd/;"
-        " mv /root/etcd.yaml /etc/kubernetes/manifests/; then take the lost hosts out of hosts.yml and kubeforge apply",
+        "bring {missing} back: power and network, then kubeforge apply. Only where they are gone for good and can never"
+        " come back by themselves, make {survivor} the only member, as root there: " + _ALONE + "; then take the lost"
+        " hosts out of hosts.yml, and kubeforge apply",
     ),
     "endpoint-silent": Row(_ERROR, "{mend}"),
     # hosts and nodes
