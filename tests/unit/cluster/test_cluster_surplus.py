@@ -36,7 +36,7 @@ def living(obj: Obj, *claims: Obj, **changes: Any) -> Obj:
 
 WANTED = config_map(Corefile=".:53")
 BOTH = {"Corefile": ".:53", "extra": "x"}
-EXTRA = {"f:data": {"f:extra": {}}}
+EXTRA: dict[str, Any] = {"f:data": {"f:extra": {}}}
 
 
 def test_a_key_added_by_hand_is_a_difference_though_the_digest_is_the_same() -> None:
@@ -99,7 +99,7 @@ def test_items_of_named_lists_are_surplus_whoever_added_them() -> None:
 
 
 def test_a_field_added_inside_of_a_named_item() -> None:
-    tree = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"a"}': {"f:tty": {}}}}}}}
+    tree: dict[str, Any] = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"a"}': {"f:tty": {}}}}}}}
     live = living(deployment(A), claim("kubectl-patch", tree))
     live["spec"] = deployment({**A, "tty": True, "imagePullPolicy": "Always"})["spec"]
     (found,) = surplus(deployment(A), live)

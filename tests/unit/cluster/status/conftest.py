@@ -87,7 +87,7 @@ class ApiServer:
         return Handler
 
     def open(self) -> socket.socket:
-        return socket.create_connection(self.server.server_address[:2], timeout=5)
+        return socket.create_connection(("127.0.0.1", self.server.server_port), timeout=5)
 
     def close(self) -> None:
         self.server.shutdown()

@@ -88,11 +88,10 @@ DOWN = Kubernetes(wanted="1.36.3", problem="the API server does not answer")
 
 def changed(status: ClusterStatus, field: str, name: str, **changes: Any) -> ClusterStatus:
     """Return a status with one of its rows changed."""
-    rows = getattr(status, field)
     key = "host" if field in ("components", "certificates") else "name"
-    return replace(
-        status, **{field: tuple(replace(one, **changes) if getattr(one, key) == name else one for one in rows)}
-    )
+    rows = [replace(one, **changes) if getattr(one, key) == name else one for one in getattr(status, field)]
+    rest: dict[str, Any] = {field: tuple(rows)}
+    return replace(status, **rest)
 
 
 def etcd(*members: Member, **changes: Any) -> ClusterStatus:
