@@ -57,9 +57,13 @@ def api_server(opener: Opener, credentials: Credentials | None) -> tuple[str, st
     return _judged(*ready), _version(*version)
 
 
-def controller(opener: Opener) -> str:
-    """Ask a controller manager or scheduler whether it is healthy; return what is wrong."""
-    return _judged(*get_unverified(opener, "/healthz", timeout=_TIMEOUT))
+def controller(opener: Opener) -> tuple[str, str]:
+    """Ask a controller manager or scheduler whether it is healthy.
+
+    Returns:
+        What is wrong (empty: nothing), and no version: it does not say.
+    """
+    return _judged(*get_unverified(opener, "/healthz", timeout=_TIMEOUT)), ""
 
 
 def way(remote: Remote, config: Config) -> Way:

@@ -33,7 +33,6 @@ from kubeforge.transport.base import ByteSocket, Remote
 __all__ = ["look"]
 
 _THREADS: Final = 32
-_CONTROLLERS: Final = {CONTROLLER_MANAGER: paths.CONTROLLER_MANAGER_PORT, SCHEDULER: paths.SCHEDULER_PORT}
 
 _Probes = Mapping[str, "Future[Found]"]
 
@@ -124,10 +123,10 @@ def _components(
     remote = remote_of(found.host)
     mine = None if isinstance(credentials, str) else credentials
     questions: dict[str, Callable[[], tuple[str, str]]] = {
-        API_SERVER: lambda: health.api_server(health.loopback(remote, paths.API_PORT), mine)
+        API_SERVER: partial(health.api_server, health.loopback(remote, paths.API_PORT), mine),
+        CONTROLLER_MANAGER: partial(health.controller, health.loopback(remote, paths.CONTROLLER_MANAGER_PORT)),
+        SCHEDULER: partial(health.controller, health.loopback(remote, paths.SCHEDULER_PORT)),
     }
-    for component, port in _CONTROLLERS.items():
-        questions[component] = lambda port=port: (health.controller(health.loopback(remote, port)), "")  # type: ignore[misc]
     return {
         component: question() if runs(found.answer, component) else ("does not run", "")
         for component, question in questions.items()
