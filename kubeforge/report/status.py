@@ -14,7 +14,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from kubeforge.cluster.status.model import ClusterStatus, Component, Etcd, Member, Node, Problem, Severity, Verdict
+from kubeforge.cluster.status.model import ClusterStatus, Problem, Severity, Verdict
+from kubeforge.cluster.status.rows import Component, Etcd, Member, Node
 from kubeforge.report.words import counted
 
 __all__ = ["as_text", "print_status"]

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from kubeforge.cluster.status import model
+from kubeforge.cluster.status import model, rows
 from kubeforge.cluster.status.remedies import TABLE
 
 TEXT = (Path(__file__).parents[2] / "docs/status.md").read_text()
 ROWS = {
-    "kubernetes": model.Kubernetes,
-    "endpoint": model.Endpoint,
-    "hosts[]": model.HostStatus,
-    "nodes[]": model.Node,
-    "components[]": model.Component,
-    "etcd": model.Etcd,
-    "certificates[]": model.Certificate,
-    "versions[]": model.Versions,
-    "addons[]": model.Addon,
-    "runs[]": model.Running,
+    "kubernetes": rows.Kubernetes,
+    "endpoint": rows.Endpoint,
+    "hosts[]": rows.HostStatus,
+    "nodes[]": rows.Node,
+    "components[]": rows.Component,
+    "etcd": rows.Etcd,
+    "certificates[]": rows.Certificate,
+    "versions[]": rows.Versions,
+    "addons[]": rows.Addon,
+    "runs[]": rows.Running,
     "problems[]": model.Problem,
 }
 
@@ -35,7 +35,7 @@ def row(name: str) -> str:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_field_is_described(name: str) -> None:
-    inner = {"endpoint": (model.Way,), "etcd": (model.Member,)}.get(name, ())
+    inner = {"endpoint": (rows.Way,), "etcd": (rows.Member,)}.get(name, ())
     wanted = {field.name for kind in (ROWS[name], *inner) for field in fields(kind)}
     assert wanted <= set(re.findall(r"`([a-z_]+)`", row(name)))
 
@@ -48,7 +48,7 @@ def test_every_part_is_described() -> None:
 
 
 def test_every_kind_of_problem_is_described_with_its_severity() -> None:
-    told = {}
+    told: dict[str, str] = {}
     for line in TEXT.partition("## Problems")[2].splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| `"):

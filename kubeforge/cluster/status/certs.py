@@ -8,8 +8,8 @@ from typing import Final
 
 from cryptography import x509
 
-from kubeforge.cluster.status.model import Certificate
 from kubeforge.cluster.status.probe import Answer, Asked
+from kubeforge.cluster.status.rows import Certificate
 from kubeforge.pki.verify import RENEW_BEFORE
 
 __all__ = ["certificates_of"]

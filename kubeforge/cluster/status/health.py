@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from kubeforge.cluster.credentials import Credentials, tls_context
-from kubeforge.cluster.status.model import Way
 from kubeforge.cluster.status.probe import Config
+from kubeforge.cluster.status.rows import Way
 from kubeforge.cluster.tunnel import Opener, TunnelTransport, get_unverified
 from kubeforge.errors import KubeforgeError
 from kubeforge.spec.paths import API_PORT

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from kubeforge.cluster.status.model import Certificate, ClusterStatus, Member, Node, Problem, Severity
+from kubeforge.cluster.status.model import ClusterStatus, Problem, Severity
 from kubeforge.cluster.status.remedies import problem
+from kubeforge.cluster.status.rows import Certificate, Member, Node
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD
 

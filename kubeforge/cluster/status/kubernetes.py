@@ -12,7 +12,7 @@ from kubeforge.addons.registry import enabled
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.kinds import Obj
 from kubeforge.cluster.serving import SIGNER, asker, is_pending
-from kubeforge.cluster.status.model import Addon, Node
+from kubeforge.cluster.status.rows import Addon, Node
 from kubeforge.manifests.control_plane import CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.spec.model import ClusterSpec
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from kubeforge.cluster.status.model import Etcd, Member
 from kubeforge.cluster.status.probe import Answer
+from kubeforge.cluster.status.rows import Etcd, Member
 from kubeforge.inventory.model import Host
 from kubeforge.manifests.etcd import ETCD
 

@@ -10,9 +10,10 @@ from typing import Final
 from kubeforge.cluster.status.certs import certificates_of
 from kubeforge.cluster.status.kubernetes import Pod, Seen, addons_of, leaders_of, nodes_of, pods_of
 from kubeforge.cluster.status.members import etcd_of
-from kubeforge.cluster.status.model import (
+from kubeforge.cluster.status.model import ClusterStatus
+from kubeforge.cluster.status.probe import Answer, Asked
+from kubeforge.cluster.status.rows import (
     Addon,
-    ClusterStatus,
     Component,
     Endpoint,
     HostStatus,
@@ -23,7 +24,6 @@ from kubeforge.cluster.status.model import (
     Versions,
     Way,
 )
-from kubeforge.cluster.status.probe import Answer, Asked
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD

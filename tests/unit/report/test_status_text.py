@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kubeforge.cluster.status.model import (
+from kubeforge.cluster.status.model import ClusterStatus, Problem, Severity
+from kubeforge.cluster.status.rows import (
     Addon,
     Certificate,
-    ClusterStatus,
     Component,
     Endpoint,
     Etcd,
@@ -16,8 +16,6 @@ from kubeforge.cluster.status.model import (
     Kubernetes,
     Member,
     Node,
-    Problem,
-    Severity,
     Versions,
     Way,
 )

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from kubeforge.cluster.status.judge import judge
-from kubeforge.cluster.status.model import (
+from kubeforge.cluster.status.model import ClusterStatus, Severity, Verdict
+from kubeforge.cluster.status.remedies import TABLE
+from kubeforge.cluster.status.rows import (
     Addon,
     Certificate,
-    ClusterStatus,
     Component,
     Endpoint,
     Etcd,
@@ -21,12 +22,9 @@ from kubeforge.cluster.status.model import (
     Member,
     Node,
     Running,
-    Severity,
-    Verdict,
     Versions,
     Way,
 )
-from kubeforge.cluster.status.remedies import TABLE
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 PLANES = ("cp1", "cp2", "cp3")

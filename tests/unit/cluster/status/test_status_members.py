@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from kubeforge.cluster.status.members import etcd_of
-from kubeforge.cluster.status.model import Etcd
 from kubeforge.cluster.status.probe import Answer
+from kubeforge.cluster.status.rows import Etcd
 from tests.conftest import make_sample
 
 HOSTS = make_sample(control_planes=3, workers=0).inventory.etcd_members
