@@ -134,9 +134,10 @@ def _shown(status: ClusterStatus, *, everything: bool) -> Sequence[Node]:
 def _nodes(status: ClusterStatus, shown: Sequence[Node]) -> Table:
     table = _table("NODE", "ROLES", "READY", "VERSION", "ADDRESS", "KUBELET", "NOTES")
     units = {host.name: host.kubelet if host.reachable else "unreachable" for host in status.hosts}
+    meant = {host.name: host.roles for host in status.hosts}
     for node in shown:
         ready = {True: "yes", False: "no", None: "not a node" if node.registered is False else "?"}[node.ready]
-        roles = ",".join(node.roles) or ("worker" if node.registered else "")
+        roles = ",".join(node.roles or (() if node.registered else meant.get(node.name, ()))) or "worker"
         cells = (node.name, roles, ready, node.version, node.address, units.get(node.name, ""), _notes(node))
         _row(table, *cells, style="" if node.ready else "red")
     return table

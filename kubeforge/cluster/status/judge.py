@@ -198,14 +198,11 @@ def _about(one: Member, asked: str) -> Iterator[Problem]:
 
 
 def _authorities(status: ClusterStatus) -> Iterator[Problem]:
-    """The authority that most control planes have is the cluster's."""
-    having = [host for host in status.hosts if host.authority]
-    planes = [host.authority for host in having if _PLANE in host.roles]
-    if not planes:
-        return
-    ours = max(planes, key=planes.count)
-    for host in having:
-        if host.authority != ours:
+    """The cluster's authority is the one that most ca.crt and kubelet.conf have."""
+    votes = [one for host in status.hosts for one in (host.trusts, host.authority) if one]
+    ours = max(votes, key=votes.count, default="")
+    for host in status.hosts:
+        if host.authority and host.authority != ours:
             message = f"its /etc/kubernetes/pki/ca.crt is another cluster's: SHA-256 {host.authority}, not {ours}"
             yield problem("authority-foreign", host.name, message)
 

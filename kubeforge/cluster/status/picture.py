@@ -132,8 +132,13 @@ def _host(inventory: Inventory, host: Host, found: Found) -> HostStatus:
         runtime=answer.units.get("containerd.service", ""),
         manifests=answer.manifests,
         processes=tuple(component for component in (*_PLANE, ETCD) if runs(answer, component)),
-        authority=fingerprint(ca) if (ca := answer.certificates.get(row("ca").certificate)) else "",
+        authority=_print(answer.certificates.get(row("ca").certificate)),
+        trusts=_print(kubelet.authority if (kubelet := answer.kubeconfigs.get(paths.KUBELET_CONF)) else None),
     )
+
+
+def _print(pem: bytes | None) -> str:
+    return fingerprint(pem) if pem else ""
 
 
 def _endpoint(inventory: Inventory, spec: ClusterSpec, found: Mapping[str, Found]) -> Endpoint:

@@ -50,6 +50,7 @@ class HostStatus:
         manifests: static pods that lie there, by name.
         processes: components of a control plane that run, by the name of their process.
         authority: SHA-256 fingerprint of its /etc/kubernetes/pki/ca.crt; empty: it has none.
+        trusts: that of the authority in its kubelet.conf; empty: it has none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class HostStatus:
     manifests: tuple[str, ...] = ()
     processes: tuple[str, ...] = ()
     authority: str = ""
+    trusts: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from kubeforge.pki.certificates import Identity, request, row
-from kubeforge.pki.issue import Authority, leaf, new_keys
+from kubeforge.pki.certificates import Identity, Request, request, row
+from kubeforge.pki.issue import Authority, authority, leaf, new_keys
+from kubeforge.pki.verify import fingerprint
 from kubeforge.secret import Secret
 from kubeforge.spec.model import KeyAlgorithm
 
@@ -234,6 +235,40 @@ def test_a_certificate_ends(forge: Any, days: int, ago: int, kind: str) -> None:
     assert kinds(told) == {(kind, "cp1")}
     assert told["good"] == (kind == "certificate-expires"), "what only ends soon is a warning"
     mend(forge, told, kind)
+
+
+def stranger() -> Authority:
+    """Another cluster's authority."""
+    (key,) = new_keys(1, KeyAlgorithm.ECDSA_P256)
+    return authority(Request(common_name="kubernetes", authority=True), key, days=3650, now=datetime.now(tz=UTC))
+
+
+FOREIGN = {
+    "cp1": ("pki", "signed none of the certificates beside it", "kubeforge reset --limit cp1"),
+    "w1": ("kubelet.configure", "is another cluster's", "kubeforge reset --limit w1"),
+}
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_a_foreign_authority(forge: Any, host: str) -> None:
+    """With its key, as it comes in a backup of the wrong cluster. Nothing is touched anywhere."""
+    other = stranger()
+    files = {"ca.crt": other.certificate, **({"ca.key": other.key.reveal()} if host == "cp1" else {})}
+    for name, content in files.items():
+        forge.sh(host, f"cp -p {PKI}/{name} /root/; cat >{PKI}/{name} <<'END'\n{content.decode()}END\n")
+    tree = "find /etc /usr/local /var/lib/kubeforge /var/lib/kubelet/pki -type f -exec sha256sum {} + | sort"
+    before = {name: forge.sh(name, tree) for name in ("cp1", "w1")}
+    try:
+        told = look(forge)
+        assert ("authority-foreign", host) in kinds(told)
+        said = forge.apply().check(12, "Nothing was done", fingerprint(other.certificate))
+        said.names(host, *FOREIGN[host])
+        assert {name: forge.sh(name, tree) for name in ("cp1", "w1")} == before
+    finally:
+        for name in files:
+            forge.sh(host, f"mv /root/{name} {PKI}/")
+    forge.run("plan", "--detailed-exitcode").check(0, "No changes.")
+    until(forge, lambda told: not told["problems"])
 
 
 def test_a_node_is_cordoned(forge: Any) -> None:

@@ -124,7 +124,7 @@ def test_nobody_answers() -> None:
     )
     text = as_text(silent)
     assert text.startswith("Cluster demo: no control plane can be entered\n")
-    assert "w1    -      ?      -        -        unreachable  -" in text
+    assert "w1    worker              ?      -        -        unreachable  -" in text
     assert "certificates none could be read" in text
 
 

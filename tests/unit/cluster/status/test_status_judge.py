@@ -41,6 +41,7 @@ def host(name: str, **changes: Any) -> HostStatus:
         "runtime": "active",
         "manifests": (*COMPONENTS, "etcd") if plane else (),
         "authority": "AA",
+        "trusts": "AA",
     }
     return HostStatus(**{**good, **changes})
 
@@ -109,6 +110,7 @@ AWAY: dict[str, Any] = {
     "runtime": "",
     "manifests": (),
     "authority": "",
+    "trusts": "",
 }
 
 CASES: dict[str, tuple[ClusterStatus, dict[str, str]]] = {
@@ -337,6 +339,14 @@ def test_a_lost_quorum_says_who_is_missing_and_how_it_is_recovered() -> None:
     assert problem.remedy.startswith("bring cp2, cp3 back")
     assert "etcdutl snapshot restore" in problem.remedy
     assert "--initial-cluster cp1=https://192.0.2.11:2380" in problem.remedy
+
+
+@pytest.mark.parametrize("name", ["cp1", "w1"])
+def test_of_one_and_one_the_stranger_is_known_by_what_kubelets_trust(name: str) -> None:
+    status = changed(replace(GOOD, hosts=(host("cp1"), host("w1"))), "hosts", name, authority="BB")
+    (problem,) = judge(status, PEERS)
+    assert (problem.kind, problem.where) == ("authority-foreign", name)
+    assert "SHA-256 BB, not AA" in problem.message
 
 
 @pytest.mark.parametrize(
