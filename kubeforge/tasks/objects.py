@@ -47,13 +47,16 @@ class Objects(Action):
         return self.name
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
-        """Compare every object with the living one; where no API answers, nothing can be compared."""
+        """Compare every object with the living one; where no API answers, nothing can be compared.
+
+        An API server lives on for a while when its etcd is dead: it answers, and has nothing to tell.
+        """
         try:
             api = api_of(run)
             api.text("/livez/ping")
+            return [due.change for due in _compared(api, self.objects)]
         except ApiUnavailable:
             return [_change(obj, Verb.CREATE, "is applied once the API serves") for obj in self.objects]
-        return [due.change for due in _compared(api, self.objects)]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Apply what differs, side by side."""

@@ -33,6 +33,7 @@ from kubeforge.transport.base import ByteSocket, Remote
 __all__ = ["look"]
 
 _THREADS: Final = 32
+_PATIENCE: Final = 8.0  # seconds; an API server without etcd takes its time to say nothing
 
 _Probes = Mapping[str, "Future[Found]"]
 
@@ -101,7 +102,8 @@ def _kubernetes(
     # those that have answered already come first: a dead host takes as long as its connection's timeout
     turns = sorted(planes, key=lambda name: not (planes[name].done() and planes[name].result().answer))
     try:
-        with closing(Api([partial(_open, name, planes[name], remote_of) for name in turns], credentials)) as api:
+        openers = [partial(_open, name, planes[name], remote_of) for name in turns]
+        with closing(Api(openers, credentials, timeout=_PATIENCE)) as api:
             return ask(api, spec), ""
     except KubeforgeError as error:
         return None, error.cause

@@ -135,6 +135,17 @@ def test_objects_without_an_api_are_all_planned(talk: Make) -> None:
     assert all("once the API serves" in change.why for change in changes)
 
 
+def test_objects_of_an_api_server_without_etcd_are_all_planned(talk: Make) -> None:
+    """It answers /livez/ping, and nothing else: no plan could be made that would have mended etcd."""
+
+    class Mute(MemoryApi):
+        def get(self, *_: Any) -> Obj | None:
+            raise ApiUnavailable("the API server does not answer: not within 15 s")
+
+    changes = WANTED.plan(talk("cp1", nodes.ready, Mute()))
+    assert [change.why for change in changes] == ["is applied once the API serves"] * 2
+
+
 def test_objects_are_applied_once(talk: Make) -> None:
     api = MemoryApi()
     run = talk("cp1", nodes.ready, api)
