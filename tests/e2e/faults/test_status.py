@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from kubeforge.pki.certificates import Identity, Request, request, row
-from kubeforge.pki.issue import Authority, authority, leaf, new_keys
+from kubeforge.pki.issue import Authority, Issued, authority, leaf, new_keys
+from kubeforge.pki.kubeconfigs import user
 from kubeforge.pki.verify import fingerprint
 from kubeforge.secret import Secret
 from kubeforge.spec.model import KeyAlgorithm
@@ -212,29 +213,43 @@ def test_etcd_is_full(forge: Any) -> None:
     until(forge, lambda told: not told["problems"])
 
 
-def issued(forge: Any, name: str, *, days: int, ago: int) -> bytes:
-    """Return a certificate of cp1 with an end of our choosing, signed by the cluster's own authority."""
-    signer = row(row(name).signer or "")
-    pair = [forge.sh("cp1", f"cat {path}").encode() for path in (signer.certificate, signer.key)]
+def issued(forge: Any, says: Request, *, days: int, ago: int) -> Issued:
+    """Return a certificate with an end of our choosing, signed by the cluster's own authority."""
+    pair = [forge.sh("cp1", f"cat {path}").encode() for path in (row("ca").certificate, row("ca").key)]
     (key,) = new_keys(1, KeyAlgorithm.ECDSA_P256)
-    made = leaf(
-        request(row(name), Identity(node="cp1", address="192.0.2.1")),
-        key,
-        Authority(certificate=pair[0], key=Secret(pair[1])),
-        days=days,
-        now=datetime.now(tz=UTC) - timedelta(days=ago),
-    )
-    return made.certificate
+    signer = Authority(certificate=pair[0], key=Secret(pair[1]))
+    return leaf(says, key, signer, days=days, now=datetime.now(tz=UTC) - timedelta(days=ago))
 
 
 @pytest.mark.parametrize(("days", "ago", "kind"), [(10, 0, "certificate-expires"), (5, 9, "certificate-expired")])
 def test_a_certificate_ends(forge: Any, days: int, ago: int, kind: str) -> None:
-    certificate = issued(forge, "apiserver-kubelet-client", days=days, ago=ago).decode()
+    says = request(row("apiserver-kubelet-client"), Identity(node="cp1", address="192.0.2.1"))
+    certificate = issued(forge, says, days=days, ago=ago).certificate.decode()
     forge.sh("cp1", f"cat >{PKI}/apiserver-kubelet-client.crt <<'END'\n{certificate}END\n")
     told = look(forge)
     assert kinds(told) == {(kind, "cp1")}
     assert told["good"] == (kind == "certificate-expires"), "what only ends soon is a warning"
     mend(forge, told, kind)
+
+
+def test_a_kubelets_certificate_has_ended(forge: Any) -> None:
+    """The host was off for too long; its kubelet cannot ask for another with the one that has ended."""
+    folder = "/var/lib/kubelet/pki"
+    made = issued(forge, user("system:node:w1", ("system:nodes",)), days=5, ago=9)
+    pem = (made.certificate + made.key.reveal()).decode()
+    forge.sh(
+        "w1",
+        f"systemctl stop kubelet; umask 077; cat >{folder}/kubelet-client-ended.pem <<'END'\n{pem}END\n"
+        f"ln -sf {folder}/kubelet-client-ended.pem {folder}/kubelet-client-current.pem; systemctl start kubelet",
+    )
+    told = until(forge, lambda told: ("kubelet-certificate-expired", "w1") in kinds(told))
+    first, then = remedy(told, "kubelet-certificate-expired").split("; ")
+    assert first == f"ssh w1 rm {folder}/kubelet-client-current.pem"
+    assert then == "kubeforge apply --limit w1"
+    forge.sh("w1", first.removeprefix("ssh w1 "))
+    forge.apply("--limit", "w1").check(0)
+    until(forge, lambda told: not told["problems"])
+    forge.run("plan", "--detailed-exitcode").check(0, "No changes.")
 
 
 def stranger() -> Authority:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -370,3 +371,11 @@ def test_external_members_have_a_journal_and_no_pod_logs() -> None:
 
 def test_kinds_are_words_that_programs_can_keep() -> None:
     assert all(kind == kind.lower() and " " not in kind for kind in TABLE)
+
+
+def test_every_command_that_a_remedy_names_is_one() -> None:
+    from kubeforge.cli import VERBS
+
+    named = {verb for row in TABLE.values() for verb in re.findall(r"kubeforge ([a-z]+)", row.remedy)}
+    assert {"apply", "kubectl", "reset"} <= named
+    assert named - set(VERBS) <= {"look", "can", "cannot"}, "words of sentences"
