@@ -14,7 +14,7 @@ import yaml
 
 from kubeforge.secret import Secret
 
-__all__ = ["Object", "dump", "dump_all", "merged", "revealed"]
+__all__ = ["Object", "dump", "dump_all", "holds_secret", "merged", "revealed"]
 
 Object = dict[str, Any]
 
@@ -74,3 +74,12 @@ def revealed(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [revealed(part) for part in value]
     return value
+
+
+def holds_secret(value: Any) -> bool:
+    """Return whether there is a `Secret` anywhere inside."""
+    if isinstance(value, Mapping):
+        return any(holds_secret(part) for part in value.values())
+    if isinstance(value, list | tuple):
+        return any(holds_secret(part) for part in value)
+    return isinstance(value, Secret)

@@ -30,7 +30,9 @@ VERBS: Final = {
     "reset": Verb("lifecycle", "reset", "Take the cluster off its hosts.", _CLUSTER),
     "token": Verb("token", "token", "Bootstrap tokens, and the command by which a host joins with kubeadm.", _CLUSTER),
     "etcd": Verb("etcd", "etcd", "The cluster's store: recover it.", _CLUSTER),
-    "status": Verb("status", "status", "Show what the cluster is like now.", _LOOK),
+    "status": Verb(
+        "status", "status", "Show what the cluster is like now, and for everything that is wrong what mends it.", _LOOK
+    ),
     "kubeconfig": Verb("access", "kubeconfig", "Print the administrator's kubeconfig, or merge it into yours.", _LOOK),
     "kubectl": Verb(
         "access", "kubectl", "Run kubectl as administrator, through an SSH tunnel to a control plane.", _LOOK

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,35 +16,41 @@ if TYPE_CHECKING:
 
 __all__ = ["status"]
 
-_AMISS: Final = 1
-
 
 @click.command()
 @options.inventory
 @options.variables
 @options.passwords()
 @options.output("table", "json", "yaml")
+@click.option("-v", "--verbose", is_flag=True, help="All nodes, every certificate, where each version runs.")
 @click.pass_context
 def status(
-    ctx: click.Context, inventory_path: Path | None, variables: Mapping[str, str], output: str, asked: Asked
+    ctx: click.Context,
+    inventory_path: Path | None,
+    variables: Mapping[str, str],
+    output: str,
+    asked: Asked,
+    *,
+    verbose: bool,
 ) -> None:
-    """Show what the cluster is like now.
+    """Show what the cluster is like now, and for everything that is wrong what mends it.
 
-    Nodes, control plane, etcd and certificates. Leaves with 0 where all is well, with 1 where something is amiss.
+    Leaves with 0 where all is well (warnings do not count), 1 where something is amiss, 16 where no API server serves,
+    11 where no control plane can be entered. docs/status.md describes the fields of -o json.
     """
     from kubeforge.cli.answers import answer
     from kubeforge.cli.boundary import console
     from kubeforge.cli.passwords import entering
     from kubeforge.cli.session import examine_input
-    from kubeforge.cluster.status import look
+    from kubeforge.cluster.status.look import look
     from kubeforge.engine.remotes import ConnectedRemotes
     from kubeforge.report.status import print_status
 
     inventory, spec = examine_input(inventory_path, variables).required()
     with entering(inventory, asked) as (known, connections):
-        seen = look(known, ConnectedRemotes(known, connections).remote)
+        seen = look(known, spec, ConnectedRemotes(known, connections).remote)
     if output == "table":
-        print_status(seen, spec.name, console(stderr=False))
+        print_status(seen, console(stderr=False), everything=verbose)
     else:
-        answer(seen.as_json(), output)
-    ctx.exit(0 if seen.good else _AMISS)
+        answer(seen.to_data(), output)
+    ctx.exit(seen.exit_code)

@@ -21,7 +21,7 @@ from kubeforge.transport.base import ByteSocket, Remote
 if TYPE_CHECKING:
     from kubeforge.engine.model import ActionContext
 
-__all__ = ["Access", "access_of", "api_of", "connect", "own_api_of"]
+__all__ = ["Access", "access_of", "api_of", "connect", "credentials_of", "own_api_of"]
 
 _LOOPBACK: Final = "127.0.0.1"
 # super-admin.conf needs no RBAC object to exist, so it works while the cluster is being filled (kubeadm, 1.29)
@@ -144,6 +144,16 @@ def _credentials(turns: Sequence[Callable[[], Remote]]) -> Credentials:
 
 def _openers(turns: Sequence[Callable[[], Remote]]) -> list[Opener]:
     return [partial(_open, turn) for turn in turns]
+
+
+def credentials_of(remote: Remote) -> Credentials | None:
+    """Return the administrator's credentials that lie on a control plane; None: there are none.
+
+    Raises:
+        ApiError: the file is there and cannot be used.
+    """
+    kubeconfig = _kubeconfig(remote)
+    return parse_kubeconfig(kubeconfig) if kubeconfig is not None else None
 
 
 def _open(remote_of: Callable[[], Remote]) -> ByteSocket:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -59,18 +59,20 @@ class Api:
     Args:
         openers: ways to an API server's port, tried in this order.
         credentials: who we are, and the CA we trust.
+        timeout: seconds that an answer may take.
     """
 
-    def __init__(self, openers: Sequence[Opener], credentials: Credentials) -> None:
+    def __init__(self, openers: Sequence[Opener], credentials: Credentials, *, timeout: float = _TIMEOUT) -> None:
         self.ca = credentials.ca  # PEM
         self._transport = TunnelTransport(openers, tls_context(credentials))
-        timeout = httpx2.Timeout(_TIMEOUT)
+        self._timeout = timeout
+        limit = httpx2.Timeout(timeout)
         # `insecure` stops lightkube from making a TLS context of its own: ours, in the transport, verifies.
         config = KubeConfig.from_one(cluster=Cluster(server=_SERVER, insecure=True), user=User())
         self._client = Client(
-            config=config, transport=self._transport, timeout=timeout, field_manager=FIELD_MANAGER, trust_env=False
+            config=config, transport=self._transport, timeout=limit, field_manager=FIELD_MANAGER, trust_env=False
         )
-        self._http = httpx2.Client(transport=self._transport, base_url=_SERVER, timeout=timeout, trust_env=False)
+        self._http = httpx2.Client(transport=self._transport, base_url=_SERVER, timeout=limit, trust_env=False)
         self._kinds: dict[tuple[str, str], Kind] = dict(KINDS)
         self._lock = threading.Lock()
 
@@ -200,9 +202,18 @@ class Api:
             self.each([partial(self.apply, obj) for obj in listed if sort_key(obj) == stage])
 
     def each(self, calls: Sequence[Callable[[], T]]) -> list[T]:
-        """Make calls side by side and return their results in order; the first error is raised after all have ended."""
+        """Make calls side by side and return their results in order.
+
+        The first error is raised when those that had begun have ended; the others are not begun: an API server that
+        answers nothing would keep each of them waiting in turn.
+        """
         with ThreadPoolExecutor(max_workers=_PARALLEL) as pool:
             futures = [pool.submit(call) for call in calls]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            failed = next((future for future in futures if future.done() and future.exception()), None)
+            if failed is not None:
+                pool.shutdown(cancel_futures=True)
+                failed.result()
         return [future.result() for future in futures]
 
     # inside
@@ -241,8 +252,9 @@ class Api:
         except httpx2.HTTPStatusError as error:
             raise _api_error(error.response.text[:500], error.response.status_code, what) from None
         except httpx2.HTTPError as error:
+            late = f"not within {self._timeout:g} s" if isinstance(error, httpx2.TimeoutException) else error
             raise ApiUnavailable(
-                f"the API server does not answer: {error}", step=what, remedy="kubeforge status shows the control plane"
+                f"the API server does not answer: {late}", step=what, remedy="kubeforge status shows the control plane"
             ) from None
 
     @staticmethod

@@ -1,22 +1,24 @@
 """Compares Kubernetes objects as they shall be with those that live. Pure.
 
 What we apply carries the digest of itself in an annotation: a field that is no longer wanted shows as another digest,
-a field that somebody changed by hand shows as a difference. What the API server and controllers add is not looked at.
+a field that somebody changed by hand shows as a difference, and what somebody added by hand is found by its owner (see
+`surplus`). What the API server and controllers add is not looked at.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from kubeforge.cluster.kinds import Obj
+from kubeforge.cluster.surplus import Path, aligned, dotted, merge_key, surplus
+from kubeforge.documents import dump
 
-__all__ = ["DIGEST", "differences", "signed"]
+__all__ = ["DIGEST", "differences", "signed", "texts"]
 
 DIGEST: Final = "kubeforge.dev/applied"
-_LIST_KEYS: Final = ("name", "key", "containerPort", "mountPath", "ip")
 _SHOWN: Final = 4
 
 
@@ -37,43 +39,70 @@ def differences(wanted: Obj, live: Obj | None) -> tuple[str, ...]:
     if live is None:
         return ("is missing",)
     found: list[str] = []
-    _compare(wanted, live, "", found)
+    _compare(wanted, live, (), found)
+    found += [str(one) for one in surplus(wanted, live)]
     return tuple(found[:_SHOWN])
 
 
-def _compare(wanted: Any, live: Any, path: str, found: list[str]) -> None:
-    if isinstance(wanted, Mapping):
-        if not isinstance(live, Mapping):
-            _note(wanted, path, found)
-            return
+def texts(wanted: Obj, live: Obj | None) -> tuple[str, str]:
+    """Return the object before and after as YAML, for a diff: what we have a say in, and nothing else.
+
+    Args:
+        wanted: as it shall be, not signed.
+        live: as it is; None: there is none.
+    """
+    if live is None:
+        return "", dump(wanted)
+    extra = {one.path for one in surplus(wanted, live, dropped=True)}
+    return dump(_projected(wanted, live, (), extra)), dump(wanted)
+
+
+def _compare(wanted: Any, live: Any, path: Path, found: list[str]) -> None:
+    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
         for name, value in wanted.items():
-            _compare(value, live.get(name), f"{path}.{name}" if path else str(name), found)
-    elif isinstance(wanted, list):
-        if not isinstance(live, list) or len(live) != len(wanted):
-            _note(wanted, path, found)
+            _compare(value, live.get(name), (*path, str(name)), found)
+    elif isinstance(wanted, list) and isinstance(live, list):
+        others = aligned(wanted, live)
+        named = merge_key(wanted, live) is not None
+        if None in others or (not named and len(others) != len(wanted)):
+            found.append(dotted(path))
             return
-        for index, (one, other) in enumerate(zip(wanted, _aligned(wanted, live), strict=True)):
-            _compare(one, other, f"{path}[{index}]", found)
+        for number, (one, other) in enumerate(zip(wanted, others, strict=True)):
+            _compare(one, other, (*path, number), found)
     elif not _same(wanted, live):
-        _note(wanted, path, found)
-
-
-def _note(wanted: Any, path: str, found: list[str]) -> None:
-    # An empty mapping or list, null and "" are dropped by the API server: their absence is no difference.
-    if wanted not in ({}, [], None, "", False, 0):
-        found.append(path)
+        found.append(dotted(path))
 
 
 def _same(wanted: Any, live: Any) -> bool:
-    # JSON's numbers: 1 and 1.0; a null, false, 0 or "" that is wanted is as good as absent.
-    return bool(wanted == live) or (live is None and wanted in (None, "", False, 0))
+    """Compare as JSON does: 1 is 1.0. Null asks for nothing; of what is empty the API server may leave nothing."""
+    return wanted is None or bool(wanted == live) or (live is None and wanted in ({}, [], "", False, 0))
 
 
-def _aligned(wanted: Sequence[Any], live: Sequence[Any]) -> list[Any]:
-    """Bring `live` into the order of `wanted` where their items have a merge key."""
-    for key in _LIST_KEYS:
-        if all(isinstance(item, Mapping) and key in item for item in (*wanted, *live)):
-            by_key = {item[key]: item for item in live}
-            if len(by_key) == len(live):
-                return [by_key.get(item[key]) for item in wanted]
-    return list(live)
+def _projected(wanted: Any, live: Any, path: Path, extra: Collection[Path]) -> Any:
+    """Return of `live` what `wanted` names, and what is extra; equal parts as `wanted` writes them."""
+    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        named = {
+            name: _projected(value, live.get(name), (*path, name), extra)
+            for name, value in wanted.items()
+            if name in live or _same(value, None)
+        }
+        return named | {name: value for name, value in live.items() if (*path, name) in extra}
+    if isinstance(wanted, list) and isinstance(live, list):
+        numbers = {id(item): number for number, item in enumerate(live)}
+        others = aligned(wanted, live)
+        if merge_key(wanted, live) is None:
+            return (
+                live
+                if len(others) != len(wanted)
+                else [
+                    _projected(one, other, (*path, number), extra)
+                    for number, (one, other) in enumerate(zip(wanted, others, strict=True))
+                ]
+            )
+        kept = [
+            _projected(one, other, (*path, numbers[id(other)]), extra)
+            for one, other in zip(wanted, others, strict=True)
+            if other is not None
+        ]
+        return kept + [item for number, item in enumerate(live) if (*path, number) in extra]
+    return wanted if _same(wanted, live) else live

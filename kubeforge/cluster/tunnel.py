@@ -17,7 +17,7 @@ import httpx2
 from kubeforge.errors import KubeforgeError
 from kubeforge.transport.base import ByteSocket
 
-__all__ = ["Opener", "TunnelTransport", "get_plainly"]
+__all__ = ["Opener", "TunnelTransport", "get_plainly", "get_unverified", "served_certificate"]
 
 Opener = Callable[[], ByteSocket]
 """Opens one stream to the server; raises ConnectionFailed or OSError when it cannot."""
@@ -207,9 +207,44 @@ def get_plainly(opener: Opener, path: str, *, timeout: float = 5.0) -> tuple[int
     Returns:
         HTTP status and body; status 0 and the reason where nothing answers.
     """
-    with httpx2.Client(transport=TunnelTransport([opener]), trust_env=False, timeout=timeout) as client:
+    return _get(TunnelTransport([opener]), f"http://localhost{path}", timeout)
+
+
+def get_unverified(opener: Opener, path: str, *, timeout: float = 5.0) -> tuple[int, str]:
+    """GET a path of a health port over TLS without asking who answers, as the kubelet's probes do.
+
+    Nothing is said to it but the path, and its answer is taken for no more than a sign of life.
+
+    Returns:
+        HTTP status and body; status 0 and the reason where nothing answers.
+    """
+    return _get(TunnelTransport([opener], _unverifying()), f"https://localhost{path}", timeout)
+
+
+def served_certificate(opener: Opener, *, timeout: float = 5.0) -> bytes | None:
+    """Return the certificate that a server shows, DER; None where no handshake comes about."""
+    try:
+        stream = _Stream(opener()).start_tls(_unverifying(), "localhost", timeout)
+    except (httpcore2.TimeoutException, httpcore2.NetworkError, KubeforgeError, OSError, EOFError):
+        return None
+    try:
+        shown: ssl.SSLObject = stream.get_extra_info("ssl_object")
+        return shown.getpeercert(binary_form=True)
+    finally:
+        stream.close()
+
+
+def _unverifying() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _get(transport: TunnelTransport, url: str, timeout: float) -> tuple[int, str]:
+    with httpx2.Client(transport=transport, trust_env=False, timeout=timeout) as client:
         try:
-            response = client.get(f"http://localhost{path}")
+            response = client.get(url)
         except httpx2.HTTPError as error:
             return 0, str(error)
     return response.status_code, response.text

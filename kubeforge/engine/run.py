@@ -176,7 +176,7 @@ class Session:
         prepared = planner.prepare()
         if diff:
             prepared = planner.with_diffs(prepared)
-        plan = planner.shown(prepared)
+        plan = planner.shown(prepared) if diff else planner.shown(prepared).without_diffs()
         self._planned = plan, prepared
         self._interrupted = planner.interrupted
         seconds = time.monotonic() - began

@@ -22,6 +22,8 @@ class Absent(Operation):
         recursive: a directory goes with everything below it; mount points below it are never entered, and the
             change then fails. Otherwise only an empty directory goes.
         keep: what is removed is kept in the generation; False for data too big to keep, which then is gone.
+        reveal: it is a file, and a diff may show what it held.
+        why: for the plan.
     """
 
     kind: ClassVar[str] = "absent"
@@ -29,6 +31,8 @@ class Absent(Operation):
     path: str
     recursive: bool = False
     keep: bool = True
+    reveal: bool = False
+    why: str = "is there"
 
     def __post_init__(self) -> None:
         check_path(self.path, self.kind)
@@ -53,10 +57,11 @@ class Absent(Operation):
         return Change(
             title=self.title,
             verb=Verb.REMOVE,
-            why="is there, with everything below it" if directory and self.recursive else "is there",
+            why=f"{self.why}, with everything below it" if directory and self.recursive else self.why,
             guard=self.observe(),
             effect=Observation(paths=self._gone(seen), hashes={self.path: None}),
             lines=(f"{command} -- {quote(self.path)}",),
+            reveals=self.path if self.reveal and not directory else "",
             touches=kept,
             deep=kept if directory and self.recursive else (),
         )

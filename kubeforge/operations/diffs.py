@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kubeforge.operations.model import Change, Diff, Verb
+from kubeforge.operations.model import Change, Diff, LocalContent, Verb
+from kubeforge.secret import Secret
 
 __all__ = ["attach_diffs", "diffable"]
 
@@ -33,10 +34,11 @@ def attach_diffs(changes: Sequence[Change], contents: Mapping[str, bytes]) -> li
     done = []
     for change in changes:
         path = _text_path(change)
-        if path is not None and isinstance(change.payload, bytes):
+        if path is not None and not isinstance(change.payload, Secret | LocalContent):
             before = b"" if change.verb is Verb.CREATE else now.get(path)
-            texts = _text(before), _text(change.payload)
-            now[path] = change.payload
+            after = change.payload or b""
+            texts = _text(before), _text(after)
+            now[path] = after
             if texts[0] is not None and texts[1] is not None:
                 change = replace(change, diff=Diff(path, texts[0], texts[1]))  # noqa: PLW2901 - the same, with its diff
         done.append(change)
@@ -44,7 +46,9 @@ def attach_diffs(changes: Sequence[Change], contents: Mapping[str, bytes]) -> li
 
 
 def _text_path(change: Change) -> str | None:
-    """The file that a change writes from bytes that anybody may see."""
+    """The file that a change writes or removes, and that anybody may see."""
+    if change.reveals:
+        return change.reveals
     if not isinstance(change.payload, bytes) or len(change.effect.hashes) != 1:
         return None
     return next(iter(change.effect.hashes))

@@ -62,6 +62,7 @@ class Queries:
         stats: paths to lstat (a symbolic link is seen as a link, with its target).
         hashes: regular files whose SHA-256 is needed.
         reads: regular files whose whole content is needed.
+        folders: directories of which it is needed what they hold.
         packages: distribution packages by name.
         units: systemd units by full name.
         sysctls: kernel parameters in dotted form.
@@ -76,6 +77,7 @@ class Queries:
     stats: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     sysctls: tuple[str, ...] = ()
@@ -196,6 +198,7 @@ class Observation:
         paths: path -> Entry, None (missing), or UnreadablePath.
         hashes: path -> hex digest, None (missing), or UnreadablePath.
         contents: path -> bytes, for files that could be read.
+        folders: path -> names of what it holds, sorted; none where there is no such directory.
         packages: name -> version, None where not installed.
         units: name -> UnitState.
         sysctls: name -> value with single spaces, None where the kernel has none.
@@ -211,6 +214,7 @@ class Observation:
     paths: Mapping[str, Entry | UnreadablePath | None] = field(default_factory=dict)
     hashes: Mapping[str, str | UnreadablePath | None] = field(default_factory=dict)
     contents: Mapping[str, bytes] = field(default_factory=dict)
+    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     packages: Mapping[str, str | None] = field(default_factory=dict)
     units: Mapping[str, UnitState] = field(default_factory=dict)
     sysctls: Mapping[str, str | None] = field(default_factory=dict)
@@ -272,6 +276,7 @@ class Change:
         touches: paths whose earlier state the generation must keep; a directory in `deep` is kept with all below it.
         deep: paths among `touches` that are removed or replaced with everything below them.
         diff: text before and after, where it may be shown.
+        reveals: path of a file that goes, whose text a diff may show.
         deadline: seconds this change may take.
     """
 
@@ -287,6 +292,7 @@ class Change:
     touches: tuple[str, ...] = ()
     deep: tuple[str, ...] = ()
     diff: Diff | None = None
+    reveals: str = ""
     deadline: float = 120.0
 
 

@@ -7,17 +7,27 @@ kind of key is not enforced, a cluster may be moved to another algorithm certifi
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kubeforge.pki.certificates import Request, Usage
 from kubeforge.secret import Secret
 
-__all__ = ["AUTHORITY_ENDS_SOON", "RENEW_BEFORE", "authority_fault", "reasons", "time_left"]
+__all__ = [
+    "AUTHORITY_ENDS_SOON",
+    "RENEW_BEFORE",
+    "authority_fault",
+    "fingerprint",
+    "is_signed_by",
+    "reasons",
+    "time_left",
+]
 
 RENEW_BEFORE: Final = timedelta(days=30)
 AUTHORITY_ENDS_SOON: Final = timedelta(days=180)
@@ -84,6 +94,24 @@ def time_left(certificate: bytes, now: datetime) -> timedelta:
         ValueError: it is no certificate.
     """
     return x509.load_pem_x509_certificate(certificate).not_valid_after_utc - now
+
+
+def is_signed_by(certificate: bytes, signer: bytes) -> bool:
+    """Return whether an authority signed a certificate; False also where either cannot be read."""
+    try:
+        found, issuer = (x509.load_pem_x509_certificate(one) for one in (certificate, signer))
+    except ValueError:
+        return False
+    return not _signature(found, issuer)
+
+
+def fingerprint(content: bytes) -> str:
+    """Return the SHA-256 fingerprint of a certificate as openssl prints it; of anything else, its text's."""
+    try:
+        digest = x509.load_pem_x509_certificate(content).fingerprint(SHA256())
+    except ValueError:
+        digest = sha256(b"".join(content.split())).digest()
+    return digest.hex(":").upper()
 
 
 def _subject(request: Request, found: x509.Certificate) -> list[str]:

@@ -1,89 +1,233 @@
-"""A look at a cluster as text: what is amiss first in the eye, the rest in a few quiet lines."""
+"""A look at a cluster on one screen: what is wrong and what mends it first, then tables, then what is well in a line.
+
+docs/status.md describes the same for programs.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
-from kubeforge.cluster.status import ClusterStatus, NodeStatus
+from kubeforge.cluster.status.model import ClusterStatus, Problem, Severity, Verdict
+from kubeforge.cluster.status.rows import Component, Etcd, Member, Node
 from kubeforge.report.words import counted
 
 __all__ = ["as_text", "print_status"]
 
-_SOON_DAYS = 30
+_SHOWN: Final = 20
+"""Nodes that text shows where it is not asked for all; those with problems always."""
+_WIDEST: Final = 10_000
+_NONE: Final = "-"
+_STYLES: Final = {
+    Severity.CRITICAL: "bold red",
+    Severity.ERROR: "red",
+    Severity.WARNING: "yellow",
+    Severity.NOTE: "cyan",
+}
+_SIGNS: Final = {Severity.CRITICAL: "!!", Severity.ERROR: "!!", Severity.WARNING: " !", Severity.NOTE: " i"}
+_COMPONENTS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
-def as_text(status: ClusterStatus, name: str) -> str:
+def as_text(status: ClusterStatus, *, everything: bool = False) -> str:
     """Return the status as plain text, without colour."""
-    return "\n".join(line.plain for line in _lines(status, name)) + "\n"
+    console = Console(file=io.StringIO(), width=_WIDEST, highlight=False, markup=False, no_color=True)
+    print_status(status, console, everything=everything)
+    assert isinstance(console.file, io.StringIO)
+    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 
 
-def print_status(status: ClusterStatus, name: str, console: Console) -> None:
+def print_status(status: ClusterStatus, console: Console, *, everything: bool = False) -> None:
     """Print the status, in colour where the console has any.
 
     Args:
         status: a look at the cluster.
-        name: the cluster's.
         console: where to.
+        everything: all nodes, every certificate and every version.
     """
-    for line in _lines(status, name):
+    for line in _head(status):
         console.print(line, soft_wrap=True)
+    hidden = len(status.nodes) - len(_shown(status, everything=everything))
+    for number, table in enumerate(_tables(status, everything=everything)):
+        console.print()
+        for line in _rendered(table, console):
+            console.print(line, soft_wrap=True)
+        if number == 0 and hidden:
+            console.print(f"… and {hidden} of which nothing is to be said (-v shows them)", style="dim")
+    console.print()
+    for name, text in _lines(status):
+        console.print(Text(f"{name:<13}", style="bold").append(text, style="not bold"), soft_wrap=True)
 
 
-def _lines(status: ClusterStatus, name: str) -> Iterator[Text]:
-    yield _verdict(status, name)
-    for host, why in status.unreachable.items():
-        yield _line("host", host, f"cannot be asked: {why}", good=False)
-    width = max((len(node.name) for node in status.nodes), default=0)
-    for node in status.nodes:
-        well = bool(node.ready) and not node.problem
-        yield _line("node", f"{node.name:<{width}}  {_about(node)}", node.problem, good=well)
-    for member in status.etcd:
-        if member.problem:
-            yield _line("etcd", member.host, member.problem, good=False)
-    for component in status.components:
-        if not component.ready:
-            yield _line("pod", f"{component.component} on {component.host}", "is not ready", good=False)
-    yield from _quiet(status)
+def _rendered(table: Table, console: Console) -> Iterator[Text]:
+    """Yield a table's lines as wide as they are, whatever the console's width: a pipe's is 80 and says nothing."""
+    width = Measurement.get(console, console.options.update(width=_WIDEST), table).maximum
+    for segments in console.render_lines(table, console.options.update(width=width), pad=False):
+        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
+        line.rstrip()
+        yield line
 
 
-def _verdict(status: ClusterStatus, name: str) -> Text:
-    if not status.api:
-        return Text(f"Cluster {name}: no API answers: {status.problem}", style="bold red")
-    if not status.good:
-        return Text(f"Cluster {name}, Kubernetes {status.api}: something is amiss", style="bold yellow")
-    return Text(f"Cluster {name}, Kubernetes {status.api}: all is well", style="bold green")
+def _head(status: ClusterStatus) -> Iterator[Text]:
+    yield _verdict(status)
+    for problem in status.problems:
+        yield from _problem(problem)
 
 
-def _line(kind: str, what: str, problem: str, *, good: bool) -> Text:
-    line = Text("  ")
-    line.append("ok  " if good else "!!  ", style="green" if good else "bold red")
-    line.append(f"{kind} {what}".rstrip())
-    if problem:
-        line.append(f"  {problem.splitlines()[0]}", style="" if good else "red")
-    return line
+def _verdict(status: ClusterStatus) -> Text:
+    version = f", Kubernetes v{status.kubernetes.version}" if status.kubernetes.version else ""
+    name = f"Cluster {status.cluster}{version}: "
+    match status.verdict:
+        case Verdict.HEALTHY:
+            return Text(f"{name}all is well", style="bold green")
+        case Verdict.DEGRADED:
+            return Text(f"{name}something is amiss", style="bold yellow")
+        case Verdict.DOWN:
+            return Text(f"{name}the API does not answer", style="bold red")
+        case Verdict.UNREACHABLE:
+            return Text(f"{name}no control plane can be entered", style="bold red")
 
 
-def _about(node: NodeStatus) -> str:
-    roles = ",".join(node.roles) or ("worker" if node.version else "")
-    return "  ".join(part for part in (roles, node.version, node.address) if part)
+def _problem(problem: Problem) -> Iterator[Text]:
+    style = _STYLES[problem.severity]
+    line = Text(f"  {_SIGNS[problem.severity]} ", style=style)
+    where = f"{problem.where}: " if problem.where else ""
+    first = (problem.message.splitlines() or [""])[0]
+    yield line.append(f"{where}{first}", style=style).append(f"  ({problem.kind})", style="dim")
+    yield Text(f"       next: {problem.remedy}")
 
 
-def _quiet(status: ClusterStatus) -> Iterator[Text]:
-    """Yield what is well, counted, and when the first certificate ends."""
-    well = sum(not member.problem for member in status.etcd)
-    if status.etcd:
-        yield Text(f"  etcd members: {well} of {len(status.etcd)} healthy", style="dim")
-    versions = Counter((component.component, component.version) for component in status.components if component.ready)
-    for (component, version), count in sorted(versions.items()):
-        yield Text(f"  {component} {version}: {count} ready", style="dim")
-    if status.certificates:
-        first = status.certificates[0]
-        soon = first.days < _SOON_DAYS
-        yield Text(
-            f"  certificates: the first to end is {first.name} on {first.host}, in {counted(first.days, 'day')}",
-            style="yellow" if soon else "dim",
-        )
+def _tables(status: ClusterStatus, *, everything: bool) -> Iterator[Table]:
+    yield _nodes(status, _shown(status, everything=everything))
+    if status.components:
+        yield _components(status.components)
+    if status.etcd.members:
+        yield _members(status.etcd)
+    if everything:
+        yield _certificates(status)
+        yield _versions(status)
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in titles:
+        table.add_column(title, no_wrap=True, overflow="ignore")
+    return table
+
+
+def _row(table: Table, *cells: str, style: str = "") -> None:
+    table.add_row(*(Text(cell or _NONE) for cell in cells), style=style)
+
+
+def _shown(status: ClusterStatus, *, everything: bool) -> Sequence[Node]:
+    """Return all nodes, or of many those of which something is to be said."""
+    told = {problem.where for problem in status.problems}
+    few = everything or len(status.nodes) <= _SHOWN
+    return status.nodes if few else [node for node in status.nodes if node.name in told or not node.in_inventory]
+
+
+def _nodes(status: ClusterStatus, shown: Sequence[Node]) -> Table:
+    table = _table("NODE", "ROLES", "READY", "VERSION", "ADDRESS", "KUBELET", "NOTES")
+    units = {host.name: host.kubelet if host.reachable else "unreachable" for host in status.hosts}
+    meant = {host.name: host.roles for host in status.hosts}
+    for node in shown:
+        ready = {True: "yes", False: "no", None: "not a node" if node.registered is False else "?"}[node.ready]
+        roles = ",".join(node.roles or (() if node.registered else meant.get(node.name, ()))) or "worker"
+        cells = (node.name, roles, ready, node.version, node.address, units.get(node.name, ""), _notes(node))
+        _row(table, *cells, style="" if node.ready else "red")
+    return table
+
+
+def _notes(node: Node) -> str:
+    notes = [*node.pressure]
+    notes += ["cordoned"] if node.schedulable is False else []
+    notes += [] if node.in_inventory else ["not in hosts.yml"]
+    return ", ".join(notes)
+
+
+def _components(components: Sequence[Component]) -> Table:
+    table = _table("CONTROL PLANE", *_COMPONENTS)
+    for host in dict.fromkeys(one.host for one in components):
+        known = {one.component: one for one in components if one.host == host}
+        states = [_state(known[name]) if name in known else _NONE for name in _COMPONENTS]
+        _row(table, host, *states, style="" if all(one.ready for one in known.values()) else "red")
+    return table
+
+
+def _state(component: Component) -> str:
+    said = {True: "ready", False: "not ready", None: "?"}[component.ready]
+    restarts = f", {counted(component.restarts, 'restart')}" if component.restarts else ""
+    return said + (", leads" if component.leader else "") + restarts
+
+
+def _members(etcd: Etcd) -> Table:
+    table = _table("ETCD", "STATE", "VERSION", "SIZE", "IN USE", "QUOTA", "LAG", "ALARMS")
+    for one in etcd.members:
+        sizes = [_mebibytes(size) for size in (one.size, one.in_use, one.quota)]
+        lag = str(one.lag) if one.answers else ""
+        cells = (one.host or one.id, _member_state(one), one.version, *sizes, lag, ",".join(one.alarms))
+        _row(table, *cells, style="red" if one.problem or one.alarms else "")
+    return table
+
+
+def _member_state(member: Member) -> str:
+    if member.registered is False:
+        return "no member"
+    if member.answers is None:
+        return "not asked" if member.in_inventory else "not in hosts.yml"
+    state = "learner" if member.learner else "leader" if member.leader else "follower"
+    return state if member.answers and not member.problem else "down" if not member.answers else "no leader"
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size else ""
+
+
+def _certificates(status: ClusterStatus) -> Table:
+    table = _table("CERTIFICATE", "HOST", "DAYS LEFT", "EXPIRES", "FILE")
+    for one in status.certificates:
+        end = one.expires.strftime("%Y-%m-%d") if one.expires else ""
+        days = str(one.days) if one.days is not None else "unreadable"
+        _row(table, one.name, one.host, days, end, one.path, style="red" if one.due or one.days is None else "")
+    return table
+
+
+def _versions(status: ClusterStatus) -> Table:
+    table = _table("COMPONENT", "VERSION", "HOSTS")
+    for one in status.versions:
+        _row(table, one.component, one.version, ", ".join(one.hosts), style="red" if one.skew else "")
+    return table
+
+
+def _lines(status: ClusterStatus) -> Iterator[tuple[str, str]]:
+    """Yield what is well, counted."""
+    ways = status.endpoint.ways
+    answering = sum(way.answers for way in ways)
+    endpoint = f"{status.endpoint.kind} {status.endpoint.address}"
+    yield "endpoint", f"{endpoint}: answers on {answering} of {counted(len(ways), 'node')}" if ways else endpoint
+    if status.addons:
+        yield "addons", ", ".join(_addon(one.name, one.ready, one.desired) for one in status.addons)
+    yield "certificates", _ends(status)
+    kinds = dict.fromkeys(one.component for one in status.versions)
+    found = {kind: sorted({one.version for one in status.versions if one.component == kind}) for kind in kinds}
+    if found:
+        yield "versions", ", ".join(f"{kind} {'/'.join(versions)}" for kind, versions in found.items())
+
+
+def _addon(name: str, ready: int | None, desired: int | None) -> str:
+    return f"{name} {ready}/{desired}" if desired is not None else name
+
+
+def _ends(status: ClusterStatus) -> str:
+    """Say which certificate and which authority end first."""
+    said = []
+    for authority, what in ((False, "the first to end"), (True, "of authorities")):
+        first = next((one for one in status.certificates if one.authority is authority and one.days is not None), None)
+        if first is not None and first.days is not None:
+            said.append(f"{what} is {first.name} on {first.host}, in {counted(first.days, 'day')}")
+    return "; ".join(said) or "none could be read"

@@ -195,6 +195,8 @@ class Os(Model):
     """Write all cluster hosts into /etc/hosts."""
     sysctls: dict[str, str] = Field(default_factory=dict)
     """More kernel parameters."""
+    keep_drop_ins: list[str] = Field(default_factory=list)
+    """Drop-ins of kubelet and containerd that are yours and stay, as `containerd.service.d/proxy.conf`; globs."""
 
 
 class ClusterSpec(Model):

@@ -60,6 +60,13 @@ KUBELET_DROP_IN: Final = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
 KUBELET_PLUGINS: Final = "/usr/libexec/kubernetes"
 POD_LOGS: Final = "/var/log/pods"
 CONTAINER_LOGS: Final = "/var/log/containers"
+# where people's own drop-ins of a unit lie: `systemctl edit`, `systemctl set-property`, each with and without --runtime
+DROP_IN_FOLDERS: Final = (
+    "/etc/systemd/system",
+    "/etc/systemd/system.control",
+    "/run/systemd/system",
+    "/run/systemd/system.control",
+)
 ETCD_DATA: Final = "/var/lib/etcd"
 ETCD_MEMBER: Final = f"{ETCD_DATA}/member"
 # The one sign of data: an etcd that refuses to start without any leaves the folder and an empty database behind.

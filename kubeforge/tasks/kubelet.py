@@ -28,6 +28,7 @@ from kubeforge.operations.unit import Unit
 from kubeforge.pki import kubeconfigs
 from kubeforge.pki.certificates import KEY_MODE, PUBLIC_MODE, Identity
 from kubeforge.pki.tokens import BOOTSTRAP_GROUP, BootstrapToken, new_token, token_secret
+from kubeforge.pki.verify import fingerprint
 from kubeforge.secret import Secret
 from kubeforge.spec.addresses import inner_endpoint, local_api
 from kubeforge.spec.paths import (
@@ -46,6 +47,8 @@ from kubeforge.spec.paths import (
     MANIFESTS,
     PKI,
 )
+from kubeforge.tasks.drop_ins import foreign_drop_ins
+from kubeforge.tasks.drop_ins import reads as drop_in_reads
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.trust import now, trust_of
 from kubeforge.tasks.trust import reads as trust_reads
@@ -62,7 +65,7 @@ def _reads(inventory: Inventory, host: Host) -> Queries:
     """Read what leads a worker to the API: by then it names its key by path. A control plane's is never read."""
     reads = () if CONTROL_PLANE in host.groups else (KUBELET_CONF,)
     asked = Queries(stats=(KUBELET_CONF, KUBELET_CLIENT_CURRENT), reads=reads)
-    return Queries.merge((trust_reads(inventory, host), asked))
+    return Queries.merge((trust_reads(inventory, host), asked, drop_in_reads(_UNIT)))
 
 
 @task("kubelet.configure", reads=_reads)
@@ -76,17 +79,18 @@ def configure(context: Context) -> Iterator[Operation]:
     yield File(path=KUBELET_CONFIG, content=files.config_yaml(spec, facts).encode())
     yield File(path=KUBELET_INSTANCE_CONFIG, content=files.instance_config_yaml(spec, facts).encode())
     yield File(path=KUBELET_FLAGS, content=files.flags_env(spec, context.inventory, context.host, facts).encode())
+    yield from foreign_drop_ins(context, _UNIT, own=(KUBELET_DROP_IN,))
     if _is_control_plane(context):
         yield from _as_control_plane(context)
     else:
         yield from _as_worker(context)
 
 
-@task("kubelet.run")
+@task("kubelet.run", reads=_reads)
 def run(context: Context) -> Iterator[Operation]:
     """The kubelet of a control plane runs, now and at boot; restarted when its files changed."""
     if _is_control_plane(context):
-        yield _unit()
+        yield _unit(context)
 
 
 @task("kubelet.join", reads=_reads)
@@ -98,7 +102,7 @@ def join(context: Context) -> Iterator[Operation | Action]:
         # The kubelet itself writes this file when it joins, so its age says nothing: only a change of ours restarts it.
         moved = list(_moved(context))
         yield from moved
-        yield _unit(*(operation.title for operation in moved))
+        yield _unit(context, *(operation.title for operation in moved))
 
 
 @task("kubelet.leave_bootstrap")
@@ -161,9 +165,10 @@ class TokenPresent(Action):
         return True
 
 
-def _unit(*also: str) -> Unit:
-    listens = (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_UNIT, KUBELET_DROP_IN, BOOTSTRAP_KUBELET_CONF)
-    return Unit(name=_UNIT, listens=(*(f"file {path}" for path in listens), *also))
+def _unit(context: Context, *also: str) -> Unit:
+    files = (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_UNIT, KUBELET_DROP_IN, BOOTSTRAP_KUBELET_CONF)
+    gone = [one.title for one in foreign_drop_ins(context, _UNIT, own=(KUBELET_DROP_IN,))]
+    return Unit(name=_UNIT, listens=(*(f"file {path}" for path in files), *also, *gone))
 
 
 def token_of(context: Context) -> BootstrapToken:
@@ -181,6 +186,7 @@ def _as_worker(context: Context) -> Iterator[Operation]:
             f"its {_CA} is another cluster's",
             host=context.host.name,
             step="kubelet.configure",
+            evidence=[f"here: SHA-256 {fingerprint(known)}", f"this cluster's: SHA-256 {fingerprint(ca)}"],
             remedy=f"kubeforge reset --limit {context.host.name}, or take it out of the inventory",
         )
     yield File(path=_CA, content=ca, mode=PUBLIC_MODE)

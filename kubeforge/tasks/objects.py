@@ -9,20 +9,24 @@ from typing import Final
 
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
-from kubeforge.cluster.compare import differences, signed
+from kubeforge.cluster.compare import differences, signed, texts
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import component_log
 from kubeforge.cluster.kinds import Obj, key_of, sort_key
-from kubeforge.documents import revealed
+from kubeforge.cluster.surplus import immutable, surplus, without
+from kubeforge.documents import holds_secret, revealed
 from kubeforge.engine.model import Action, ActionContext
 from kubeforge.errors import ApiError, ApiUnavailable
-from kubeforge.operations.model import Change, Verb
+from kubeforge.operations.model import Change, Diff, Verb
+from kubeforge.secret import Secret
 from kubeforge.spec.paths import APPLY_DEADLINE
 
 __all__ = ["Objects", "object_title"]
 
 _NOT_FOUND: Final = 404  # the namespace: the API server makes its own ones shortly after it begins to serve
 _FORBIDDEN: Final = 403  # RBAC's own roles are not there yet
+_CONFLICT: Final = 409  # somebody was faster
+_PASSING: Final = (_NOT_FOUND, _FORBIDDEN, _CONFLICT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,33 +47,33 @@ class Objects(Action):
         return self.name
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
-        """Compare every object with the living one; where no API answers, nothing can be compared."""
+        """Compare every object with the living one; where no API answers, nothing can be compared.
+
+        An API server lives on for a while when its etcd is dead: it answers, and has nothing to tell.
+        """
         try:
             api = api_of(run)
             api.text("/livez/ping")
+            return [due.change for due in _compared(api, self.objects)]
         except ApiUnavailable:
-            return [_change(obj, Verb.CREATE, "is applied once the API serves") for obj in self._wanted()]
-        return [change for _, change in _compared(api, self._wanted())]
+            return [_change(obj, Verb.CREATE, "is applied once the API serves") for obj in self.objects]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Apply what differs, side by side."""
         api = api_of(run)
-        due: list[tuple[Obj, Change]] = []
-        self._waiting(run, "the API can be asked for objects", lambda: due.extend(_compared(api, self._wanted())))
-        left = [obj for obj, _ in due]
+        due: list[_Due] = []
+        self._waiting(run, "the API can be asked for objects", lambda: due.extend(_compared(api, self.objects)))
+        left = list(due)
         self._waiting(run, "the API takes all objects", lambda: _applied(api, left))
         run.say(f"{len(due)} objects applied")
-        return [change for _, change in due]
-
-    def _wanted(self) -> list[Obj]:
-        return [signed(revealed(obj)) for obj in self.objects]
+        return [one.change for one in due]
 
     def _waiting(self, run: ActionContext, name: str, step: Callable[[], None]) -> None:
         def lacks() -> str | None:
             try:
                 step()
             except ApiError as error:
-                if isinstance(error, ApiUnavailable) or error.status in (_NOT_FOUND, _FORBIDDEN):
+                if isinstance(error, ApiUnavailable) or error.status in _PASSING:
                     return f"{error.step}: {error.cause}"
                 raise
             return None
@@ -83,41 +87,76 @@ class Objects(Action):
         await_condition(condition, run, step=self.title)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """An object that is not as it shall be.
+
+    Args:
+        obj: as it is sent.
+        change: what the plan says of it.
+        anew: whether it must be deleted first.
+    """
+
+    obj: Obj
+    change: Change
+    anew: bool = False
+
+
 def object_title(obj: Obj) -> str:
     """Return `object ConfigMap kube-system/kubeadm-config`."""
     _, kind, namespace, name = key_of(obj)
     return f"object {kind} {namespace + '/' if namespace else ''}{name}"
 
 
-def _change(obj: Obj, verb: Verb, why: str) -> Change:
-    return Change(title=object_title(obj), verb=verb, why=why)
+def _change(obj: Obj, verb: Verb, why: str, live: Obj | None = None) -> Change:
+    """Return the change of one object, with a diff, but for what holds a secret."""
+    if obj["kind"] == "Secret" or holds_secret(obj):
+        return Change(title=object_title(obj), verb=verb, why=why, payload=Secret(b""))
+    before, after = texts(obj, live)
+    return Change(title=object_title(obj), verb=verb, why=why, diff=Diff(object_title(obj), before, after))
 
 
-def _compared(api: Api, wanted: Sequence[Obj]) -> list[tuple[Obj, Change]]:
+def _compared(api: Api, wanted: Sequence[Obj]) -> list[_Due]:
     keys = [key_of(obj) for obj in wanted]
     live = api.each([partial(api.get, version, kind, name, space or None) for version, kind, space, name in keys])
     due = []
     for obj, now in zip(wanted, live, strict=True):
-        different = differences(obj, now)
-        if different:
-            why = "is missing" if now is None else f"differs: {', '.join(different)}"
-            due.append((obj, _change(obj, Verb.CREATE if now is None else Verb.UPDATE, why)))
+        said = signed(revealed(obj))
+        different = differences(said, now)
+        if not different:
+            continue
+        fixed = immutable(said, now) if now is not None else ""
+        why = "is missing" if now is None else f"differs: {', '.join(different)}"
+        why += f"; {fixed} cannot be changed, so it is deleted and made anew" if fixed else ""
+        change = _change(obj, Verb.CREATE if now is None else Verb.UPDATE, why, now)
+        due.append(_Due(obj=said, change=change, anew=bool(fixed)))
     return due
 
 
-def _applied(api: Api, left: list[Obj]) -> None:
+def _applied(api: Api, left: list[_Due]) -> None:
     """Apply all that is left, namespaces and CRDs first, and strike what went well off the list."""
     errors: list[ApiError] = []
 
-    def one(obj: Obj) -> None:
+    def one(due: _Due) -> None:
         try:
-            api.apply(obj)
+            _settle(api, due)
         except ApiError as error:
             errors.append(error)
         else:
-            left.remove(obj)
+            left.remove(due)
 
-    for stage in sorted({sort_key(obj) for obj in left}):
-        api.each([partial(one, obj) for obj in list(left) if sort_key(obj) == stage])
+    for stage in sorted({sort_key(due.obj) for due in left}):
+        api.each([partial(one, due) for due in list(left) if sort_key(due.obj) == stage])
         if errors:
             raise next((error for error in errors if not isinstance(error, ApiUnavailable)), errors[0])
+
+
+def _settle(api: Api, due: _Due) -> None:
+    """Make one object as it shall be, and take out what others put into it."""
+    if due.anew:
+        version, kind, space, name = key_of(due.obj)
+        api.delete(version, kind, name, space or None)
+    live = api.apply(due.obj)
+    found = surplus(due.obj, live)
+    if found:
+        api.replace(without(live, found))

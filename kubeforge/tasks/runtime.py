@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from kubeforge.engine.model import Context
+from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests import containerd
 from kubeforge.operations.artifact import Artifact
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
-from kubeforge.operations.model import Operation
+from kubeforge.operations.model import Operation, Queries
 from kubeforge.operations.unit import Unit
 from kubeforge.spec.paths import (
     BIN,
@@ -21,6 +22,8 @@ from kubeforge.spec.paths import (
     CONTAINERD_CONFIG,
     CONTAINERD_UNIT,
 )
+from kubeforge.tasks.drop_ins import foreign_drop_ins
+from kubeforge.tasks.drop_ins import reads as drop_in_reads
 from kubeforge.tasks.parts import program
 from kubeforge.tasks.registry import task
 
@@ -30,7 +33,14 @@ _PROGRAMS: Final = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
 _PLUGIN: Final = "cni/"
 
 
-@task("runtime.install")
+_UNIT: Final = "containerd.service"
+
+
+def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
+    return drop_in_reads(_UNIT)
+
+
+@task("runtime.install", reads=_reads)
 def install(context: Context) -> Iterator[Operation]:
     """Install containerd, runc and the CNI plugins, and run containerd."""
     if not context.host.is_node:
@@ -49,7 +59,9 @@ def install(context: Context) -> Iterator[Operation]:
     yield Directory(path=CONTAINER_SCOPES.rpartition("/")[0])
     yield File(path=CONTAINER_SCOPES, content=containerd.scopes().encode())
     yield File(path=CONTAINERD_UNIT, content=containerd.unit().encode())
-    yield Unit(name="containerd.service", listens=_listened(programs))
+    foreign = foreign_drop_ins(context, _UNIT)
+    yield from foreign
+    yield Unit(name=_UNIT, listens=(*_listened(programs), *(one.title for one in foreign)))
 
 
 def _listened(programs: list[Artifact]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Nothing is read or made before it is needed: where every certificate is right, n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -16,11 +16,16 @@ from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.model import Entry, Queries
 from kubeforge.pki.certificates import TABLE, Identity, Kind, Request, Row, Scope, request, row
 from kubeforge.pki.issue import Authority, Issued, KeyPair, authority, key_pair, leaf, new_keys
+from kubeforge.pki.verify import fingerprint, is_signed_by
 from kubeforge.secret import Secret
 from kubeforge.spec.paths import ETCD_MEMBER, KUBELET_CONF
 
 __all__ = ["Trust", "now", "reads", "trust_of"]
 
+_FOREIGN: Final = (
+    "if {host} shall leave that other cluster: kubeforge reset --limit {host}; if it was changed by mistake, put the"
+    " file of this cluster back; or take {host} out of the inventory"
+)
 _SHARED: Final = tuple(candidate for candidate in TABLE if candidate.scope is Scope.SHARED)
 
 
@@ -114,8 +119,8 @@ def trust_of(context: Context) -> Trust:
     """Find out what hosts have.
 
     Raises:
-        UnfitHost: hosts have different authorities, a host belongs to another cluster, or a cluster lives whose
-            authority is nowhere.
+        UnfitHost: hosts have different authorities, an authority signed nothing of what lies beside it, or a cluster
+            lives whose authority is nowhere.
     """
     return context.vault.once("trust", lambda: _found(context))
 
@@ -124,31 +129,60 @@ def _found(context: Context) -> Trust:
     inventory = context.inventory
     members = {host.name for host in (*inventory.control_planes, *inventory.etcd_members)}
     public: dict[str, bytes] = {}
-    holders: dict[str, list[str]] = {}
+    holders: dict[str, tuple[str, ...]] = {}
     for candidate in _SHARED:
-        for name in (host.name for host in inventory.cluster if host.name in members):
-            content = context.seen[name].contents.get(candidate.certificate)
-            if content is None:
-                continue
-            _agree(candidate, content, name, public, holders)
-            holders.setdefault(candidate.name, []).append(name)
+        seen = {host.name: context.seen[host.name].contents for host in inventory.cluster if host.name in members}
+        having = {name: there[candidate.certificate] for name, there in seen.items() if candidate.certificate in there}
+        if having:
+            public[candidate.name] = _agreed(candidate, having)
+            holders[candidate.name] = tuple(having)
+            _refuse_foreign(context, candidate, public[candidate.name], holders[candidate.name])
     missing = [candidate for candidate in _SHARED if candidate.name not in public]
     if missing:
         _refuse_lost(context, missing, members)
-    return Trust(context=context, public=public, holders={name: tuple(hosts) for name, hosts in holders.items()})
+    return Trust(context=context, public=public, holders=holders)
 
 
-def _agree(
-    candidate: Row, content: bytes, host: str, public: dict[str, bytes], holders: Mapping[str, list[str]]
-) -> None:
-    known = public.setdefault(candidate.name, content)
-    if known.split() != content.split():
-        raise UnfitHost(
-            f"its {candidate.certificate} is not that of {holders[candidate.name][0]}: it belongs to another cluster",
-            host=host,
-            step="pki",
-            remedy=f"kubeforge reset --limit {host}, or take it out of the inventory",
-        )
+def _agreed(candidate: Row, having: Mapping[str, bytes]) -> bytes:
+    """Return what most hosts have, of equally many what the first has.
+
+    Raises:
+        UnfitHost: some have something else.
+    """
+    texts = [b"".join(content.split()) for content in having.values()]
+    ours = max(texts, key=texts.count)
+    others = [name for name, text in zip(having, texts, strict=True) if text != ours]
+    if not others:
+        return next(iter(having.values()))
+    first = others[0]
+    right = [name for name in having if name not in others]
+    raise UnfitHost(
+        f"its {candidate.certificate} is not that of {', '.join(right)}: it belongs to another cluster",
+        host=first,
+        step="pki",
+        evidence=[f"{name}: SHA-256 {fingerprint(content)}" for name, content in having.items()],
+        remedy=_FOREIGN.format(host=first),
+    )
+
+
+def _refuse_foreign(context: Context, candidate: Row, content: bytes, hosts: Sequence[str]) -> None:
+    """Refuse an authority that signed none of the certificates that lie beside it: the cluster lives with another."""
+    leaves = [one for one in TABLE if one.signer == candidate.name]
+    for host in hosts:
+        there = context.seen[host].contents
+        beside = [one for one in leaves if one.certificate in there]
+        if beside and not any(is_signed_by(there[one.certificate], content) for one in beside):
+            raise UnfitHost(
+                f"its {candidate.certificate} signed none of the certificates beside it: it is another cluster's",
+                host=host,
+                step="pki",
+                evidence=[
+                    f"{candidate.certificate}: SHA-256 {fingerprint(content)}",
+                    *(f"not signed by it: {one.certificate}" for one in beside),
+                ],
+                remedy=f"bring back the {candidate.certificate} and key of this cluster, from a backup or another"
+                f" control plane; if {host} shall leave its old cluster: kubeforge reset --limit {host}",
+            )
 
 
 def _refuse_lost(context: Context, missing: list[Row], members: set[str]) -> None:

@@ -266,6 +266,7 @@ class MemoryHost:
             paths={path: now.paths.get(path) for path in queries.stats},
             hashes={path: now.hashes.get(path) for path in queries.hashes},
             contents=self._contents(queries.reads),
+            folders={path: self._names(path) for path in queries.folders},
             packages={name: now.packages.get(name) for name in queries.packages},
             units={name: now.units.get(name, UnitState()) for name in queries.units},
             sysctls={name: now.sysctls.get(name) for name in queries.sysctls},
@@ -329,6 +330,10 @@ class MemoryHost:
             contents={},
             changed=frozenset(),
         )
+
+    def _names(self, folder: str) -> tuple[str, ...]:
+        there = (path for path, entry in self._state.paths.items() if entry is not None)
+        return tuple(sorted(posixpath.basename(path) for path in there if posixpath.dirname(path) == folder))
 
     def _contents(self, wanted: Iterable[str]) -> dict[str, bytes]:
         found = {}

@@ -36,6 +36,8 @@ __all__ = ["module_test", "mount_pattern", "package_query", "parse", "script", "
 _UNIT_PROPERTIES = "LoadState,ActiveState,UnitFileState,NeedDaemonReload,ActiveEnterTimestamp"
 _MISSING = ("No such file or directory", "Not a directory")
 _END = "printf '\\0' >&2; printf '\\0'\n"
+_NUL = "printf '\\0'\n"
+_NAME = r"""if [ -e "$n" ] || [ -L "$n" ]; then printf '%s\0' "${n##*/}"; fi"""
 # A name that the shell would run itself and that could end or bend the script: run as a program, in a child.
 _PLAIN = frozenset({"test", "[", "true", "false"})
 
@@ -57,6 +59,8 @@ def _sections(queries: Queries) -> Iterator[str]:
     if queries.trees:
         yield from (f"{line} 2>/dev/null\n" for line in find_lines(queries.trees))
         yield "printf '\\0'\n"
+    if queries.folders:
+        yield from map(_folder, queries.folders)
     yield from _texts(queries)
     if queries.modules:
         yield "R=\n"
@@ -68,6 +72,12 @@ def _sections(queries: Queries) -> Iterator[str]:
         yield "printf '%s\\0' \"$R\"\n"
     if queries.reads:
         yield from chunked("tar -cPh --hard-dereference --no-recursion --no-unquote -b8 -f- --", queries.reads)
+
+
+def _folder(path: str) -> str:
+    """Return the lines that print the names in a directory, hidden ones too; find is not asked of hosts."""
+    where = quote(path)
+    return f"for n in {where}/* {where}/.[!.]* {where}/..?*; do {_NAME}; done\n{_NUL}"
 
 
 def _texts(queries: Queries) -> Iterator[str]:
@@ -152,6 +162,7 @@ def parse(queries: Queries, nonce: str, stdout: bytes, stderr: bytes) -> Observa
     stats = _stats(queries.stats, cursor, errors) if queries.stats else {}
     hashes = _hashes(queries.hashes, cursor, errors) if queries.hashes else {}
     trees = _trees(queries.trees, cursor) if queries.trees else {}
+    folders = {path: tuple(sorted(decode(name) for (name,) in cursor.fields(1))) for path in queries.folders}
     packages = _packages(queries.packages, cursor.field()) if queries.packages else {}
     units = _units(queries.units, cursor.field()) if queries.units else {}
     sysctls = _sysctls(queries.sysctls, cursor.field()) if queries.sysctls else {}
@@ -163,6 +174,7 @@ def parse(queries: Queries, nonce: str, stdout: bytes, stderr: bytes) -> Observa
         paths=stats,
         hashes=hashes,
         contents=_contents(cursor.rest()),
+        folders=folders,
         packages=packages,
         units=units,
         sysctls=sysctls,

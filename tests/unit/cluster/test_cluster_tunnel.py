@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -240,3 +241,29 @@ def test_a_key_that_is_another_ones_is_refused(ca: Authority) -> None:
     one, other = issue(ca, Usage.CLIENT, name="a"), issue(ca, Usage.CLIENT, name="b")
     with pytest.raises(ApiError, match="cannot be used"):
         tls_context(Credentials(server="x", ca=ca.certificate, certificate=one.certificate, key=other.key))
+
+
+def test_of_calls_side_by_side_none_begins_after_one_has_failed(ca: Authority) -> None:
+    begun: list[int] = []
+
+    def call(number: int) -> int:
+        begun.append(number)
+        if number == 0:
+            raise ApiUnavailable("not within 15 s")
+        return number
+
+    api = Api([], credentials(ca))
+    try:
+        with pytest.raises(ApiUnavailable, match="not within 15 s"):
+            api.each([partial(slow, call, number) for number in range(60)])
+        assert len(begun) < 30
+        assert api.each([partial(call, number) for number in (3, 1, 2)]) == [3, 1, 2]
+    finally:
+        api.close()
+
+
+def slow(call: Callable[[int], int], number: int) -> int:
+    """Make a call; all but the first take a moment, as questions to a server do."""
+    if number:
+        threading.Event().wait(0.01)
+    return call(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -15,7 +16,7 @@ from kubeforge.errors import ChangedUnderneath
 from kubeforge.operations.absent import Absent
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
-from kubeforge.operations.model import Diff, Entry, Observation, Queries, Verb
+from kubeforge.operations.model import Change, Diff, Entry, Observation, Queries, Verb
 from kubeforge.operations.unit import Unit
 from kubeforge.secret import Secret
 from kubeforge.spec import paths
@@ -343,3 +344,15 @@ def test_diffs_are_fetched_where_asked_for(world: Any) -> None:
         }
         assert "secret" not in json.dumps(plan.to_data()).replace('"secret"', "")
         assert not session.apply(plan).failures
+
+
+def test_diffs_of_actions_are_shown_where_asked_for(world: Any, wait: Any) -> None:
+    class Objects(wait):  # type: ignore[misc]  # a fixture's class
+        def plan(self, run: Any) -> list[Change]:
+            return [replace(change, diff=Diff("object", "a", "b")) for change in super().plan(run)]
+
+    world.task("objects", lambda _: [Objects("objects", [], needed=lambda _: True)])
+    with world.session("- {play: A, hosts: cp1, tasks: [objects]}") as session:
+        for diff in (False, True):
+            ((change,),) = (step.changes for step in session.plan(diff=diff).steps)
+            assert (change.diff is not None) == diff

@@ -13,8 +13,10 @@ from kubeforge.checks.model import Check
 from kubeforge.cluster.kinds import Obj, key_of
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.events import Events
+from kubeforge.engine.plan import PlannedChange
 from kubeforge.errors import ApiError, ApiUnavailable, DeadlineExceeded, UnfitHost
 from kubeforge.operations.model import Observation, Verb
+from kubeforge.secret import Secret
 from kubeforge.spec.model import Taint
 from kubeforge.spec.paths import KUBELET_SERVING_CURRENT
 from kubeforge.tasks import checks, control_plane, kubelet, nodes, objects
@@ -71,9 +73,12 @@ class MemoryApi:
         return live
 
     def replace(self, obj: Obj, *, subresource: str = "") -> Obj:
-        assert subresource == "approval"
+        assert subresource in ("approval", "")
         self.objects_[key_of(obj)] = deepcopy(obj)
         return obj
+
+    def delete(self, version: str, kind: str, name: str, space: str | None = None) -> bool:
+        return self.objects_.pop((version, kind, space or "", name), None) is not None
 
 
 @dataclass
@@ -130,6 +135,17 @@ def test_objects_without_an_api_are_all_planned(talk: Make) -> None:
     assert all("once the API serves" in change.why for change in changes)
 
 
+def test_objects_of_an_api_server_without_etcd_are_all_planned(talk: Make) -> None:
+    """It answers /livez/ping, and nothing else: no plan could be made that would have mended etcd."""
+
+    class Mute(MemoryApi):
+        def get(self, *_: Any) -> Obj | None:
+            raise ApiUnavailable("the API server does not answer: not within 15 s")
+
+    changes = WANTED.plan(talk("cp1", nodes.ready, Mute()))
+    assert [change.why for change in changes] == ["is applied once the API serves"] * 2
+
+
 def test_objects_are_applied_once(talk: Make) -> None:
     api = MemoryApi()
     run = talk("cp1", nodes.ready, api)
@@ -160,7 +176,85 @@ def test_a_field_no_longer_wanted_shows(talk: Make) -> None:
     assert change.verb is Verb.UPDATE
 
 
-@pytest.mark.parametrize("status", [403, 404, 503])
+def test_the_plan_shows_what_differs_inside(talk: Make) -> None:
+    api = MemoryApi()
+    run = talk("cp1", nodes.ready, api)
+    WANTED.run(run)
+    api.objects_["v1", "ConfigMap", "kube-system", "a"]["data"]["x"] = "other"
+    (change,) = WANTED.plan(run)
+    assert change.diff is not None
+    gone = set(change.diff.before.splitlines()) - set(change.diff.after.splitlines())
+    assert gone == {"  x: other"}
+
+
+def test_no_secret_is_ever_shown(talk: Make) -> None:
+    hidden: Obj = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "n"}, "stringData": {}}
+    held = config_map("c", x="1") | {"data": {"x": Secret("hunter2")}}
+    action = Objects(name="o", objects=({**hidden, "stringData": {"password": "hunter2"}}, held))
+    for api in (None, MemoryApi()):
+        for change in action.plan(talk("cp1", nodes.ready, api)):
+            shown = PlannedChange.of(change, "o")
+            assert (shown.secret, shown.diff, shown.digest) == (True, None, None)
+            assert "hunter2" not in repr(change)
+
+
+@dataclass
+class SharedApi(MemoryApi):
+    """As server-side apply does: what others put in stays theirs."""
+
+    def apply(self, obj: Obj) -> Obj:
+        live = self.objects_.get(key_of(obj), {})
+        kept = {**live.get("data", {}), **obj.get("data", {})}
+        claims = live.get("metadata", {}).get("managedFields", [])
+        merged = {**obj, "metadata": {**obj["metadata"], "managedFields": claims}, "data": kept}
+        return super().apply(merged)
+
+
+def test_what_somebody_added_goes_and_stays_away(talk: Make) -> None:
+    api = SharedApi()
+    run = talk("cp1", nodes.ready, api)
+    WANTED.run(run)
+    live = api.objects_["v1", "ConfigMap", "kube-system", "a"]
+    live["data"]["more"] = "z"
+    live["metadata"]["managedFields"] = [{"manager": "kubectl-edit", "fieldsV1": {"f:data": {"f:more": {}}}}]
+    (change,) = WANTED.plan(run)
+    assert change.why == "differs: data.more (added by kubectl-edit)"
+    assert change.diff is not None
+    assert "more: z" in change.diff.before
+    WANTED.run(run)
+    assert api.objects_["v1", "ConfigMap", "kube-system", "a"]["data"] == {"x": "1"}
+    assert WANTED.plan(run) == []
+
+
+def test_what_cannot_be_changed_is_made_anew(talk: Make) -> None:
+    def binding(role: str) -> Obj:
+        group = "rbac.authorization.k8s.io"
+        reference = {"apiGroup": group, "kind": "ClusterRole", "name": role}
+        return {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "b"},
+            "roleRef": reference,
+        }
+
+    class Strict(MemoryApi):
+        def apply(self, obj: Obj) -> Obj:
+            live = self.objects_.get(key_of(obj))
+            if live and live.get("roleRef") != obj["roleRef"]:
+                raise ApiError("the API refused (422): cannot change roleRef", status=422, step="apply")
+            return super().apply(obj)
+
+    api = Strict()
+    run = talk("cp1", nodes.ready, api)
+    Objects(name="o", objects=(binding("admin"),)).run(run)
+    action = Objects(name="o", objects=(binding("view"),))
+    (change,) = action.plan(run)
+    assert "roleRef cannot be changed, so it is deleted and made anew" in change.why
+    action.run(run)
+    assert action.plan(run) == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 503])
 def test_an_api_that_just_begins_to_serve_is_asked_again(talk: Make, status: int) -> None:
     error = ApiUnavailable("not yet") if status == 503 else ApiError("not yet", status=status, step="apply")
     api = MemoryApi(errors=[error, error])

@@ -133,6 +133,47 @@ def test_two_authorities_are_one_too_many(site: Make) -> None:
     with pytest.raises(UnfitHost, match="belongs to another cluster") as raised:
         founded.ask("cp1", control_plane)
     assert raised.value.host == "cp2"
+    prints = [line.partition("SHA-256 ")[2] for line in raised.value.evidence]
+    assert [len(one) for one in prints] == [95, 95]
+    assert prints[0] != prints[1]
+
+
+def test_of_three_the_odd_one_is_the_stranger(site: Make) -> None:
+    founded = site(control_planes=3, workers=0, **ECDSA)
+    for host in ("cp1", "cp2", "cp3"):
+        founded.apply(host, control_plane)
+    other = site(**ECDSA)
+    other.apply("cp1", control_plane)
+    founded.hosts["cp1"].put(f"{PKI}/ca.crt", other.hosts["cp1"].file(f"{PKI}/ca.crt"))
+    founded.begin()
+    with pytest.raises(UnfitHost, match="is not that of cp2, cp3: it belongs to another cluster") as raised:
+        founded.ask("cp2", control_plane)
+    assert raised.value.host == "cp1"
+    assert "kubeforge reset --limit cp1" in str(raised.value.remedy)
+
+
+@pytest.mark.parametrize("name", ["ca", "etcd/ca", "front-proxy-ca"])
+def test_an_authority_that_signed_nothing_here_is_refused_also_with_its_key(site: Make, name: str) -> None:
+    """Every certificate was issued anew by the stranger, and the workers were told that they are the strangers."""
+    founded, other = site(**ECDSA), site(**ECDSA)
+    founded.apply("cp1", control_plane)
+    other.apply("cp1", control_plane)
+    for suffix in ("crt", "key"):
+        founded.hosts["cp1"].put(f"{PKI}/{name}.{suffix}", other.hosts["cp1"].file(f"{PKI}/{name}.{suffix}"))
+    founded.begin()
+    with pytest.raises(UnfitHost, match=f"{name}.crt signed none of the certificates beside it") as raised:
+        founded.ask("cp1", control_plane)
+    assert raised.value.host == "cp1"
+    assert any("SHA-256" in line for line in raised.value.evidence)
+
+
+def test_one_damaged_certificate_is_issued_anew(site: Make) -> None:
+    founded, other = site(**ECDSA), site(**ECDSA)
+    founded.apply("cp1", control_plane)
+    other.apply("cp1", control_plane)
+    founded.hosts["cp1"].put(f"{PKI}/apiserver.crt", other.hosts["cp1"].file(f"{PKI}/apiserver.crt"))
+    founded.begin()
+    assert f"file {PKI}/apiserver.crt" in founded.apply("cp1", control_plane)
 
 
 def test_no_second_authority_beside_living_data(site: Make) -> None:

@@ -275,3 +275,15 @@ def test_targets_of_links(said: bytes, target: str) -> None:
     assert (entry.target, entry.group, entry.modified) == (target, "7", 2)
     with pytest.raises(ProtocolError, match="not known"):
         observe.parse(Queries(stats=("/l",)), "kf1", b"kf1\0" + record.replace(said, b"?") + b"\0kf1", b"kf1\0\0")
+
+
+def test_what_directories_hold(every_host: Host) -> None:
+    host = every_host
+    host.apply([folder(host, "full"), folder(host, "empty"), *(file(host, f"full/{name}", b"x") for name in ODD)])
+    (host.place / "full/dangling").symlink_to("nowhere")
+    (host.place / "full/.hidden").touch()
+    asked = tuple(host.path(name) for name in ("full", "empty", "missing", "full/.hidden"))
+    seen = host.remote.observe(Queries(folders=asked, stats=(host.path("full"),), modules=("overlay",)))
+    assert seen.folders[asked[0]] == tuple(sorted([*ODD, "dangling", ".hidden"]))
+    assert [seen.folders[path] for path in asked[1:]] == [(), (), ()]
+    assert set(seen.modules) == {"overlay"}, "what follows is read from where it begins"

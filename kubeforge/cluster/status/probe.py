@@ -1,0 +1,192 @@
+"""Asks one host, in one round trip, what it knows of itself and of etcd. Reads only, and never a private key.
+
+The script is templates/status/host.sh. What it says is taken apart here and judged elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from kubeforge.cluster.etcd import etcdctl
+from kubeforge.errors import ProtocolError
+from kubeforge.inventory.model import Host, Inventory
+from kubeforge.manifests.render import render
+from kubeforge.operations.shell import join, quote
+from kubeforge.pki import kubeconfigs
+from kubeforge.pki.certificates import Kind, row, rows_for
+from kubeforge.spec import paths
+from kubeforge.transport.base import Remote
+from kubeforge.transport.protocol.framing import new_nonce
+from kubeforge.transport.protocol.note import Interruption, interrupted
+
+__all__ = ["Answer", "Asked", "Config", "asked_of", "parse", "probe", "script"]
+
+_DEADLINE: Final = 30.0
+_PATIENCE: Final = ("--dial-timeout=2s", "--command-timeout=3s")
+_UNITS: Final = ("kubelet.service", "containerd.service")
+_FIELD: Final = re.compile(
+    r"^ *(?:- )?(server|certificate-authority-data|client-certificate-data): *(\S+)", re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is asked of a host.
+
+    Args:
+        certificates: path -> (name, whether it signs, whether its owner renews it).
+        kubeconfigs: paths.
+        etcd: whether a member should run there.
+    """
+
+    certificates: Mapping[str, tuple[str, bool, bool]]
+    kubeconfigs: tuple[str, ...]
+    etcd: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The public part of a kubeconfig.
+
+    Args:
+        server: URL.
+        authority: PEM that the server's certificate must lead to; empty where it is not embedded.
+        certificate: the client's, PEM; empty where it is not embedded.
+    """
+
+    server: str = ""
+    authority: bytes = b""
+    certificate: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a host said.
+
+    Args:
+        units: systemd's ActiveState by unit.
+        manifests: names of files in the static pods' folder, without suffix.
+        processes: names of processes (15 characters of them).
+        left: what an earlier act left undone.
+        held: lock file -> its content, for locks that somebody holds.
+        certificates: path -> PEM.
+        kubeconfigs: path -> its public part.
+        etcd: what `etcdctl endpoint status` printed; None: it was not asked.
+        members: what `etcdctl member list` printed; None: there is no leader, or nobody was asked.
+    """
+
+    units: Mapping[str, str] = field(default_factory=dict)
+    manifests: tuple[str, ...] = ()
+    processes: frozenset[str] = frozenset()
+    left: Interruption | None = None
+    held: Mapping[str, str] = field(default_factory=dict)
+    certificates: Mapping[str, bytes] = field(default_factory=dict)
+    kubeconfigs: Mapping[str, Config] = field(default_factory=dict)
+    etcd: str | None = None
+    members: str | None = None
+
+
+def asked_of(inventory: Inventory, host: Host) -> Asked:
+    """Return what is asked of a host of the inventory."""
+    rows = [one for one in rows_for(inventory, host) if one.kind is not Kind.KEY_PAIR]
+    certificates = {one.certificate: (one.name, one.kind is Kind.AUTHORITY, False) for one in rows}
+    node = host in (*inventory.control_planes, *inventory.workers)
+    if node:
+        ca = row("ca")
+        certificates.setdefault(ca.certificate, (ca.name, True, False))
+        certificates[paths.KUBELET_CLIENT_CURRENT] = ("kubelet-client", False, True)
+        certificates[paths.KUBELET_SERVING_CURRENT] = ("kubelet-server", False, True)
+    plane = host in inventory.control_planes
+    configs = [one.path for one in kubeconfigs.TABLE] if plane else []
+    return Asked(
+        certificates=certificates,
+        kubeconfigs=(*configs, *((paths.KUBELET_CONF,) if node else ())),
+        etcd=host in inventory.etcd_members,
+    )
+
+
+def script() -> str:
+    """Return the script."""
+    return render(
+        "status/host.sh",
+        manifests=quote(paths.MANIFESTS),
+        note=quote(paths.RUN_NOTE),
+        lock=quote(paths.LOCK),
+        cluster_lock=quote(paths.CLUSTER_LOCK),
+        etcdctl=join(etcdctl(*_PATIENCE)),
+    )
+
+
+def probe(remote: Remote, asked: Asked) -> Answer:
+    """Ask a host.
+
+    Raises:
+        ConnectionFailed: and its subclasses.
+        ProtocolError: the answer was cut off.
+    """
+    nonce = new_nonce()
+    words = (nonce, "yes" if asked.etcd else "no", *asked.certificates, "--", *asked.kubeconfigs)
+    done = remote.run(["sh", "-c", script(), "sh", *words], deadline=_DEADLINE, expect=range(256))
+    try:
+        return parse(nonce, done.stdout.decode("utf-8", "replace"))
+    except ProtocolError as error:
+        error.host = remote.host
+        raise
+
+
+def parse(nonce: str, text: str) -> Answer:
+    """Take the script's answer apart.
+
+    Raises:
+        ProtocolError: it does not come to its end.
+    """
+    parts = list(_parts(nonce, text))
+    if not parts or parts[-1][0] != ["end"]:
+        raise ProtocolError("the host gave no whole answer", step="status", evidence=text.splitlines()[-3:])
+    first = {words[0]: body for words, body in parts if len(words) == 1}
+    named = [(words[0], words[1], body) for words, body in parts if len(words) > 1]
+    return Answer(
+        units=_units(first["units"]),
+        manifests=tuple(name.removesuffix(".yaml") for name in first["manifests"].split()),
+        processes=frozenset(first["processes"].splitlines()),
+        left=interrupted(first["note"].encode()),
+        held={path: body.strip() for kind, path, body in named if kind == "held"},
+        certificates={path: body.encode() for kind, path, body in named if kind == "certificate"},
+        kubeconfigs={path: _config(body) for kind, path, body in named if kind == "kubeconfig"},
+        etcd=first.get("etcd"),
+        members=first.get("members"),
+    )
+
+
+def _parts(nonce: str, text: str) -> Iterator[tuple[list[str], str]]:
+    """Yield (words after the nonce, what follows)."""
+    for piece in text.split(f"\n{nonce} ")[1:]:
+        head, _, body = piece.partition("\n")
+        yield head.split(), body
+
+
+def _units(text: str) -> dict[str, str]:
+    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.split("\n\n")]
+    known = {block.get("Id", ""): block.get("ActiveState", "") for block in blocks}
+    return {name: known.get(name, "") for name in _UNITS}
+
+
+def _config(text: str) -> Config:
+    found = dict(_FIELD.findall(text))
+    return Config(
+        server=found.get("server", ""),
+        authority=_decoded(found.get("certificate-authority-data", "")),
+        certificate=_decoded(found.get("client-certificate-data", "")),
+    )
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except binascii.Error:
+        return b""

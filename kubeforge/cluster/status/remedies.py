@@ -1,0 +1,143 @@
+"""THE table: every kind of problem that `status` names, how bad it is, and what mends it. Data.
+
+A remedy is a command wherever there is one; `{where}` is the host, node or addon, other names are given by `judge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kubeforge.cluster.status.model import Problem, Severity
+
+__all__ = ["TABLE", "Row", "problem"]
+
+_CRITICAL, _ERROR, _WARNING, _NOTE = Severity.CRITICAL, Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of problem.
+
+    Args:
+        severity: how bad.
+        remedy: what mends it.
+    """
+
+    severity: Severity
+    remedy: str
+
+
+_LIMITED: Final = "kubeforge apply --limit {where}"
+_LOGS: Final = "; what it said: ssh {where} {log}"
+_ETCDCTL: Final = (
+    "ETCDCTL_CACERT=/etc/kubernetes/pki/etcd/ca.crt ETCDCTL_CERT=/etc/kubernetes/pki/etcd/healthcheck-client.crt"
+    " ETCDCTL_KEY=/etc/kubernetes/pki/etcd/healthcheck-client.key"
+)
+_ON_MEMBER: Final = f"as root on {{member}}: export {_ETCDCTL}; "
+
+# etcd.io/docs/v3.6/op-guide/recovery: the revision is raised, so that no watcher of Kubernetes sees it go back
+_ALONE: Final = (
+    "mv /etc/kubernetes/manifests/etcd.yaml /root/; while pgrep -x etcd; do sleep 1; done;"
+    " mv /var/lib/etcd/member /root/etcd-member; etcdutl snapshot restore /root/etcd-member/snap/db --skip-hash-check"
+    " --bump-revision 1000000000 --mark-compacted --data-dir /var/lib/etcd/.alone"
+    " --name {survivor} --initial-cluster {survivor}={peer} --initial-advertise-peer-urls {peer};"
+    " mv /var/lib/etcd/.alone/member /var/lib/etcd/; rmdir /var/lib/etcd/.alone;"
+    " mv /root/etcd.yaml /etc/kubernetes/manifests/"
+)
+
+TABLE: Final[Mapping[str, Row]] = {
+    # the whole cluster
+    "control-plane-unreachable": Row(_CRITICAL, "see that {hosts} are up and can be entered: ssh {first} true"),
+    "api-down": Row(_CRITICAL, "kubeforge apply" + _LOGS.replace("{where}", "{first}")),
+    "api-refuses": Row(_CRITICAL, "kubeforge apply writes an administrator's kubeconfig that is no longer right anew"),
+    "api-down-with-etcd": Row(_CRITICAL, "mend etcd first, as said here; the API servers come back by themselves"),
+    "no-kubeconfig": Row(_CRITICAL, "kubeforge apply writes /etc/kubernetes/admin.conf again, or founds the cluster"),
+    "etcd-quorum-lost": Row(
+        _CRITICAL,
+        "bring {missing} back: power and network, then kubeforge apply. Only where they are gone for good and can never"
+        " come back by themselves, make {survivor} the only member, as root there: " + _ALONE + "; then take the lost"
+        " hosts out of hosts.yml, and kubeforge apply",
+    ),
+    "endpoint-silent": Row(_ERROR, "{mend}"),
+    # hosts and nodes
+    "host-unreachable": Row(
+        _ERROR,
+        "see that it is up and can be entered: ssh {where} true; gone for good: kubeforge kubectl -- delete node"
+        " {where}, and take it out of hosts.yml",
+    ),
+    "kubelet-down": Row(_ERROR, _LIMITED + "; why it stopped: ssh {where} journalctl -u kubelet -n 30"),
+    "runtime-down": Row(_ERROR, _LIMITED + "; why it stopped: ssh {where} journalctl -u containerd -n 30"),
+    "node-missing": Row(_ERROR, _LIMITED),
+    "node-not-ready": Row(_ERROR, _LIMITED + "; what the kubelet says: ssh {where} journalctl -u kubelet -n 30"),
+    "node-pressure": Row(_WARNING, "kubeforge kubectl -- describe node {where}; then give it room"),
+    "node-cordoned": Row(_WARNING, "kubeforge kubectl -- uncordon {where}"),
+    "node-foreign": Row(_NOTE, "take it into hosts.yml to have kubeforge look after it"),
+    "serving-certificate-waits": Row(_ERROR, "{mend}"),
+    # control plane
+    "component-missing": Row(_ERROR, _LIMITED),
+    "component-down": Row(_ERROR, _LIMITED + _LOGS),
+    "component-leaderless": Row(_ERROR, "kubeforge apply" + _LOGS.replace("{where}", "{first}")),
+    # etcd
+    "etcd-member-down": Row(_ERROR, _LIMITED + _LOGS),
+    "etcd-member-missing": Row(_ERROR, _LIMITED),
+    "etcd-member-unstarted": Row(_WARNING, "start it, or strike it off: " + _ON_MEMBER + "etcdctl member remove {id}"),
+    "etcd-member-foreign": Row(_NOTE, "take it into hosts.yml to have kubeforge look after it"),
+    "etcd-nospace": Row(
+        _CRITICAL,
+        _ON_MEMBER + "etcdctl compact $(etcdctl endpoint status -w json | grep -o '\"revision\":[0-9]*' | cut -d: -f2);"
+        " etcdctl defrag --cluster; etcdctl alarm disarm; to let it grow: etcd.extra_args.quota-backend-bytes in"
+        " cluster.yml, kubeforge apply",
+    ),
+    "etcd-corrupt": Row(
+        _ERROR,
+        "its data differ from the others': " + _ON_MEMBER + "etcdctl member remove {id}; on {where}: empty"
+        " /var/lib/etcd; kubeforge apply",
+    ),
+    "etcd-learner": Row(_WARNING, "once it has caught up: " + _ON_MEMBER + "etcdctl member promote {id}"),
+    "etcd-lags": Row(_WARNING, "look at its disk and network: ssh {where} 'grep . /proc/pressure/io'; it may catch up"),
+    "etcd-nearly-full": Row(
+        _WARNING, _ON_MEMBER + "etcdctl defrag --cluster; to let it grow: etcd.extra_args.quota-backend-bytes"
+    ),
+    # certificates
+    "certificate-expired": Row(_ERROR, _LIMITED),
+    "certificate-expires": Row(_WARNING, _LIMITED),
+    "certificate-unreadable": Row(_ERROR, "move {path} away on {where}, then " + _LIMITED),
+    "kubelet-certificate-expired": Row(_ERROR, "ssh {where} rm {path}; " + _LIMITED),
+    "kubelet-certificate-not-rotated": Row(
+        _WARNING, "its request may wait: kubeforge kubectl -- get csr; " + _LIMITED + " approves it"
+    ),
+    "authority-expired": Row(
+        _CRITICAL,
+        "no certificate of it is valid any more; kubeforge cannot make a new authority on a living cluster yet",
+    ),
+    "authority-expires": Row(
+        _WARNING, "plan a new cluster beside it: kubeforge cannot make a new authority on a living cluster yet"
+    ),
+    "authority-foreign": Row(
+        _ERROR,
+        "kubeforge reset --limit {where} if it may give up that other cluster; or take it out of hosts.yml",
+    ),
+    # versions, addons, runs
+    "version-skew": Row(_ERROR, _LIMITED),
+    "version-differs": Row(_WARNING, "kubeforge plan shows what cluster.yml changes"),
+    "addon-missing": Row(_ERROR, "kubeforge apply"),
+    "addon-not-ready": Row(_ERROR, "kubeforge kubectl -- -n {namespace} describe {workload}"),
+    "run-active": Row(_NOTE, "wait until it has ended"),
+    "run-interrupted": Row(_WARNING, "kubeforge apply"),
+}
+
+
+def problem(kind: str, where: str, message: str, **names: str) -> Problem:
+    """Return a problem of the table, with its remedy filled in.
+
+    Args:
+        kind: of the table.
+        where: what it is about.
+        message: one sentence.
+        **names: what the remedy names beside `where`.
+    """
+    row = TABLE[kind]
+    remedy = row.remedy.format(where=where, **names)
+    return Problem(kind=kind, severity=row.severity, where=where, message=message, remedy=remedy)

@@ -1,0 +1,113 @@
+"""Two of three control planes die: `status` says so, `apply` touches nothing, and the remedy that is named works."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubeforge.lab.lab import Lab
+from kubeforge.lab.removal import remains, remove
+from tests.e2e.faults.conftest import LABS, Forge
+
+pytestmark = pytest.mark.lab
+
+DOWN = 16
+QUICK = ("-e", "ansible_timeout=2")
+
+
+@pytest.fixture(scope="module")
+def three() -> Iterator[Forge]:
+    """A cluster of three control planes."""
+    if os.geteuid() != 0:
+        pytest.skip("labs need root")
+    LABS.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="faults-", dir=LABS))
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KUBEFORGE_LABS", str(folder))
+            try:
+                with Lab.up("quorum", control_planes=3, workers=0) as lab:
+                    forge = Forge(lab, lab.inventory, folder / "state")
+                    file = forge.inventory / "cluster.yml"
+                    spec = {**yaml.safe_load(file.read_text()), "endpoint": {"kind": "first"}, "addons": {}}
+                    file.write_text(yaml.safe_dump(spec))
+                    forge.good()
+                    yield forge
+            finally:
+                for left in remains():
+                    remove(left)
+    finally:
+        shutil.rmtree(folder)
+
+
+def look(forge: Forge, *words: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(forge.run("status", "-o", "json", *words).out)
+    return told
+
+
+def kinds(told: dict[str, Any]) -> set[str]:
+    return {one["kind"] for one in told["problems"]}
+
+
+def test_three_are_well(three: Forge) -> None:
+    end = time.monotonic() + 120
+    while (told := look(three))["problems"]:
+        assert time.monotonic() < end, json.dumps(told["problems"], indent=1)
+    assert told["etcd"]["needed"] == 2
+    assert [member["answers"] for member in told["etcd"]["members"]] == [True] * 3
+    assert sum(member["leader"] for member in told["etcd"]["members"]) == 1
+    for component in ("kube-controller-manager", "kube-scheduler"):
+        assert sum(bool(one["leader"]) for one in told["components"] if one["component"] == component) == 1
+
+
+def test_one_dies(three: Forge) -> None:
+    """Whoever leads after it: there is one, and nothing but the host is amiss."""
+    three.lab.host("cp3").kill()
+    end = time.monotonic() + 120
+    while True:
+        told = look(three, *QUICK)
+        assert told["verdict"] == "degraded"
+        if kinds(told) == {"host-unreachable"}:
+            break
+        assert time.monotonic() < end, json.dumps(told["problems"], indent=1)
+    assert told["etcd"]["quorum"] is True
+    assert told["etcd"]["leader"] in ("cp1", "cp2")
+
+
+def test_the_quorum_is_lost_and_recovered_as_it_says(three: Forge) -> None:
+    before = three.sh("cp1", "find /etc/kubernetes /var/lib/kubeforge/generations -type f -newermt 1970-01-01 | sort")
+    three.lab.host("cp2").kill()
+    end = time.monotonic() + 60
+    while "etcd-quorum-lost" not in kinds(told := look(three, *QUICK)):
+        assert time.monotonic() < end, json.dumps(told["problems"], indent=1)
+    assert told["verdict"] == "down"
+    problem = next(one for one in told["problems"] if one["kind"] == "etcd-quorum-lost")
+    assert "1 of 3 members answer, 2 are needed; missing: cp2" in problem["message"]
+    three.run("status", *QUICK).check(DOWN, "etcd has lost its quorum", "bring cp2, cp3 back")
+    three.apply(*QUICK).check(11, "Nothing was done")
+    after = three.sh("cp1", "find /etc/kubernetes /var/lib/kubeforge/generations -type f -newermt 1970-01-01 | sort")
+    assert after == before
+
+    commands = problem["remedy"].partition("as root there: ")[2].partition("; then take")[0]
+    three.sh("cp1", commands)
+    end = time.monotonic() + 120
+    while (told := look(three, *QUICK))["verdict"] != "degraded":
+        assert time.monotonic() < end, json.dumps(told["problems"], indent=1)
+    members = {member["host"]: member for member in told["etcd"]["members"]}
+    assert (told["etcd"]["quorum"], told["etcd"]["leader"]) == (True, "cp1")
+    assert (members["cp1"]["registered"], members["cp2"]["registered"], members["cp3"]["registered"]) == (
+        True,
+        False,
+        False,
+    )
+    done = three.run("kubectl", *QUICK, "--", "-n", "kube-system", "get", "configmap", "kubeadm-config", "-o", "name")
+    done.check(0, "configmap/kubeadm-config")
