@@ -23,6 +23,7 @@ _NEED_ADDRESS: Final = {
     EndpointKind.HAPROXY: _FREE,
     EndpointKind.KUBE_VIP: _FREE,
 }
+_MOVES: Final = (EndpointKind.HAPROXY, EndpointKind.KUBE_VIP)
 _ON_API_PORT: Final = (EndpointKind.FIRST, EndpointKind.LOCALHOST, EndpointKind.KUBE_VIP)
 _TAKEN_PORTS: Final = {
     paths.API_PORT: "kube-apiserver",
@@ -41,14 +42,14 @@ _TAKEN_PORTS: Final = {
 def endpoint(spec: ClusterSpec) -> Iterator[Problem]:
     """The endpoint has the address and the port that its kind needs."""
     kind, address = spec.endpoint.kind, spec.endpoint.address
-    if address is not None and not (is_address(address) or is_dns_name(address)):
-        yield fault(f"`{address}` is neither a DNS name nor an address; no scheme, no port", "endpoint", "address")
     if kind is not None:
         yield from _kind_faults(spec, kind)
+    if address is not None and not (is_address(address) or is_dns_name(address)):
+        yield fault(f"`{address}` is neither a DNS name nor an address; no scheme, no port", "endpoint", "address")
 
 
 def default_endpoint(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
-    """So has the kind that follows from the number of control planes."""
+    """So must the kind that follows from the number of control planes."""
     if spec.endpoint.kind is None and inventory.control_planes:
         yield from _kind_faults(spec, endpoint_kind(spec, inventory))
 
@@ -57,6 +58,8 @@ def _kind_faults(spec: ClusterSpec, kind: EndpointKind) -> Iterator[Problem]:
     address, port = spec.endpoint.address, spec.endpoint.port
     if kind in _NEED_ADDRESS and address is None:
         yield fault(f"{kind.value} needs endpoint.address: {_NEED_ADDRESS[kind]}", "endpoint")
+    if kind in _MOVES and address is not None and not is_address(address):
+        yield fault(f"`{address}` is a name; {kind.value} moves an address between hosts", "endpoint", "address")
     if address is not None and kind not in _NEED_ADDRESS:
         yield caution(f"not used: {kind.value} needs no address", "endpoint", "address")
     if kind in _ON_API_PORT and port not in (None, paths.API_PORT):
@@ -77,15 +80,13 @@ def one_way_in(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
 def shared_address(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
     """An address that moves between hosts belongs to none of them; a port beside an API server is not its port."""
     kind, address = endpoint_kind(spec, inventory), spec.endpoint.address
-    if kind not in (EndpointKind.HAPROXY, EndpointKind.KUBE_VIP) or address is None:
+    if kind not in _MOVES or address is None:
         return
     where = ("endpoint", "address")
     balancers = balancer_hosts(spec, inventory) or inventory.control_planes
     addressed = {name: host for host in inventory.hosts.values() for name in (host.address, host.connection.address)}
     owner = addressed.get(address)
-    if not is_address(address):
-        yield fault(f"`{address}` is a name; {kind.value} moves an address between hosts", *where)
-    elif owner is not None and (len(balancers) > 1 or owner not in balancers):
+    if owner is not None and (len(balancers) > 1 or owner not in balancers):
         yield fault(f"{address} is {owner.name}'s own; {kind.value} needs {_FREE}", *where)
     elif kind is EndpointKind.HAPROXY and len(balancers) == 1 and len(inventory.control_planes) > 1:
         yield caution(f"all go through {balancers[0].name}; when it is down, nobody reaches the API", "endpoint")

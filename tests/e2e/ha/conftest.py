@@ -48,6 +48,11 @@ class Record:
         good: Sequence[float] = self.loops[loop]["good"]
         return max(after - before for before, after in pairwise(good))
 
+    def cut_off(self) -> list[str]:
+        """Return how connections ended or were refused; late answers of a busy machine are not among it."""
+        failures = [words for loop in self.loops.values() for _, words in loop["bad"]]
+        return [words for words in failures if not words.startswith(("TimeoutError", "RuntimeError"))]
+
     def told(self) -> str:
         """Return what to know when it was too long."""
         return "\n".join(
