@@ -113,11 +113,12 @@ def unknown(seen: Observation, ledger: Ledger) -> Iterator[Remark]:
 
 
 def cleared(seen: Observation, ledger: Ledger) -> Iterator[Operation]:
-    """Yield what takes all that came since out of Kubernetes' directories."""
+    """Yield what takes all that came since out of those of Kubernetes' directories that are there."""
     known = {*origins(ledger), *RUNTIME_FILES}
     for path, land in lands(seen, ledger).items():
         stays = land.stays
-        if stays is not None and land.directory.depth is not Depth.ITSELF:
+        there = isinstance(seen.paths.get(path), Entry)
+        if there and stays is not None and land.directory.depth is not Depth.ITSELF:
             strangers = tuple(one for one in _files(path, seen) if one not in stays and one not in known)
             yield Cleared(path=path, stays=stays, whole=land.directory.depth is Depth.ENTRIES, strangers=strangers)
 

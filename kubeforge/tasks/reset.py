@@ -20,6 +20,7 @@ from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.render import render
 from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, Verb
 from kubeforge.operations.restore import Steps
+from kubeforge.operations.shell import join
 from kubeforge.operations.unit import Unit
 from kubeforge.spec.paths import (
     BIN,
@@ -93,16 +94,22 @@ def remove(context: Context) -> Iterator[Operation | Action]:
     seen, ledger = _seen(context), _ledger(context)
     if ledger.generations:
         yield from unknown(seen, ledger)
-        yield _remains(lands(seen, ledger))
+        yield _remains(lands(seen, ledger), seen)
         yield from cleared(seen, ledger)
         yield from generations.reset(ledger)
     if ledger.generations or (_has(context, STATE) and not _has(context, KUBELET_CONF)):
         yield Farewell()  # also where an earlier one was cut off
 
 
-def _remains(found: Mapping[str, Land]) -> Steps:
-    """What is no file goes: mounts first, because directories are not removed across them."""
-    empty = [path for path, land in found.items() if land.directory.depth is Depth.ITSELF and not land.stays]
+def _remains(found: Mapping[str, Land], seen: Observation) -> Steps:
+    """What is no file goes: mounts first, because directories are not removed across them.
+
+    A directory that a pod's start makes between the plan and the end of all pods goes here, too.
+    """
+    missing = {path for path in found if not isinstance(seen.paths.get(path), Entry)}
+    alone = {path for path, land in found.items() if land.directory.depth is Depth.ITSELF}
+    late = [path for path, land in found.items() if land.goes and path in missing - alone]
+    empty = [path for path, land in found.items() if path in alone and not land.stays]
     script = render(
         "reset/remains.sh",
         mounts=tuple(_mounts(found)),
@@ -116,7 +123,7 @@ def _remains(found: Mapping[str, Land]) -> Steps:
     return Steps(
         name="mounts, links and rules of Kubernetes",
         why="were made by it, or by its addons",
-        lines=(script,),
+        lines=(f"set -- {join(late)}", script),
         verb=Verb.REMOVE,
         payload=folders.encode("utf-8", "surrogateescape"),
     )

@@ -1,5 +1,6 @@
 # Takes away what Kubernetes and its addons made by themselves and what is no file: mounts, links, firewall rules.
 # $P: directories that were there before, a line each; what is mounted there is not ours.
+# $1…: directories of Kubernetes that were not there when this was planned.
 below() {
     cut -d ' ' -f 5 /proc/self/mountinfo | grep -E '^({{ mounts | join("|") }})/' | sort -r
 }
@@ -39,6 +40,10 @@ if command -v nft >/dev/null; then
         done
     done
 fi
+
+for directory; do
+    rm -rf --one-file-system -- "$directory"
+done
 
 # Made by container runtimes where a pod mounts what is not there; where they hold anything, they are the host's own.
 for directory in {{ empty | join(" ") }}; do

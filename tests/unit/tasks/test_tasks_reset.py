@@ -269,8 +269,8 @@ def test_a_store_that_others_use_keeps_running(site: Make, there: bool) -> None:
     [ended] = [item for item in made.ask("w1", reset.stop) if isinstance(item, Steps)]
     assert ("ctr namespaces rm k8s.io" in ended.lines[0]) == there
     remains = remains_of(made)
-    assert ("/run/containerd/io.containerd.runtime.v2.task/k8s.io" in remains.lines[0]) == there
-    assert ("|/run/containerd)/" in remains.lines[0]) != there
+    assert ("/run/containerd/io.containerd.runtime.v2.task/k8s.io" in remains.lines[1]) == there
+    assert ("|/run/containerd)/" in remains.lines[1]) != there
     [store] = [item for item in made.ask("w1", reset.remove) if item.title == f"clear {CONTAINERD_DATA}"]
     assert isinstance(store, Cleared)
     assert (CONTAINERD_STORE in store.stays) == there
@@ -322,4 +322,16 @@ def test_without_a_list_only_mounts_of_pods_are_taken_away(site: Make) -> None:
     made.hosts["w1"].put(f"{KUBELET}/plugins/mine/socket", b"")
     born(made, "w1", runtime.install, kubelet.configure)
     remains = remains_of(made)
-    assert f"({KUBELET}/pods|{KUBELET}/plugins/kubernetes.io|" in remains.lines[0]
+    assert f"({KUBELET}/pods|{KUBELET}/plugins/kubernetes.io|" in remains.lines[1]
+
+
+def test_a_directory_that_comes_after_the_plan_goes_as_well(site: Make) -> None:
+    """A cluster lives on until it is stopped: a pod may start, and nothing that is not in the plan is done later."""
+    made = site(**ECDSA)
+    made.hosts["w1"].put("/opt/containerd/mine", b"theirs")
+    record(made, "w1")
+    born(made, "w1", runtime.install, kubelet.configure)
+    assert "clear /var/lib/cni" not in [item.title for item in made.ask("w1", reset.remove)]
+    [late] = [line.split() for line in remains_of(made).lines if line.startswith("set -- ")]
+    assert "/var/lib/cni" in late
+    assert not {KUBELET, "/opt/containerd", "/lib/modules", "/run/netns"} & set(late)
