@@ -23,8 +23,14 @@ for turn in 1 2 3 4 5 6 7 8 9 10; do
 done
 systemctl stop kubepods.slice 2>/dev/null || true
 {% if shared %}
-# The runtime's store was there before: of it only the namespace of Kubernetes goes, users before what they use.
+# The runtime's store was there before: of it only the namespace of Kubernetes goes, users before what they use. A
+# container cannot be removed before the runtime has noticed that its shim is gone.
 if systemctl is-active --quiet containerd; then
+    for turn in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        left=$(ctr -n {{ namespace }} containers ls -q)
+        [ -n "$left" ] || break
+        ctr -n {{ namespace }} containers rm $left >/dev/null 2>&1 || sleep 0.2
+    done
     ctr -n {{ namespace }} leases ls -q | xargs -r -n 1 ctr -n {{ namespace }} leases rm >/dev/null
     ctr -n {{ namespace }} images ls -q | xargs -r ctr -n {{ namespace }} images rm --sync >/dev/null
     ctr namespaces rm {{ namespace }} >/dev/null
