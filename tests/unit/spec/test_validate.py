@@ -145,7 +145,7 @@ INVENTORY: list[Case] = [
     ),
     (
         [("cp1", "192.0.2.1", [CP, ETCD], {})],
-        "etcd: {topology: external}\n", "etcd.topology", "yet cp1 is a control plane as well", True,
+        "etcd: {topology: external}\n", "etcd.topology", "hosts of its own, and cp1 is a control plane", False,
     ),
     (
         [(f"cp{n}", f"192.0.2.{n}", [CP], {}) for n in (1, 2)],
