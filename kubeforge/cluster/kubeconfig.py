@@ -34,19 +34,24 @@ def fetch(remotes: Iterable[Callable[[], Remote]]) -> tuple[str, Secret]:
         remotes: one per control plane; called when it is that one's turn.
 
     Raises:
-        ApiUnavailable: no control plane can be asked, or none has one.
+        ConnectionFailed: the only control plane cannot be asked.
+        ApiUnavailable: none of several can be asked, or none has one.
     """
-    reasons = []
+    reasons: list[str] = []
+    refused: list[ConnectionFailed] = []
     for remote_of in remotes:
         try:
             remote = remote_of()
             answer = remote.run(["sh", "-c", _READ, "sh", ADMIN_CONF], expect=(0, _NO_INPUT))
         except ConnectionFailed as error:
+            refused.append(error)
             reasons.append(str(error))
             continue
         if answer.status == 0 and answer.stdout:
             return remote.host, Secret(answer.stdout)
         reasons.append(f"{remote.host}: has no {ADMIN_CONF}")
+    if len(refused) == len(reasons) == 1:
+        raise refused[0]  # it says best what is wrong
     raise ApiUnavailable(
         "no control plane has the administrator's kubeconfig",
         evidence=reasons,
