@@ -26,6 +26,9 @@ __all__ = ["SILENCE", "RunLock", "held", "holder_script"]
 SILENCE = 45
 """Seconds without a byte after which the host gives the lock up."""
 
+PATIENCE = 3
+"""Seconds to wait for the lock: a run that was left a moment ago holds it until its host's sshd has noticed."""
+
 HEARTBEAT = 10.0
 REGAIN_WITHIN = 180.0
 """Seconds to take a lost lock again: a reboot, and longer than our own process there may go on holding it."""
@@ -47,7 +50,7 @@ def holder_script(who: str, path: str = paths.CLUSTER_LOCK) -> str:
     file = quote(path)
     return (
         f"umask 077; exec 9>>{file} || exit 1; "
-        f"if flock -n 9 && [ {file} -ef /proc/$$/fd/9 ]; then "
+        f"if flock -w {PATIENCE} 9 && [ {file} -ef /proc/$$/fd/9 ]; then "
         f"printf '%s\\n' {quote(who)} >{file}; echo held; "
         f'while [ "$(timeout {SILENCE} dd bs=1 count=1 2>/dev/null)" = . ]; do :; done; rm -f {file}; '
         f"else printf 'busy '; cat {file}; fi"
