@@ -52,12 +52,10 @@ def node(grown: Cluster, name: str) -> dict[str, Any]:
 
 def approve_serving(grown: Cluster, name: str) -> None:
     """Do what `status` says of a node that waits for its serving certificate."""
-    wait_until(
-        lambda: "serving certificate waits" in node(grown, name).get("problem", ""), why=lambda: str(node(grown, name))
-    )
-    said = node(grown, name)["problem"]
-    (command,) = re.findall(r"kubeforge kubectl (certificate approve \S+),", said)
-    grown.kubectl(*command.split())
+    wait_until(lambda: node(grown, name).get("waiting"), why=lambda: str(node(grown, name)))
+    problems = json.loads(grown.forge("status", "-o", "json", code=1).stdout)["problems"]
+    (mend,) = [one["remedy"] for one in problems if (one["kind"], one["where"]) == ("serving-certificate-waits", name)]
+    grown.kubectl(*mend.removeprefix("kubeforge kubectl -- ").split())
     wait_until(grown.is_good, seconds=120, why=lambda: grown.forge("status", code=None).stdout)
 
 
@@ -139,7 +137,8 @@ def test_a_line_in_the_inventory_makes_it_one_of_ours(grown: Cluster) -> None:
     before = node(grown, "w2")
     grown.forge("apply", "--yes")
     assert grown.is_good()
-    assert node(grown, "w2") == before
+    assert before["in_inventory"] is False
+    assert node(grown, "w2") == {**before, "in_inventory": True}
     assert "No changes." in grown.forge("plan", "--detailed-exitcode").stdout
 
 
@@ -154,7 +153,8 @@ def test_a_control_plane_joins(grown: Cluster) -> None:
     assert node(grown, "w3")["roles"] == ["control-plane"]
     status = json.loads(grown.forge("status", "-o", "json").stdout)
     on_it = {one["component"] for one in status["components"] if one["host"] == "w3" and one["ready"]}
-    assert on_it == {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+    assert on_it == {"kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+    assert {one["host"]: one["in_inventory"] for one in status["etcd"]["members"]} == {grown.first: True, "w3": False}
     missing = [line for line in grown.sh("w3", "kubeadm certs check-expiration").splitlines() if "MISSING" in line]
     assert [line.split()[1] for line in missing] == ["super-admin.conf"], "which the first control plane alone has"
     same = "sha256sum /etc/kubernetes/pki/{ca,front-proxy-ca,etcd/ca}.{crt,key} /etc/kubernetes/pki/sa.{pub,key}"
