@@ -36,10 +36,10 @@ PUT = rf"""
 umask 022
 install -d -m 0750 -o 33 -g 33 /etc/kubernetes
 mkdir -p /etc/kubernetes/pki/mine /etc/cni/net.d {FLEX} {KUBELET}/plugins/mine /var/lib/etcd/default/member \
-    /var/lib/containerd/mine /opt/cni/bin /etc/containerd /var/log/pods/mine '/etc/kubernetes/my own'
+    /var/lib/containerd/mine /opt/cni/bin /etc/containerd '/etc/kubernetes/my own'
 echo mine | tee /etc/kubernetes/mine.yaml '/etc/kubernetes/my own/a b' /etc/kubernetes/pki/mine/server.key \
     /etc/cni/net.d/mine.disabled /opt/cni/bin/mine /opt/cni/bin/bridge /var/lib/etcd/default/member/wal \
-    /var/lib/containerd/mine/x /var/log/pods/mine/0.log /usr/local/bin/kubectl >/etc/containerd/config.toml
+    /var/lib/containerd/mine/x /usr/local/bin/kubectl >/etc/containerd/config.toml
 printf '{{}}' >{KUBELET}/config.json
 chmod 0600 {KUBELET}/config.json /etc/kubernetes/pki/mine/server.key
 chmod 0755 /var/lib/etcd /opt/cni/bin/* /usr/local/bin/kubectl
