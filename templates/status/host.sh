@@ -7,7 +7,7 @@ shift 2
 part() { printf '\n%s %s\n' "$word" "$*"; }
 
 part units
-systemctl show -p Id,ActiveState -- kubelet.service containerd.service 2>/dev/null
+systemctl show -p Id,ActiveState -- {{ units }} 2>/dev/null
 part manifests
 ls -1 -- {{ manifests }} 2>/dev/null
 part processes

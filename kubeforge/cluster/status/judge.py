@@ -5,7 +5,7 @@ What follows from another problem is not told again: of a host that cannot be as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from kubeforge.cluster.status.model import ClusterStatus, Problem, Severity
@@ -24,17 +24,16 @@ _UP: Final = ("active", "activating", "reloading")
 _PLANE: Final = "control-plane"
 
 
-def judge(status: ClusterStatus, peers: Mapping[str, str]) -> tuple[Problem, ...]:
+def judge(status: ClusterStatus) -> tuple[Problem, ...]:
     """Return everything that is wrong.
 
     Args:
         status: as it was seen; its own problems are not looked at.
-        peers: host -> peer URL of its etcd member, for a remedy.
     """
     gone = {host.name for host in status.hosts if not host.reachable}
     found = [
         *_api(status),
-        *_quorum(status, peers),
+        *_quorum(status),
         *_hosts(status, gone),
         *_nodes(status, gone),
         *_components(status, gone),
@@ -83,7 +82,7 @@ def _api(status: ClusterStatus) -> Iterator[Problem]:
         )
 
 
-def _quorum(status: ClusterStatus, peers: Mapping[str, str]) -> Iterator[Problem]:
+def _quorum(status: ClusterStatus) -> Iterator[Problem]:
     etcd = status.etcd
     voters = [one for one in etcd.members if not one.learner and one.registered is not False]
     if etcd.quorum is not False or len(voters) < 2:
@@ -96,8 +95,7 @@ def _quorum(status: ClusterStatus, peers: Mapping[str, str]) -> Iterator[Problem
         f" missing: {', '.join(missing) or 'none, but they know no leader'}"
     )
     names = ", ".join(one.host for one in voters if not one.answers) or "the network between the members"
-    peer = peers.get(survivor, "https://ADDRESS:2380")
-    yield problem("etcd-quorum-lost", "", message, missing=names, survivor=survivor, peer=peer)
+    yield problem("etcd-quorum-lost", "", message, missing=names, survivor=survivor)
 
 
 def _hosts(status: ClusterStatus, gone: set[str]) -> Iterator[Problem]:
@@ -107,6 +105,10 @@ def _hosts(status: ClusterStatus, gone: set[str]) -> Iterator[Problem]:
             also = "; its node is not Ready" if host.name in not_ready else ""
             yield problem("host-unreachable", host.name, f"cannot be asked: {host.problem}{also}")
             continue
+        for unit, state in host.balancer.items():
+            if state not in _UP:
+                message = f"the balancer's {unit} is {state or 'not installed'}"
+                yield problem("balancer-down", host.name, message, unit=unit)
         node = set(host.roles) & {_PLANE, "worker"}
         if node and host.runtime not in _UP:
             yield problem("runtime-down", host.name, f"containerd is {host.runtime or 'not installed'}")

@@ -25,7 +25,6 @@ from kubeforge.cluster.status.probe import asked_of, probe
 from kubeforge.errors import ConnectionFailed, KubeforgeError
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
-from kubeforge.manifests.etcd import peer_url
 from kubeforge.spec import paths
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.transport.base import ByteSocket, Remote
@@ -60,7 +59,7 @@ def look(inventory: Inventory, spec: ClusterSpec, remote_of: Callable[[str], Rem
         found |= {name: replace(found[name], components=future.result()) for name, future in components.items()}
         seen, silence = api.result()
     status = status_of(inventory, spec, found=found, seen=seen, silence=silence, asked=asked)
-    return replace(status, problems=judge(status, {host.name: peer_url(host) for host in inventory.etcd_members}))
+    return replace(status, problems=judge(status))
 
 
 def _visit(inventory: Inventory, host: Host, remote_of: Callable[[str], Remote]) -> Found:

@@ -11,7 +11,7 @@ from kubeforge.cluster.status.certs import certificates_of
 from kubeforge.cluster.status.kubernetes import Pod, Seen, addons_of, leaders_of, nodes_of, pods_of
 from kubeforge.cluster.status.members import etcd_of
 from kubeforge.cluster.status.model import ClusterStatus
-from kubeforge.cluster.status.probe import Answer, Asked
+from kubeforge.cluster.status.probe import HAPROXY_SERVICE, KEEPALIVED_SERVICE, Answer, Asked
 from kubeforge.cluster.status.rows import (
     Addon,
     Component,
@@ -30,8 +30,8 @@ from kubeforge.manifests.etcd import ETCD
 from kubeforge.pki.certificates import row
 from kubeforge.pki.verify import fingerprint
 from kubeforge.spec import paths
-from kubeforge.spec.addresses import api_endpoint, endpoint_kind
-from kubeforge.spec.model import ClusterSpec
+from kubeforge.spec.addresses import api_endpoint, balancer_hosts, endpoint_kind
+from kubeforge.spec.model import ClusterSpec, EndpointKind
 from kubeforge.spec.releases import parse
 from kubeforge.spec.skew import MAY_TRAIL, skew_problem
 
@@ -104,7 +104,7 @@ def status_of(
         asked=asked,
         kubernetes=Kubernetes(wanted=spec.kubernetes, version=seen.version if seen else "", problem=silence),
         endpoint=_endpoint(inventory, spec, found),
-        hosts=tuple(_host(inventory, host, found[host.name]) for host in inventory.cluster),
+        hosts=tuple(_host(inventory, spec, host, found[host.name]) for host in inventory.cluster),
         nodes=listed,
         components=components,
         etcd=etcd,
@@ -115,11 +115,13 @@ def status_of(
     )
 
 
-def _host(inventory: Inventory, host: Host, found: Found) -> HostStatus:
+def _host(inventory: Inventory, spec: ClusterSpec, host: Host, found: Found) -> HostStatus:
+    balancers = balancer_hosts(spec, inventory)
     groups = {
         "control-plane": inventory.control_planes,
         "etcd": inventory.etcd_members,
         "worker": inventory.workers,
+        "balancer": balancers,
     }
     roles = tuple(role for role, members in groups.items() if host in members)
     answer = found.answer
@@ -130,11 +132,18 @@ def _host(inventory: Inventory, host: Host, found: Found) -> HostStatus:
         roles=roles,
         kubelet=answer.units.get("kubelet.service", ""),
         runtime=answer.units.get("containerd.service", ""),
+        balancer=_balancer(spec, inventory, answer) if host in balancers else {},
         manifests=answer.manifests,
         processes=tuple(component for component in (*_PLANE, ETCD) if runs(answer, component)),
         authority=_print(answer.certificates.get(row("ca").certificate)),
         trusts=_print(kubelet.authority if (kubelet := answer.kubeconfigs.get(paths.KUBELET_CONF)) else None),
     )
+
+
+def _balancer(spec: ClusterSpec, inventory: Inventory, answer: Answer) -> dict[str, str]:
+    moves = endpoint_kind(spec, inventory) is EndpointKind.HAPROXY
+    units = (HAPROXY_SERVICE, KEEPALIVED_SERVICE) if moves else (HAPROXY_SERVICE,)
+    return {unit: answer.units.get(unit, "") for unit in units}
 
 
 def _print(pem: bytes | None) -> str:

@@ -24,11 +24,23 @@ from kubeforge.transport.base import Remote
 from kubeforge.transport.protocol.framing import new_nonce
 from kubeforge.transport.protocol.note import Interruption, interrupted
 
-__all__ = ["Answer", "Asked", "Config", "asked_of", "parse", "probe", "script"]
+__all__ = [
+    "HAPROXY_SERVICE",
+    "KEEPALIVED_SERVICE",
+    "Answer",
+    "Asked",
+    "Config",
+    "asked_of",
+    "parse",
+    "probe",
+    "script",
+]
 
 _DEADLINE: Final = 30.0
 _PATIENCE: Final = ("--dial-timeout=2s", "--command-timeout=3s")
-_UNITS: Final = ("kubelet.service", "containerd.service")
+HAPROXY_SERVICE: Final = paths.HAPROXY_UNIT.rpartition("/")[2]
+KEEPALIVED_SERVICE: Final = paths.KEEPALIVED_UNIT.rpartition("/")[2]
+_UNITS: Final = ("kubelet.service", "containerd.service", HAPROXY_SERVICE, KEEPALIVED_SERVICE)
 _FIELD: Final = re.compile(
     r"^ *(?:- )?(server|certificate-authority-data|client-certificate-data): *(\S+)", re.MULTILINE
 )
@@ -114,6 +126,7 @@ def script() -> str:
     """Return the script."""
     return render(
         "status/host.sh",
+        units=join(_UNITS),
         manifests=quote(paths.MANIFESTS),
         note=quote(paths.RUN_NOTE),
         lock=quote(paths.LOCK),

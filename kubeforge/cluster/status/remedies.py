@@ -30,47 +30,41 @@ class Row:
 
 
 _LIMITED: Final = "kubeforge apply --limit {where}"
-_LOGS: Final = "; what it said: ssh {where} {log}"
+_LOGS: Final = "; what it said: kubeforge ssh {where} {log}"
 _ETCDCTL: Final = (
     "ETCDCTL_CACERT=/etc/kubernetes/pki/etcd/ca.crt ETCDCTL_CERT=/etc/kubernetes/pki/etcd/healthcheck-client.crt"
     " ETCDCTL_KEY=/etc/kubernetes/pki/etcd/healthcheck-client.key"
 )
 _ON_MEMBER: Final = f"as root on {{member}}: export {_ETCDCTL}; "
 
-# etcd.io/docs/v3.6/op-guide/recovery: the revision is raised, so that no watcher of Kubernetes sees it go back
-_ALONE: Final = (
-    "mv /etc/kubernetes/manifests/etcd.yaml /root/; while pgrep -x etcd; do sleep 1; done;"
-    " mv /var/lib/etcd/member /root/etcd-member; etcdutl snapshot restore /root/etcd-member/snap/db --skip-hash-check"
-    " --bump-revision 1000000000 --mark-compacted --data-dir /var/lib/etcd/.alone"
-    " --name {survivor} --initial-cluster {survivor}={peer} --initial-advertise-peer-urls {peer};"
-    " mv /var/lib/etcd/.alone/member /var/lib/etcd/; rmdir /var/lib/etcd/.alone;"
-    " mv /root/etcd.yaml /etc/kubernetes/manifests/"
-)
-
 TABLE: Final[Mapping[str, Row]] = {
     # the whole cluster
-    "control-plane-unreachable": Row(_CRITICAL, "see that {hosts} are up and can be entered: ssh {first} true"),
+    "control-plane-unreachable": Row(
+        _CRITICAL, "see that {hosts} are up and can be entered: kubeforge ssh {first} true"
+    ),
     "api-down": Row(_CRITICAL, "kubeforge apply" + _LOGS.replace("{where}", "{first}")),
     "api-refuses": Row(_CRITICAL, "kubeforge apply writes an administrator's kubeconfig that is no longer right anew"),
     "api-down-with-etcd": Row(_CRITICAL, "mend etcd first, as said here; the API servers come back by themselves"),
     "no-kubeconfig": Row(_CRITICAL, "kubeforge apply writes /etc/kubernetes/admin.conf again, or founds the cluster"),
     "etcd-quorum-lost": Row(
         _CRITICAL,
-        "bring {missing} back: power and network, then kubeforge apply. Only where they are gone for good and can never"
-        " come back by themselves, make {survivor} the only member, as root there: " + _ALONE + "; then take the lost"
-        " hosts out of hosts.yml, and kubeforge apply",
+        "bring {missing} back: power and network, then kubeforge apply; only where they are gone for good:"
+        " kubeforge etcd recover --from {survivor}, then kubeforge apply",
     ),
     "endpoint-silent": Row(_ERROR, "{mend}"),
     # hosts and nodes
     "host-unreachable": Row(
         _ERROR,
-        "see that it is up and can be entered: ssh {where} true; gone for good: kubeforge kubectl -- delete node"
-        " {where}, and take it out of hosts.yml",
+        "see that it is up and can be entered: kubeforge ssh {where} true; gone for good:"
+        " kubeforge kubectl -- delete node {where}, and take it out of hosts.yml",
     ),
-    "kubelet-down": Row(_ERROR, _LIMITED + "; why it stopped: ssh {where} journalctl -u kubelet -n 30"),
-    "runtime-down": Row(_ERROR, _LIMITED + "; why it stopped: ssh {where} journalctl -u containerd -n 30"),
+    "balancer-down": Row(_ERROR, _LIMITED + "; why it stopped: kubeforge ssh {where} journalctl -u '{unit}' -n 30"),
+    "kubelet-down": Row(_ERROR, _LIMITED + "; why it stopped: kubeforge ssh {where} journalctl -u kubelet -n 30"),
+    "runtime-down": Row(_ERROR, _LIMITED + "; why it stopped: kubeforge ssh {where} journalctl -u containerd -n 30"),
     "node-missing": Row(_ERROR, _LIMITED),
-    "node-not-ready": Row(_ERROR, _LIMITED + "; what the kubelet says: ssh {where} journalctl -u kubelet -n 30"),
+    "node-not-ready": Row(
+        _ERROR, _LIMITED + "; what the kubelet says: kubeforge ssh {where} journalctl -u kubelet -n 30"
+    ),
     "node-pressure": Row(_WARNING, "kubeforge kubectl -- describe node {where}; then give it room"),
     "node-cordoned": Row(_WARNING, "kubeforge kubectl -- uncordon {where}"),
     "node-foreign": Row(_NOTE, "take it into hosts.yml to have kubeforge look after it"),
@@ -92,11 +86,13 @@ TABLE: Final[Mapping[str, Row]] = {
     ),
     "etcd-corrupt": Row(
         _ERROR,
-        "its data differ from the others': " + _ON_MEMBER + "etcdctl member remove {id}; on {where}: empty"
-        " /var/lib/etcd; kubeforge apply",
+        "its data differ from the others': have it filled by them anew. Stop etcd on {where}, move /var/lib/etcd/member"
+        " away, kubeforge apply; then " + _ON_MEMBER + "etcdctl alarm disarm",
     ),
-    "etcd-learner": Row(_WARNING, "once it has caught up: " + _ON_MEMBER + "etcdctl member promote {id}"),
-    "etcd-lags": Row(_WARNING, "look at its disk and network: ssh {where} 'grep . /proc/pressure/io'; it may catch up"),
+    "etcd-learner": Row(_WARNING, "kubeforge apply promotes it once it has caught up"),
+    "etcd-lags": Row(
+        _WARNING, "look at its disk and network: kubeforge ssh {where} 'grep . /proc/pressure/io'; it may catch up"
+    ),
     "etcd-nearly-full": Row(
         _WARNING, _ON_MEMBER + "etcdctl defrag --cluster; to let it grow: etcd.extra_args.quota-backend-bytes"
     ),
@@ -104,7 +100,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "certificate-expired": Row(_ERROR, _LIMITED),
     "certificate-expires": Row(_WARNING, _LIMITED),
     "certificate-unreadable": Row(_ERROR, "move {path} away on {where}, then " + _LIMITED),
-    "kubelet-certificate-expired": Row(_ERROR, "ssh {where} rm {path}; " + _LIMITED),
+    "kubelet-certificate-expired": Row(_ERROR, "kubeforge ssh {where} rm {path}; " + _LIMITED),
     "kubelet-certificate-not-rotated": Row(
         _WARNING, "its request may wait: kubeforge kubectl -- get csr; " + _LIMITED + " approves it"
     ),

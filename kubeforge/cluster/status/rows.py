@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 __all__ = [
@@ -42,11 +43,12 @@ class HostStatus:
 
     Args:
         name: inventory name.
-        roles: `control-plane`, `etcd`, `worker`.
+        roles: `control-plane`, `etcd`, `worker`, `balancer`.
         reachable: whether it could be asked.
         problem: why not.
         kubelet: systemd's ActiveState; empty where it was not asked.
         runtime: that of containerd.
+        balancer: unit -> ActiveState, of the balancer's units that should run there.
         manifests: static pods that lie there, by name.
         processes: components of a control plane that run, by the name of their process.
         authority: SHA-256 fingerprint of its /etc/kubernetes/pki/ca.crt; empty: it has none.
@@ -59,6 +61,7 @@ class HostStatus:
     problem: str = ""
     kubelet: str = ""
     runtime: str = ""
+    balancer: Mapping[str, str] = field(default_factory=dict)
     manifests: tuple[str, ...] = ()
     processes: tuple[str, ...] = ()
     authority: str = ""

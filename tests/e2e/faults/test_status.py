@@ -138,7 +138,7 @@ def test_a_host_dies(forge: Any) -> None:
     try:
         told = look(forge, *QUICK)
         assert kinds(told) == {("host-unreachable", "w1")}
-        assert remedy(told, "host-unreachable").startswith("see that it is up and can be entered: ssh w1")
+        assert remedy(told, "host-unreachable").startswith("see that it is up and can be entered: kubeforge ssh w1")
         worker = next(host for host in told["hosts"] if host["name"] == "w1")
         assert (worker["reachable"], worker["kubelet"]) == (False, "")
         assert "unreachable" in forge.run("status", *QUICK).check(DEGRADED).out
@@ -244,9 +244,9 @@ def test_a_kubelets_certificate_has_ended(forge: Any) -> None:
     )
     told = until(forge, lambda told: ("kubelet-certificate-expired", "w1") in kinds(told))
     first, then = remedy(told, "kubelet-certificate-expired").split("; ")
-    assert first == f"ssh w1 rm {folder}/kubelet-client-current.pem"
+    assert first == f"kubeforge ssh w1 rm {folder}/kubelet-client-current.pem"
     assert then == "kubeforge apply --limit w1"
-    forge.sh("w1", first.removeprefix("ssh w1 "))
+    forge.run("ssh", *shlex.split(first)[2:]).check(0)
     forge.apply("--limit", "w1").check(0)
     until(forge, lambda told: not told["problems"])
     forge.run("plan", "--detailed-exitcode").check(0, "No changes.")

@@ -86,7 +86,7 @@ def test_the_quorum_is_lost(world: Make) -> None:
     assert first.severity is Severity.CRITICAL
     quorum = next(one for one in status.problems if one.kind == "etcd-quorum-lost")
     assert "1 of 3 members answer, 2 are needed" in quorum.message
-    assert "make cp2 the only member, as root there: mv" in quorum.remedy
+    assert "kubeforge etcd recover --from cp2" in quorum.remedy
 
 
 def test_all_api_servers_are_down(world: Make) -> None:
