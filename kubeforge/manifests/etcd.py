@@ -1,4 +1,4 @@
-"""How etcd runs, as static pod: founding a cluster, settled, joining one. Equal to kubeadm's but for the state.
+"""How etcd runs: its command line, and the static pod with it. Equal to kubeadm's but for the state.
 
 Once there is data etcd ignores every `initial-*` flag, until the data is lost: then `new` (which is also etcd's
 default) boots an empty cluster of its own, beside the real one (kubespray#13261), and `existing` with all members in
@@ -24,7 +24,7 @@ from kubeforge.spec.paths import ETCD_CLIENT_PORT, ETCD_DATA, ETCD_METRICS_PORT,
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Host, Inventory
 
-__all__ = ["ETCD", "arguments", "client_url", "founding", "joining", "member_extra", "peer_url", "settled"]
+__all__ = ["ETCD", "arguments", "client_url", "founding", "member_extra", "peer_url", "settled"]
 
 ETCD: Final = "etcd"
 _ADVERTISE: Final = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
@@ -51,18 +51,6 @@ def founding(spec: ClusterSpec, inventory: Inventory, host: Host, images: Mappin
 def settled(spec: ClusterSpec, host: Host, images: Mapping[str, str]) -> Object:
     """Return the pod of a member that has its data; what must be on the host once the cluster is founded."""
     return _pod(spec, host, images, members={host.name: peer_url(host)}, state=_EXISTING)
-
-
-def joining(spec: ClusterSpec, host: Host, images: Mapping[str, str], *, members: Mapping[str, str]) -> Object:
-    """Return the pod of a member that joins, after `member add`.
-
-    Args:
-        spec: the cluster.
-        host: the new member.
-        images: component -> reference.
-        members: name -> peer URL, as `member add` answered: the new one among them, or etcd refuses.
-    """
-    return _pod(spec, host, images, members=members, state=_EXISTING)
 
 
 def member_extra(spec: ClusterSpec) -> tuple[Argument, ...]:

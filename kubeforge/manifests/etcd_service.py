@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from kubeforge.manifests.etcd import arguments, peer_url
@@ -14,33 +13,18 @@ from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_USER, ETCD_WAL
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Host
 
-__all__ = ["joining_unit", "settled_unit"]
+__all__ = ["service_unit"]
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:,=@+-]+")
 
 
-def settled_unit(spec: ClusterSpec, host: Host) -> str:
-    """Return the unit of a member that has its data; without them it is not started."""
-    return _unit(spec, host, members={host.name: peer_url(host)}, data=ETCD_WAL)
-
-
-def joining_unit(spec: ClusterSpec, host: Host, *, members: Mapping[str, str]) -> str:
-    """Return the unit of a member that joins, after `member add`.
-
-    Args:
-        spec: the cluster.
-        host: the new member.
-        members: name -> peer URL, as `member add` answered.
-    """
-    return _unit(spec, host, members=members, data="")
-
-
-def _unit(spec: ClusterSpec, host: Host, *, members: Mapping[str, str], data: str) -> str:
-    _, *flags = arguments(spec, host, members=members)
+def service_unit(spec: ClusterSpec, host: Host) -> str:
+    """Return the unit of a member; without its data it is not started."""
+    _, *flags = arguments(spec, host, members={host.name: peer_url(host)})
     return render(
         "etcd/etcd.service",
         command=" \\\n    ".join((f"{BIN}/etcd", *map(_quoted, flags))),
-        data=data,
+        data=ETCD_WAL,
         directory=ETCD_DATA,
         user=ETCD_USER,
     )

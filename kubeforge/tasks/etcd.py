@@ -15,7 +15,7 @@ from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.manifests.etcd import peer_url
-from kubeforge.manifests.etcd_service import settled_unit
+from kubeforge.manifests.etcd_service import service_unit
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
@@ -60,15 +60,14 @@ def quorum(context: Context) -> Iterator[Action]:
 
 @task("etcd.install")
 def install(context: Context) -> Iterator[Operation]:
-    """Tools of etcd; where it is a service, etcd itself and its user."""
+    """The programs of etcd; where it is a service, its user."""
     if context.host not in context.inventory.etcd_members:
         return
-    names = ["etcdctl", "etcdutl"]
     if etcd_runs.is_service(context.cluster):
-        names.append("etcd")
         yield User(name=ETCD_USER, home=ETCD_DATA)
     yield Directory(path=BIN)
-    yield from (program(context, name, f"{BIN}/{name}") for name in names)
+    # etcd itself on control planes, too: a member that lost its data joins outside of its pod.
+    yield from (program(context, name, f"{BIN}/{name}") for name in ("etcd", "etcdctl", "etcdutl"))
 
 
 @task("etcd.service", reads=_reads)
@@ -77,7 +76,7 @@ def service(context: Context) -> Iterator[Operation | Action]:
     if etcd_runs.is_service(context.cluster) and context.host in context.inventory.etcd_members:
         if _has_data(context, context.host):
             now = context.seen[context.host.name].hashes.get(ETCD_UNIT)
-            wanted = settled_unit(context.cluster, context.host).encode()
+            wanted = service_unit(context.cluster, context.host).encode()
             yield MemberSpared(changes=isinstance(now, str) and now != digest(wanted))
         yield from _member(context)
         yield MemberServes(name="etcd.service", alone=True)
@@ -112,6 +111,7 @@ def _member(context: Context) -> Iterator[Operation | Action]:
             place = members.index(host)
             if place and not etcd_runs.is_service(context.cluster):  # services are founded in a play of their own
                 yield FounderTurn(after=members[place - 1].name)
+    yield etcd_runs.no_joiner()
     yield from etcd_runs.runs(context)
 
 

@@ -26,6 +26,7 @@ from kubeforge.cluster.etcd import (
 )
 from kubeforge.cluster.etcd import revision as revision_of
 from kubeforge.cluster.etcd_survey import Survey, Verdict, quorum_lost, survey
+from kubeforge.cluster.evidence import unit_log
 from kubeforge.engine.model import Action, ActionContext
 from kubeforge.errors import DeadlineExceeded, UnfitHost
 from kubeforge.manifests.etcd import peer_url
@@ -259,7 +260,7 @@ class MemberJoins(Action):
             self._stop(run)
             self._leave(run, peer)
             listed = self._announce(run, peer)
-            self._start(run, peer, listed)
+            self._fill(run, peer, listed)
             self._settle(run)
             self._wait(run, "the learner is promoted", lambda: _promoted(run))
             self._wait(run, "the etcd member serves", lambda: lacks_health(run.remote))
@@ -284,9 +285,10 @@ class MemberJoins(Action):
 
     def _stop(self, run: ActionContext) -> None:
         """End what may run here without data, and clear what it left. Never where there are data after all."""
-        act(run, [etcd_runs.stopped(run.context.cluster)], step=self.title)
-        ended = partial(etcd_runs.still_runs, run.remote, run.context.host)
-        self._wait(run, "etcd without data has ended", ended)
+        context = run.context
+        act(run, etcd_runs.stopped(context.cluster), step=self.title)
+        etcd_runs.end(run.remote, context.cluster, context.host)
+        self._wait(run, "etcd without data has ended", partial(etcd_runs.still_runs, run.remote, context.host))
         run.remote.run(["sh", "-euc", '[ ! -e "$1" ]; rm -rf --one-file-system -- "$2"', "sh", ETCD_WAL, ETCD_MEMBER])
 
     def _leave(self, run: ActionContext, peer: Remote) -> None:
@@ -311,9 +313,12 @@ class MemberJoins(Action):
         )
         return listed
 
-    def _start(self, run: ActionContext, peer: Remote, listed: Iterable[Member]) -> None:
+    def _fill(self, run: ActionContext, peer: Remote, listed: Iterable[Member]) -> None:
+        """Let it join, until it knows the others and they know it."""
+        context = run.context
+        act(run, [etcd_runs.data_directory(context.cluster)], step=self.title)
         names = {one.name: url for one in listed for url in one.peer_urls}
-        act(run, [etcd_runs.data_directory(run.context.cluster), *etcd_runs.joins(run.context, names)], step=self.title)
+        etcd_runs.join(run.remote, context.cluster, context.host, names)
 
         def lacks() -> str | None:
             known = _entry(run, peer)
@@ -322,18 +327,15 @@ class MemberJoins(Action):
         self._wait(run, "the new member has joined", lacks)
 
     def _settle(self, run: ActionContext) -> None:
-        """Back to what starts with data only. It does not vote yet, so nobody misses it meanwhile."""
-        context = run.context
-        act(run, etcd_runs.runs(context), step=self.title)
-        settled = partial(etcd_runs.lacks_settled, run.remote, context.cluster, context.host)
-        self._wait(run, "the new member has settled", settled)
+        """On with the process that starts with data only. It does not vote yet, so nobody misses it meanwhile."""
+        act(run, [etcd_runs.no_joiner(), *etcd_runs.started(run.context)], step=self.title)
 
     def _wait(self, run: ActionContext, name: str, lacks: Callable[[], str | None]) -> None:
         condition = Condition(
             name=name,
             lacks=lacks,
             deadline=ETCD_DEADLINE,
-            evidence=lambda: etcd_runs.log(run.remote, run.context.cluster),
+            evidence=lambda: [*unit_log(run.remote, etcd_runs.JOINER), *etcd_runs.log(run.remote, run.context.cluster)],
             remedy="mend the cause and run the same command again: the member begins anew",
         )
         await_condition(condition, run, step=self.title)

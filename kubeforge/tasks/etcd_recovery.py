@@ -80,7 +80,7 @@ class Recovery(Action):
         own = (*flags, "--initial-advertise-peer-urls", peer_url(context.host), *_BUMP)
         programs = (f"{BIN}/etcdutl", ETCD_DB, ETCD_DATA, etcd_runs.owner(context.cluster), _aside(run))
         run.remote.run(["sh", "-euc", _RESTORE, "sh", *programs, *own], deadline=_SECONDS)
-        act(run, etcd_runs.runs(context), step=self.title)
+        act(run, etcd_runs.started(context), step=self.title)
         self._wait(run, "etcd serves with this member alone", run.context.host, serves=True)
         return [*done, self._change(f"its data are all of etcd; what was there before: {_aside(run)}")]
 
@@ -107,11 +107,14 @@ class Recovery(Action):
         host = run.context.inventory.hosts[name]
         self._end(run, host)
         run.remote_of(name).run(["mv", "-T", "--", ETCD_MEMBER, _aside(run)])
+        act(run, etcd_runs.kubelet(run.context.cluster), step=self.title, host=name)
         return self._change(f"the data on {name} are kept aside: {_aside(run)}", name)
 
     def _end(self, run: ActionContext, host: Host) -> None:
         """End a member in order, so that its database holds everything it knows."""
-        act(run, [etcd_runs.stopped(run.context.cluster)], step=self.title, host=host.name)
+        spec = run.context.cluster
+        act(run, etcd_runs.stopped(spec), step=self.title, host=host.name)
+        etcd_runs.end(run.remote_of(host.name), spec, host)
         self._wait(run, f"etcd on {host.name} has ended", host, serves=False)
 
     def _wait(self, run: ActionContext, name: str, host: Host, *, serves: bool) -> None:

@@ -10,10 +10,9 @@ from kubeforge.cluster.processes import command_lines
 from kubeforge.documents import dump
 from kubeforge.engine.model import Context
 from kubeforge.inventory.model import Host
-from kubeforge.manifests.etcd import ETCD, arguments, joining, peer_url, settled
-from kubeforge.manifests.etcd_service import joining_unit, settled_unit
+from kubeforge.manifests.etcd import ETCD, arguments, settled
+from kubeforge.manifests.etcd_service import service_unit
 from kubeforge.manifests.static_pod import manifest_path
-from kubeforge.operations.absent import Absent
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Operation
@@ -23,21 +22,36 @@ from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_PKI, ETCD_UNIT, ETCD_USER,
 from kubeforge.transport.base import Remote
 
 __all__ = [
+    "JOINER",
     "LISTENS",
     "SIGNS",
     "UNIT",
     "data_directory",
+    "end",
     "is_service",
-    "joins",
-    "lacks_settled",
+    "join",
+    "kubelet",
     "log",
+    "no_joiner",
     "owner",
     "runs",
+    "started",
     "still_runs",
     "stopped",
 ]
 
 UNIT: Final = ETCD_UNIT.rpartition("/")[2]
+JOINER: Final = "kubeforge-etcd-join.service"
+"""Runs a member while it joins."""
+_PASSING: Final = 600  # seconds, after which systemd ends it: whoever started it is gone
+_KUBELET: Final = "kubelet.service"
+# $1: an argument that no other etcd has
+_END: Final = """
+for file in $(grep -lxsF etcd /proc/[0-9]*/comm); do
+    folder=${file%/comm}
+    tr '\\0' '\\n' <"$folder/cmdline" 2>/dev/null | grep -qxF -e "$1" && kill "${folder#/proc/}" || true
+done
+"""
 SIGNS: Final = (manifest_path(ETCD), ETCD_UNIT)
 """Files of which one is there wherever etcd was set up: they are written after its data."""
 
@@ -63,7 +77,7 @@ def data_directory(spec: ClusterSpec) -> Directory:
 def runs(context: Context) -> list[Operation]:
     """Make the member run as it shall."""
     if is_service(context.cluster):
-        return _service(settled_unit(context.cluster, context.host))
+        return _service(service_unit(context.cluster, context.host))
     pod = settled(context.cluster, context.host, context.parts.images)
     return [
         Directory(path=MANIFESTS, mode=0o700),
@@ -71,43 +85,61 @@ def runs(context: Context) -> list[Operation]:
     ]
 
 
-def joins(context: Context, members: Mapping[str, str]) -> list[Operation]:
-    """Make a member without data run so that it joins.
-
-    Args:
-        context: of its host.
-        members: name -> peer URL of all, the new one among them.
-    """
-    if is_service(context.cluster):
-        return _service(joining_unit(context.cluster, context.host, members=members))
-    pod = joining(context.cluster, context.host, context.parts.images, members=members)
-    return [File(path=manifest_path(ETCD), content=dump(pod).encode(), mode=0o600)]
-
-
 def _service(unit: str) -> list[Operation]:
     return [File(path=ETCD_UNIT, content=unit.encode()), Unit(name=UNIT, listens=LISTENS)]
 
 
-def stopped(spec: ClusterSpec) -> Operation:
-    """Make the member not run; a pod ends some time after its manifest has gone."""
-    if is_service(spec):
-        return Unit(name=UNIT, enabled=None, state="stopped")
-    return Absent(path=manifest_path(ETCD), keep=False)
+def no_joiner() -> Unit:
+    """Make sure that no process of an earlier run that was cut off stands in the member's place."""
+    return Unit(name=JOINER, enabled=None, state="stopped")
+
+
+def join(remote: Remote, spec: ClusterSpec, host: Host, members: Mapping[str, str]) -> None:
+    """Start a member without data as a passing process of systemd, so that it joins.
+
+    What it is started with is written nowhere: found again without data, it would come in under its old id.
+
+    Args:
+        remote: its host.
+        spec: the cluster.
+        host: the member's.
+        members: name -> peer URL of all, the new one among them.
+    """
+    _, *flags = arguments(spec, host, members=members)
+    limits = ("Type=exec", f"User={owner(spec)}", "UMask=0077", "Restart=on-failure", f"RuntimeMaxSec={_PASSING}")
+    properties = [f"--property={one}" for one in limits]
+    remote.run(["systemd-run", "--quiet", "--collect", f"--unit={JOINER}", *properties, "--", f"{BIN}/{ETCD}", *flags])
+
+
+def end(remote: Remote, spec: ClusterSpec, host: Host) -> None:
+    """Bid a member's process end, in order. A pod's is not begun again while its kubelet is down."""
+    if not is_service(spec):
+        remote.run(["sh", "-c", _END, "sh", f"--name={host.name}"])
+
+
+def stopped(spec: ClusterSpec) -> list[Operation]:
+    """Make that nothing starts the member.
+
+    Where it is a pod that is the kubelet: one that has not reached its API server since it started never ends a pod,
+    whatever becomes of the manifest, and that API server waits for this very member.
+    """
+    return [no_joiner(), Unit(name=UNIT if is_service(spec) else _KUBELET, enabled=None, state="stopped")]
+
+
+def started(context: Context) -> list[Operation]:
+    """Make the member run as it shall, after `stopped`."""
+    return [*runs(context), *kubelet(context.cluster)]
+
+
+def kubelet(spec: ClusterSpec) -> list[Operation]:
+    """Start the kubelet that was stopped for a member's sake."""
+    return [] if is_service(spec) else [Unit(name=_KUBELET, enabled=None)]
 
 
 def still_runs(remote: Remote, host: Host) -> str | None:
     """Say that a member's process runs; None where it has ended. Other etcds, in pods of the cluster, do not count."""
     mine = f"--name={host.name}"
     return "it still runs" if any(mine in line for line in command_lines(remote, ETCD)) else None
-
-
-def lacks_settled(remote: Remote, spec: ClusterSpec, host: Host) -> str | None:
-    """Say what the process of a member lacks to run as it shall; None where it does."""
-    _, *flags = arguments(spec, host, members={host.name: peer_url(host)})
-    found = [line[1:] for line in command_lines(remote, ETCD)]
-    if not found:
-        return "etcd does not run"
-    return None if flags in found else "etcd still runs with other arguments"
 
 
 def log(remote: Remote, spec: ClusterSpec) -> list[str]:

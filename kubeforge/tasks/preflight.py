@@ -23,6 +23,8 @@ from kubeforge.spec.paths import (
     ETCD_CLIENT_PORT,
     ETCD_METRICS_PORT,
     ETCD_PEER_PORT,
+    ETCD_UNIT,
+    HAPROXY_UNIT,
     KUBE_PROXY_HEALTH_PORT,
     KUBELET_CONFIG,
     KUBELET_HEALTH_PORT,
@@ -46,7 +48,8 @@ _SKEW_WARNED: Final = 1.0  # etcd warns from here on
 _SLOW_LOGIN: Final = 0.12
 _CA_WARNED: Final = verify.AUTHORITY_ENDS_SOON
 _MACHINE_ID: Final = "/etc/machine-id"
-_KUBELET: Final = (KUBELET_UNIT, KUBELET_CONFIG)  # what hosts have of us before anything of ours takes a port
+# what hosts have of us before anything of ours takes a port
+_OURS: Final = (KUBELET_UNIT, KUBELET_CONFIG, ETCD_UNIT, HAPROXY_UNIT)
 _TESTED: Final = frozenset({"debian", "ubuntu"})
 _KNOWN: Final = frozenset({*_TESTED, "rhel", "fedora", "centos", "suse", "opensuse"})
 _PORTS: Final = {
@@ -77,7 +80,7 @@ class Finding:
 
 def _reads(inventory: Inventory, host: Host) -> Queries:
     authorities = tuple(row.certificate for row in _authorities(inventory, host))
-    return Queries(reads=(_MACHINE_ID, *authorities), stats=_KUBELET)
+    return Queries(reads=(_MACHINE_ID, *authorities), stats=_OURS)
 
 
 def _authorities(inventory: Inventory, host: Host) -> list[Row]:
@@ -223,10 +226,10 @@ def _ports(context: Context) -> Iterator[Finding]:
     ingress = context.cluster.addons.ingress
     if ingress is not None and runs_workloads(context.cluster, inventory, host):
         wanted |= {ingress.http_port: "traefik", ingress.https_port: "traefik"}
-    # On a host that we have changed before, the facts tell no names of processes. Where we made it a node, whoever
-    # listens was checked then; but it may be one that only playbooks of another kind have changed.
+    # On a host that we have changed before, the facts tell no names of processes. Where we made it a node, a host of
+    # etcd's or a balancer, whoever listens was checked then; but only playbooks of another kind may have changed it.
     seen = context.seen[host.name].paths
-    ours = any(isinstance(seen.get(path), Entry) for path in _KUBELET)
+    ours = any(isinstance(seen.get(path), Entry) for path in _OURS)
     for port, program in sorted(wanted.items()):
         user = context.mine.listening.get(("tcp", port))
         if user is not None and not _is(user, program) and not (ours and not user):

@@ -63,6 +63,7 @@ CONTROL_PLANE = {
     **{f"{CONF}/manifests/{name}.yaml": (FILE, 0o600) for name in STATIC},
     "/var/lib/etcd": (FOLDER, 0o700),
     "/var/lib/etcd/member": (FOLDER, 0o700),
+    "/usr/local/bin/etcd": (LINK, None),
     "/usr/local/bin/etcdctl": (LINK, None),
     "/usr/local/bin/etcdutl": (LINK, None),
 }

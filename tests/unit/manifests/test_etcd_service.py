@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kubeforge.manifests.etcd import arguments
-from kubeforge.manifests.etcd_service import joining_unit, settled_unit
+from kubeforge.manifests.etcd_service import service_unit
 from kubeforge.spec.paths import ETCD_WAL
 
 Check = Callable[[str, str], None]
@@ -20,26 +20,21 @@ def command(unit: str) -> list[str]:
 
 def test_golden(sample: Callable[..., Any], golden: Check) -> None:
     cluster = sample(etcd_hosts=3)
-    golden("etcd.service", settled_unit(cluster.spec, cluster.inventory.hosts["e1"]))
+    golden("etcd.service", service_unit(cluster.spec, cluster.inventory.hosts["e1"]))
 
 
 def test_it_runs_what_the_pod_would_run(sample: Callable[..., Any]) -> None:
     cluster = sample(etcd_hosts=3, etcd={"extra_args": {"quota-backend-bytes": "8589934592"}})
     host = cluster.inventory.hosts["e2"]
-    program, *flags = command(settled_unit(cluster.spec, host))
+    program, *flags = command(service_unit(cluster.spec, host))
     assert program == "/usr/local/bin/etcd"
     assert flags == arguments(cluster.spec, host, members={"e2": "https://192.0.2.42:2380"})[1:]
     assert "--quota-backend-bytes=8589934592" in flags
 
 
-def test_only_a_joining_member_starts_without_data(sample: Callable[..., Any]) -> None:
+def test_it_starts_with_data_only(sample: Callable[..., Any]) -> None:
     cluster = sample(etcd_hosts=3)
-    host = cluster.inventory.hosts["e3"]
-    members = {"e1": "https://192.0.2.41:2380", "e3": "https://192.0.2.43:2380"}
-    joins = joining_unit(cluster.spec, host, members=members)
-    assert "--initial-cluster=e1=https://192.0.2.41:2380,e3=https://192.0.2.43:2380" in command(joins)
-    assert "ConditionPathExists" not in joins
-    assert f"ConditionPathExists={ETCD_WAL}\n" in settled_unit(cluster.spec, host)
+    assert f"ConditionPathExists={ETCD_WAL}\n" in service_unit(cluster.spec, cluster.inventory.hosts["e3"])
 
 
 @pytest.mark.parametrize(
@@ -53,5 +48,5 @@ def test_only_a_joining_member_starts_without_data(sample: Callable[..., Any]) -
 )
 def test_words_are_quoted_for_systemd(sample: Callable[..., Any], value: str, written: str) -> None:
     cluster = sample(etcd_hosts=1, etcd={"extra_args": {"log-format": value}})
-    unit = settled_unit(cluster.spec, cluster.inventory.hosts["e1"])
+    unit = service_unit(cluster.spec, cluster.inventory.hosts["e1"])
     assert f" {written}\n" in unit.replace(" \\\n", "\n") or f" {written} " in unit

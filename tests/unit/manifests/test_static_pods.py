@@ -48,11 +48,12 @@ def test_new_is_never_left_behind(sample: Callable[..., Any]) -> None:
     assert ("initial-cluster-state", "existing") in etcd.member_extra(cluster.spec)
 
 
-def test_joining_says_who_is_there(sample: Callable[..., Any]) -> None:
+def test_the_command_line_says_who_is_there(sample: Callable[..., Any]) -> None:
     cluster = sample()
     members = {"cp1": "https://192.0.2.11:2380", "cp9": "https://192.0.2.19:2380"}
-    said = flags(etcd.joining(cluster.spec, cluster.first, cluster.images, members=members))
-    assert said["initial-cluster"] == "cp1=https://192.0.2.11:2380,cp9=https://192.0.2.19:2380"
+    said = etcd.arguments(cluster.spec, cluster.first, members=members)
+    assert "--initial-cluster=cp1=https://192.0.2.11:2380,cp9=https://192.0.2.19:2380" in said
+    assert said[-1] == "--initial-cluster-state=existing"
 
 
 def test_what_the_spec_adds_replaces_and_comes_last(sample: Callable[..., Any]) -> None:
@@ -110,6 +111,6 @@ def test_ipv6_has_its_brackets(sample: Callable[..., Any]) -> None:
 
     cluster = sample()
     host = Host(name="cp1", connection=Connection(address="2001:db8::11"))
-    said = flags(etcd.joining(cluster.spec, host, cluster.images, members={}))
+    said = flags(etcd.settled(cluster.spec, host, cluster.images))
     assert said["listen-client-urls"] == "https://[::1]:2379,https://[2001:db8::11]:2379"
     assert said["listen-metrics-urls"] == "http://[::1]:2381"

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kubeforge.cluster.etcd import etcdctl
-from kubeforge.operations.model import Entry, Observation
+from kubeforge.operations.model import Entry, Observation, UnitState
 from kubeforge.spec.paths import ETCD_MEMBER, ETCD_UNIT, ETCD_WAL, MANIFESTS
+from kubeforge.tasks.etcd_runs import JOINER
 from kubeforge.transport.base import ByteSocket, Completed
-from kubeforge.transport.memory import MemoryHost
+from kubeforge.transport.memory import RUNNING, MemoryHost
 
 LEARNER = "[-]non_learner failed: not supported for learner\n"
 _ASK = tuple(etcdctl("member"))
-_FILES = (ETCD_UNIT, f"{MANIFESTS}/etcd.yaml")
+_RUN_BY = {ETCD_UNIT: "etcd.service", f"{MANIFESTS}/etcd.yaml": "kubelet.service"}
+"""File that says how etcd runs -> the unit that begins it."""
 
 
 @dataclass
@@ -49,12 +51,13 @@ class MemoryEtcd:
     members: dict[str, Known] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
+    joining: dict[str, list[str]] = field(default_factory=dict)
     next_id: int = 1
 
     def __post_init__(self) -> None:
         for name, host in self.hosts.items():
             self.add(name, started=True)
-            host.overlay(Observation(paths={ETCD_WAL: Entry(0o040700)}))
+            host.overlay(Observation(paths={ETCD_WAL: Entry(0o040700)}, units={"kubelet.service": RUNNING}))
             host.commands = _Commands(self, name)  # looked up by argv only
             host.tunnels = {("127.0.0.1", 2381): lambda name=name: self.opened(name)}  # type: ignore[misc]
 
@@ -74,15 +77,18 @@ class MemoryEtcd:
 
     def command_line(self, name: str) -> list[str]:
         """Return how etcd is told to run on a host; empty where it is not."""
-        for path in _FILES:
+        if self._is_active(name, JOINER):
+            return self.joining[name]
+        for path, unit in _RUN_BY.items():
             try:
                 text = self.hosts[name].file(path).decode()
             except KeyError:
                 continue
-            if path == ETCD_UNIT and self.hosts[name].state.units["etcd.service"].active != "active":
-                return []
-            return ["etcd", *re.findall(r"--[a-z-]+=\S+", text)]
+            return ["etcd", *re.findall(r"--[a-z-]+=\S+", text)] if self._is_active(name, unit) else []
         return []
+
+    def _is_active(self, name: str, unit: str) -> bool:
+        return self.hosts[name].state.units.get(unit, UnitState()).active == "active"
 
     def lives(self, name: str) -> bool:
         """Start a member that can start, and say whether it runs."""
@@ -179,6 +185,11 @@ class _Commands(dict[tuple[str, ...], Any]):
             if etcd.has_data(host):
                 return Completed(1)
             etcd.hosts[host].overlay(Observation(paths={ETCD_MEMBER: None}))
+        elif argv[0] == "systemd-run":
+            etcd.joining[host] = ["etcd", *argv[argv.index("--") + 2 :]]
+            etcd.hosts[host].overlay(Observation(units={JOINER: RUNNING}))
+        elif argv[-1] == f"--name={host}":  # its process is ended: it runs no longer than what begins it
+            pass
         elif argv[:2] == ("mv", "-T"):  # data go aside
             etcd.lose(host)
         elif argv[1:2] == ("-euc",) and "snapshot restore" in argv[2]:
