@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kubeforge.errors import LabError
-from kubeforge.lab import cgroups, commands, constants, locks, network, preflight, sysctls
+from kubeforge.lab import cgroups, commands, constants, locks, network, preflight, sysctls, waiting
 from kubeforge.lab.claims import claim, claims, release
 from kubeforge.lab.layout import LabPaths, labs_folder
 from kubeforge.lab.progress import Progress, Silent, timed
@@ -86,7 +86,21 @@ def clear(paths: LabPaths) -> None:
     for point in network.mounts_below(paths.folder):
         unmount_lazily(point)
     for entry in paths.folder.iterdir():
-        commands.run(["rm", "-rf", "--one-file-system", entry])
+        _remove_tree(entry)
+
+
+def _remove_tree(entry: Path) -> None:
+    """Remove a tree to which a program that a killed `up` had started may still write for a moment."""
+    said: list[str] = []
+
+    def gone() -> bool:
+        try:
+            commands.run(["rm", "-rf", "--one-file-system", entry])
+        except LabError as error:
+            said[:] = error.evidence
+        return not entry.exists()
+
+    waiting.until(gone, f"{entry} is removed", deadline=constants.STOP_DEADLINE, evidence=lambda: said)
 
 
 def _numbers(paths: LabPaths, record: LabRecord | None) -> list[int]:
