@@ -5,6 +5,8 @@ The tests follow one another on one cluster.
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.e2e.conftest import wait_until
@@ -21,8 +23,9 @@ def test_birth(ha: Ha) -> None:
     ha.apply().check(0)
     ha.ready()
     ha.until_good()  # kubelets show their static pods a moment later
-    told = ha.run("status").check(0).out
-    assert "etcd members: 3 of 3 healthy" in told
+    etcd = json.loads(ha.run("status", "-o", "json").check(0).out)["etcd"]
+    assert (etcd["quorum"], len(etcd["members"])) == (True, 3)
+    assert [one for one in etcd["members"] if one["learner"] or one["problem"]] == []
 
 
 def test_a_second_apply_changes_nothing(ha: Ha) -> None:
