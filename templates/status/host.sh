@@ -40,6 +40,7 @@ for file; do
     fi
 done
 if [ "$etcd" = yes ]; then
+    [ -e {{ etcd_data }} ] || part no-data
     said=$({{ etcdctl }} endpoint status -w json 2>&1)
     part etcd
     printf '%s\n' "$said"

@@ -177,6 +177,8 @@ def _serving(one: Member, planes: set[str], *, lonely: bool, lost: bool, gone: s
         return
     if one.registered is False and one.host not in gone:
         yield problem("etcd-member-missing", one.host, "is no member of etcd's cluster")
+    elif not one.has_data and not lost:
+        yield problem("etcd-data-lost", one.host, f"etcd: {one.problem}")
     elif one.problem and one.answers is not None and (lonely or not lost):
         log = _POD_LOG.format(component=ETCD) if one.host in planes else "journalctl -u etcd -n 20"
         yield problem("etcd-member-down", one.host, f"etcd: {one.problem}", log=log)

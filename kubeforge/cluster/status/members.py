@@ -98,6 +98,8 @@ def _own(host: Host, answer: Answer | None, status: dict[str, Any] | str | None,
     if answer is None or status is None:
         return Member(host=host.name, problem="its host cannot be asked")
     if isinstance(status, str):
+        if answer.no_data:
+            return Member(host=host.name, answers=False, has_data=False, problem="it has no data")
         runs = ETCD in answer.processes
         return Member(host=host.name, answers=False, problem=status if runs else "etcd does not run")
     return Member(

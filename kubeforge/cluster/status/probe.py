@@ -90,6 +90,7 @@ class Answer:
         kubeconfigs: path -> its public part.
         etcd: what `etcdctl endpoint status` printed; None: it was not asked.
         members: what `etcdctl member list` printed; None: there is no leader, or nobody was asked.
+        no_data: whether a member that should be there has no data.
     """
 
     units: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class Answer:
     kubeconfigs: Mapping[str, Config] = field(default_factory=dict)
     etcd: str | None = None
     members: str | None = None
+    no_data: bool = False
 
 
 def asked_of(inventory: Inventory, host: Host) -> Asked:
@@ -132,6 +134,7 @@ def script() -> str:
         lock=quote(paths.LOCK),
         cluster_lock=quote(paths.CLUSTER_LOCK),
         etcdctl=join(etcdctl(*_PATIENCE)),
+        etcd_data=quote(paths.ETCD_WAL),
     )
 
 
@@ -173,6 +176,7 @@ def parse(nonce: str, text: str) -> Answer:
         kubeconfigs={path: _config(body) for kind, path, body in named if kind == "kubeconfig"},
         etcd=first.get("etcd"),
         members=first.get("members"),
+        no_data="no-data" in first,
     )
 
 

@@ -75,6 +75,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "component-leaderless": Row(_ERROR, "kubeforge apply" + _LOGS.replace("{where}", "{first}")),
     # etcd
     "etcd-member-down": Row(_ERROR, _LIMITED + _LOGS),
+    "etcd-data-lost": Row(_ERROR, _LIMITED + " takes it in anew, and the others fill it"),
     "etcd-member-missing": Row(_ERROR, _LIMITED),
     "etcd-member-unstarted": Row(_WARNING, "start it, or strike it off: " + _ON_MEMBER + "etcdctl member remove {id}"),
     "etcd-member-foreign": Row(_NOTE, "take it into hosts.yml to have kubeforge look after it"),

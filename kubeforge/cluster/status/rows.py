@@ -134,6 +134,7 @@ class Member:
         in_inventory: whether hosts.yml has its host.
         registered: whether etcd counts it as a member; None: no list could be had.
         answers: whether it answers on its own host; None: the host cannot be asked.
+        has_data: False where its host was asked and has none.
         leader: whether it leads.
         learner: whether it does not vote yet.
         version: of etcd.
@@ -151,6 +152,7 @@ class Member:
     in_inventory: bool = True
     registered: bool | None = None
     answers: bool | None = None
+    has_data: bool = True
     leader: bool = False
     learner: bool = False
     version: str = ""

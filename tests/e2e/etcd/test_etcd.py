@@ -60,7 +60,7 @@ def test_a_member_that_lost_its_data_comes_back(etcd: Etcd) -> None:
     third = etcd.members[2]
     old = etcd.listed(etcd.members[0])
     etcd.lose_data(third)
-    wait_until(lambda: etcd.run("status").code != 0)
+    wait_until(lambda: f"{third}: etcd: it has no data" in " ".join(etcd.run("status").out.split()))
     etcd.run("plan").check(0, f"its data are lost: member {old[third]['ID']:x} is removed")
     etcd.apply().check(0)
     new = etcd.listed(etcd.members[0])
@@ -91,6 +91,9 @@ def test_most_of_the_data_lost(etcd: Etcd) -> None:
     first, *others = etcd.members
     etcd.lose_data(*others)
     remedy = f"kubeforge etcd recover --from {first}, then kubeforge apply"
+    told = etcd.run("status")
+    assert told.code != 0
+    told.check(told.code, "etcd has lost its quorum", f"kubeforge etcd recover --from {first}")
     made = {host: etcd.sh(host, "cat /var/lib/kubeforge/generations/ledger | sha256sum") for host in etcd.members}
     said = etcd.apply().check(12, "Nothing was done")
     for host in etcd.members:

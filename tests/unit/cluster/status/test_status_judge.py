@@ -153,6 +153,18 @@ CASES: dict[str, tuple[ClusterStatus, dict[str, str]]] = {
         etcd(member("cp1"), member("cp2", **SILENT), member("cp3")),
         {"etcd-member-down": "cp2"},
     ),
+    "a member without data": (
+        etcd(member("cp1"), member("cp2", **SILENT, has_data=False), member("cp3")),
+        {"etcd-data-lost": "cp2"},
+    ),
+    "most members without data": (
+        lost(member("cp1", **LEADERLESS), *(member(name, **SILENT, has_data=False) for name in ("cp2", "cp3"))),
+        {"etcd-quorum-lost": "", "api-down-with-etcd": ""},
+    ),
+    "the only member without data": (
+        lost(member("cp1", **SILENT, has_data=False)),
+        {"etcd-member-down": "cp1", "api-down-with-etcd": ""},
+    ),
     "a member alone": (etcd(member("cp1"), member("cp2", **LEADERLESS), member("cp3")), {"etcd-member-down": "cp2"}),
     "a member struck off": (
         etcd(member("cp1"), member("cp2"), member("cp3", registered=False)),

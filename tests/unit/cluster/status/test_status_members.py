@@ -69,6 +69,18 @@ def test_three_that_are_well() -> None:
     assert not any(one.problem for one in found.members)
 
 
+def test_one_has_lost_its_data() -> None:
+    found = of(cp1=good("cp1"), cp2=Answer(etcd=REFUSED, processes=frozenset({"etcd"}), no_data=True), cp3=good("cp3"))
+    second = found.members[1]
+    assert (second.answers, second.has_data, second.registered, second.problem) == (
+        False,
+        False,
+        True,
+        "it has no data",
+    )
+    assert found.members[0].has_data
+
+
 def test_one_is_dead_and_one_cannot_be_asked() -> None:
     dead = Answer(etcd=REFUSED, processes=frozenset())
     found = of(cp1=good("cp1"), cp2=dead)

@@ -55,7 +55,7 @@ def folders(tmp_path: Path) -> Path:
 def run(shell: str, folders: Path, *words: str) -> str:
     """Run the script with every path of a host moved below `folders`."""
     moved = script()
-    for place in ("/etc/kubernetes", "/var/lib/kubeforge", "/run/kubeforge"):
+    for place in ("/etc/kubernetes", "/var/lib/kubeforge", "/var/lib/etcd", "/run/kubeforge"):
         moved = moved.replace(place, f"{folders}{place}")
     moved = moved.replace(f"{BIN}/", f"{folders}/bin/")
     argv = [shell, "-c", moved, "sh", "kfword", *words]
@@ -123,6 +123,16 @@ def test_a_bare_host(shell: str, folders: Path) -> None:
     answer = parse("kfword", run(shell, folders, "no", "/nowhere.crt", "--", "/nowhere.conf"))
     assert (answer.etcd, answer.members, answer.left, dict(answer.certificates)) == (None, None, None, {})
     assert shell in answer.processes or "sh" in answer.processes or answer.processes
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_data_of_etcd(shell: str, folders: Path) -> None:
+    """A log is data; what an etcd leaves that refused to start is none."""
+    (folders / "var/lib/etcd/member/snap").mkdir(parents=True)
+    assert parse("kfword", run(shell, folders, "yes")).no_data
+    (folders / "var/lib/etcd/member/wal").mkdir()
+    assert not parse("kfword", run(shell, folders, "yes")).no_data
+    assert not parse("kfword", run(shell, folders, "no")).no_data
 
 
 def test_members_are_not_asked_for_where_there_is_no_leader(folders: Path) -> None:
