@@ -16,7 +16,6 @@ from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Operation
-from kubeforge.operations.restore import RestoreUnit
 from kubeforge.operations.unit import Unit
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_PKI, ETCD_UNIT, ETCD_USER, MANIFESTS
@@ -90,12 +89,9 @@ def _service(unit: str) -> list[Operation]:
     return [File(path=ETCD_UNIT, content=unit.encode()), Unit(name=UNIT, listens=LISTENS)]
 
 
-def no_joiner() -> RestoreUnit:
-    """Make sure that no process of an earlier run that was cut off stands in the member's place.
-
-    Not recorded: it has no unit file, so no reset could start it again.
-    """
-    return RestoreUnit(unit=Unit(name=JOINER, enabled=None, state="stopped"), before=True)
+def no_joiner() -> Unit:
+    """Make sure that no process of an earlier run that was cut off stands in the member's place."""
+    return Unit(name=JOINER, enabled=None, state="stopped")
 
 
 def join(remote: Remote, spec: ClusterSpec, host: Host, members: Mapping[str, str]) -> None:
