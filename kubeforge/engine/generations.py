@@ -281,8 +281,6 @@ def _reloaded(touched: Iterable[str]) -> Iterator[Operation]:
 
 def _started(units: Mapping[str, tuple[str, str, str]], restored: tuple[str, ...]) -> Iterator[Operation]:
     for name, (load, active, file) in units.items():
-        if file == "transient":
-            continue  # made by systemd-run, without a file to be started from again
         runs, enabled = active in _RUNNING, file in _ENABLED
         if runs or enabled or load == "masked":
             unit = Unit(

@@ -13,6 +13,7 @@ from kubeforge.inventory.model import Host
 from kubeforge.manifests.etcd import ETCD, arguments, settled
 from kubeforge.manifests.etcd_service import service_unit
 from kubeforge.manifests.static_pod import manifest_path
+from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Operation
@@ -89,9 +90,13 @@ def _service(unit: str) -> list[Operation]:
     return [File(path=ETCD_UNIT, content=unit.encode()), Unit(name=UNIT, listens=LISTENS)]
 
 
-def no_joiner() -> Unit:
-    """Make sure that no process of an earlier run that was cut off stands in the member's place."""
-    return Unit(name=JOINER, enabled=None, state="stopped")
+def no_joiner() -> Command:
+    """Make sure that no process of an earlier run that was cut off stands in the member's place.
+
+    Not a Unit: a generation would keep that it ran, and a reset start it again.
+    """
+    ended = ("test", "!", "-e", f"/run/systemd/transient/{JOINER}")
+    return Command(name=f"end {JOINER}", argv=("systemctl", "stop", "--", JOINER), unless=ended)
 
 
 def join(remote: Remote, spec: ClusterSpec, host: Host, members: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from kubeforge.cluster.etcd import etcdctl
 from kubeforge.operations.model import Entry, Observation, UnitState
 from kubeforge.spec.paths import ETCD_MEMBER, ETCD_UNIT, ETCD_WAL, MANIFESTS
-from kubeforge.tasks.etcd_runs import JOINER
+from kubeforge.tasks.etcd_runs import no_joiner
 from kubeforge.transport.base import ByteSocket, Completed
 from kubeforge.transport.memory import RUNNING, MemoryHost
 
@@ -72,12 +72,17 @@ class MemoryEtcd:
         for name in names:
             self.hosts[name].overlay(Observation(paths={ETCD_WAL: None, ETCD_MEMBER: Entry(0o040700)}))
 
+    def join(self, name: str, command: list[str]) -> None:
+        """Let a passing process run instead of the member's own, until it is ended."""
+        self.joining[name] = command
+        self.hosts[name].overlay(Observation(tests={no_joiner().unless or (): 1}))
+
     def has_data(self, name: str) -> bool:
         return isinstance(self.hosts[name].state.paths.get(ETCD_WAL), Entry)
 
     def command_line(self, name: str) -> list[str]:
         """Return how etcd is told to run on a host; empty where it is not."""
-        if self._is_active(name, JOINER):
+        if self.hosts[name].state.tests[no_joiner().unless or ()]:
             return self.joining[name]
         for path, unit in _RUN_BY.items():
             try:
@@ -186,8 +191,7 @@ class _Commands(dict[tuple[str, ...], Any]):
                 return Completed(1)
             etcd.hosts[host].overlay(Observation(paths={ETCD_MEMBER: None}))
         elif argv[0] == "systemd-run":
-            etcd.joining[host] = ["etcd", *argv[argv.index("--") + 2 :]]
-            etcd.hosts[host].overlay(Observation(units={JOINER: RUNNING}))
+            etcd.join(host, ["etcd", *argv[argv.index("--") + 2 :]])
         elif argv[-1] == f"--name={host}":  # its process is ended: it runs no longer than what begins it
             pass
         elif argv[:2] == ("mv", "-T"):  # data go aside

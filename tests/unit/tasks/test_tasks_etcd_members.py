@@ -20,8 +20,7 @@ from kubeforge.tasks import etcd, etcd_members, etcd_recovery
 from kubeforge.tasks.etcd_leaves import MemberLeaves, leave
 from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
 from kubeforge.tasks.etcd_recovery import RECOVER_FROM, Recovery, recover
-from kubeforge.tasks.etcd_runs import JOINER
-from kubeforge.transport.memory import RUNNING
+from kubeforge.tasks.etcd_runs import no_joiner
 from tests.unit.tasks.memory_etcd import MemoryEtcd
 
 Make = Callable[..., Any]
@@ -112,10 +111,9 @@ def test_a_run_that_was_cut_off_is_gone_on_with(world: World, moment: str) -> No
         )
         world.etcd.members[third].name = third
         left = ["etcd", f"--name={third}", "--initial-cluster=all"]
-        world.etcd.joining[third] = left
-        world.etcd.hosts[third].overlay(Observation(units={JOINER: RUNNING}))
+        world.etcd.join(third, left)
         world.site.begin()
-        assert f"unit {JOINER}" in world.site.apply(third, world.task), "what joined makes room"
+        assert no_joiner().title in world.site.apply(third, world.task), "what joined makes room"
         assert world.etcd.command_line(third) != left
         run = world.run(third)
         assert "non_learner" in whys(MemberServes().plan(run))[0]

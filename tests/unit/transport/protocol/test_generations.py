@@ -228,16 +228,6 @@ def test_a_torn_ledger_line_is_skipped(host: Host) -> None:
     assert [g.number for g in ledger(host).generations] == [1]
 
 
-def test_what_systemd_run_started_is_never_started_again() -> None:
-    """It has no file, so nobody could; a reset stopped there, with everything else still to do."""
-    was = UnitState("loaded", "active", "transient")
-    stop = Change(title="unit t", verb=Verb.STOP, why="", effect=Observation(units={"t.service": UnitState()}))
-    line = b'{"generation":1,"act":1,' + record([stop], Observation(units={"t.service": was}), "r").line.encode()
-    begun = b'{"generation":1,"act":1,"begun":0}\n'
-    kept = read_ledger(Observation(contents={"/g/ledger": line + begun}), "/g")
-    assert [operation.title for operation in rollback(kept)] == ["generation 1"]
-
-
 def test_units_and_undo_lines_go_back_in_order() -> None:
     """Stop what did not run, undo newest first, put files back, reload, and only then start what ran."""
     seen = Observation(
