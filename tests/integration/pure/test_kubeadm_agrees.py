@@ -25,7 +25,6 @@ from kubeforge.pki.verify import reasons
 from kubeforge.spec.model import KeyAlgorithm
 
 pytestmark = pytest.mark.lab
-NOW = datetime.now(UTC)
 Pki = Callable[[Any], tuple[dict[str, bytes], dict[str, Authority]]]
 
 
@@ -106,7 +105,9 @@ def test_certificates(kubeadm: Kubeadm, make_pki: Pki) -> None:
             continue
         assert fields(ours[row.certificate]) == fields(theirs), row.name
         signer = kubeadm.file(f"/etc/kubernetes/pki/{_stem(row.signer)}.crt").read_bytes() if row.signer else None
-        assert reasons(request(row, identity), theirs, now=NOW, signer=signer) == (), f"we would keep their {row.name}"
+        assert reasons(request(row, identity), theirs, now=datetime.now(UTC), signer=signer) == (), (
+            f"we would keep their {row.name}"
+        )
 
 
 def _stem(name: str) -> str:
@@ -236,7 +237,7 @@ def test_kubeadm_renews_what_we_wrote(kubeadm: Kubeadm, make_pki: Pki) -> None:
             renewed = kubeadm.file(row.certificate).read_bytes()
             assert renewed != files[row.certificate]
             signer = authorities[row.signer or ""].certificate
-            assert reasons(request(row, identity), renewed, now=NOW, signer=signer) == (), row.name
+            assert reasons(request(row, identity), renewed, now=datetime.now(UTC), signer=signer) == (), row.name
     listed = kubeadm.run("certs", "check-expiration")
     assert "invalid" not in listed.lower()
     assert listed.count("ca ") >= 3
