@@ -71,10 +71,10 @@ def _api(status: ClusterStatus) -> Iterator[Problem]:
     why = status.kubernetes.problem
     if not any(API_SERVER in host.manifests for host in planes) and "admin.conf" in why:
         yield problem("no-kubeconfig", "", why)
-    elif any(one.component == API_SERVER and one.ready for one in status.components):
-        yield problem("api-refuses", "", f"API servers live, but tell us nothing: {why}")
     elif status.etcd.quorum is False:
         yield problem("api-down-with-etcd", "", f"no API server serves: {why}")
+    elif any(one.component == API_SERVER and one.ready for one in status.components):
+        yield problem("api-refuses", "", f"API servers live, but tell us nothing: {why}")
     else:
         first = _first_plane(status)
         yield problem(

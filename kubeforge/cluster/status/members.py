@@ -43,9 +43,12 @@ def etcd_of(hosts: Sequence[Host], answers: Mapping[str, Answer]) -> Etcd:
         for member in everyone
     )
     voters = [member for member in everyone if not member.learner and member.registered is not False]
+    needed = len(voters) // 2 + 1 if voters else 0
+    # a leader whose followers are gone takes itself for the leader until its election timeout
+    may_serve = sum(member.answers is not False for member in voters) >= needed
     return Etcd(
-        quorum=bool(leaders) if said else None,
-        needed=len(voters) // 2 + 1 if voters else 0,
+        quorum=bool(leaders) and may_serve if said else None,
+        needed=needed,
         leader=next((member.host for member in everyone if member.leader), ""),
         members=everyone,
     )

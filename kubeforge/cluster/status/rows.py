@@ -170,7 +170,7 @@ class Etcd:
     """All members.
 
     Args:
-        quorum: whether some member knows a leader; None: none could be asked.
+        quorum: whether some member knows a leader and enough may serve; None: none could be asked.
         needed: members that must serve, of those that vote.
         leader: host of the leading member; empty: there is none.
         members: in inventory order, others after them.

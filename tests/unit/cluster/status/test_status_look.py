@@ -89,6 +89,16 @@ def test_the_quorum_is_lost(world: Make) -> None:
     assert "kubeforge etcd recover --from cp2" in quorum.remedy
 
 
+def test_a_leader_that_has_lost_its_followers_does_not_count(world: Make) -> None:
+    """It takes itself for the leader until its election timeout, and its API server for alive."""
+    made = world()
+    leader = made.hosts["cp1"].parts["etcd"]
+    made.lose_quorum("cp1")
+    made.hosts["cp1"].parts["etcd"] = leader
+    status = seen(made)
+    assert told(status) == {("etcd-quorum-lost", ""), ("api-down-with-etcd", "")}
+
+
 def test_all_api_servers_are_down(world: Make) -> None:
     """The hosts still say how they are."""
     made = world()
