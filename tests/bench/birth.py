@@ -1,4 +1,4 @@
-"""A cluster's birth on one control plane and two workers: kubeforge, plain kubeadm, and kubeadm tuned by hand.
+"""A cluster's birth on control planes and two workers: kubeforge, plain kubeadm, and kubeadm tuned by hand.
 
 All three start from the same state of the same lab, parts on the hosts and images loaded by `apply --tags prepare`, and
 make the same cluster: flannel, kube-proxy, CoreDNS, no ingress.
@@ -8,6 +8,7 @@ which nslookup itself would wait 5 s. Contenders take turns, run by run; ratios 
 machine's speed drifts.
 
     .venv/bin/python -m tests.bench.birth --turns 3
+    .venv/bin/python -m tests.bench.birth --turns 3 --control-planes 3 --output build/bench/birth-ha.json
 """
 
 from __future__ import annotations
@@ -131,10 +132,10 @@ def processor_seconds() -> float:
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(contender: Callable[[Lab], None]) -> dict[str, float]:
+def measure(contender: Callable[[Lab], None], control_planes: int) -> dict[str, float]:
     """One birth on new hosts: seconds until DNS answers everywhere, seconds until the contender's last command ended,
     and seconds that the machine's processors worked meanwhile."""
-    with Lab.up(LAB, control_planes=1, workers=2) as lab:
+    with Lab.up(LAB, control_planes=control_planes, workers=2) as lab:
         kubeforge(lab, "apply", "--yes", "--tags", "prepare")
         without_ingress(lab)
         kubeadm.write_units(lab)
@@ -154,6 +155,7 @@ def main() -> None:
     """Measure in turns, print a table and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--control-planes", type=int, default=1)
     parser.add_argument("--only", choices=list(CONTENDERS), action="append")
     parser.add_argument("--output", type=Path, default=Path("build/bench/birth.json"))
     options = parser.parse_args()
@@ -161,7 +163,7 @@ def main() -> None:
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for turn in range(options.turns):
         for name in names:
-            figures[name].append(measure(CONTENDERS[name]))
+            figures[name].append(measure(CONTENDERS[name], options.control_planes))
             print(f"turn {turn + 1} {name:14s} {figures[name][-1]}", flush=True)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(figures, indent=2) + "\n")
