@@ -22,6 +22,7 @@ from kubeforge.lab import Lab
 from kubeforge.manifests import kubelet as kubelet_files
 from kubeforge.spec import paths
 from kubeforge.spec.loader import load as load_spec
+from kubeforge.spec.model import Endpoint, EndpointKind
 from kubeforge.spec.releases import release
 
 KUBEADM_YAML = "/root/kubeadm.yaml"
@@ -91,7 +92,7 @@ def config(lab: Lab, *, tuned: bool) -> str:
 def pod_network(lab: Lab) -> str:
     """Our own flannel objects, so that all contenders run the same network."""
     inventory = load_inventory(lab.inventory)
-    spec = load_spec(lab.inventory, inventory)
+    spec = load_spec(lab.inventory, inventory).model_copy(update={"endpoint": Endpoint(kind=EndpointKind.FIRST)})
     images = {"flannel": f"ghcr.io/flannel-io/flannel:v{release(spec.minor).flannel}"}
     objects = flannel.objects(Cluster(spec=spec, inventory=inventory, facts={}, images=images))
     return "---\n".join(yaml.safe_dump(item) for item in objects)
