@@ -17,10 +17,8 @@ from kubeforge.engine.plan import PlannedChange
 from kubeforge.errors import ApiError, ApiUnavailable, DeadlineExceeded, UnfitHost
 from kubeforge.operations.model import Observation, Verb
 from kubeforge.secret import Secret
-from kubeforge.spec.model import Taint
 from kubeforge.spec.paths import KUBELET_SERVING_CURRENT
 from kubeforge.tasks import checks, control_plane, kubelet, nodes, objects
-from kubeforge.tasks.nodes import label_faults, taints_with
 from kubeforge.tasks.objects import Objects
 from kubeforge.transport.memory import MemoryHost
 
@@ -318,29 +316,6 @@ def test_labels_and_taints_are_set_while_waiting(talk: Make, monkeypatch: pytest
     live = api.objects_["v1", "Node", "", "w1"]
     assert live["metadata"]["labels"] == {"disk": "fast"}
     assert live["spec"]["taints"] == [{"key": "only", "value": "me", "effect": "NoSchedule"}]
-
-
-CONTROL = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
-NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
-
-
-@pytest.mark.parametrize(
-    ("has", "wanted", "becomes"),
-    [
-        ([], (), None),
-        ([NOT_READY], (), None),
-        ([CONTROL, NOT_READY], (), [NOT_READY]),
-        ([NOT_READY], (Taint(key=CONTROL["key"]),), [NOT_READY, CONTROL]),
-        ([CONTROL], (Taint(key=CONTROL["key"]),), None),
-        ([{**CONTROL, "value": "x"}], (Taint(key=CONTROL["key"]),), [CONTROL]),
-    ],
-)
-def test_taints(has: Any, wanted: Any, becomes: Any) -> None:
-    assert taints_with(node("w1", taints=has), wanted) == becomes
-
-
-def test_labels() -> None:
-    assert label_faults(node("w1", labels={"a": "1"}), [("a", "1"), ("b", "")]) == ["b="]
 
 
 def test_the_controllers_wait_for_the_api_servers_own_roles(talk: Make) -> None:
