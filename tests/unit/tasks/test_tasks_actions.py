@@ -350,8 +350,9 @@ def test_a_worker_is_invited_once_somebody_would_sign(talk: Make) -> None:
     assert len(api.applied) == 1, "one token for all workers of a run"
 
 
-def gate(answers: Iterator[str | None]) -> checks.Gate:
-    return checks.Gate(check=Check(name="dns", asks="DNS answers", ask=lambda _remote, _patience: next(answers)))
+def gate(answers: Iterator[str | None], **settings: Any) -> checks.Gate:
+    check = Check(name="dns", asks="DNS answers", ask=lambda _remote, _patience: next(answers))
+    return checks.Gate(check=check, **settings)
 
 
 def test_a_gate_that_passes_plans_nothing(talk: Make) -> None:
@@ -369,11 +370,19 @@ def test_a_gate_is_asked_until_it_passes(talk: Make) -> None:
     assert next(answers, "all asked") == "all asked"
 
 
-def test_a_gate_that_never_passes_says_why(talk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "CHECK_DEADLINE", 0.2)
+def test_a_gate_that_never_passes_says_why_and_what_to_do(talk: Make) -> None:
+    never = gate(iter(["refused"] * 99), deadline=0.2, remedy="mend it")
     with pytest.raises(DeadlineExceeded, match="DNS answers: not within 0 s; refused") as raised:
-        gate(iter(["refused"] * 99)).run(talk("w1", checks.dns, MemoryApi()))
-    assert raised.value.host == "w1"
+        never.run(talk("w1", checks.dns, MemoryApi()))
+    assert (raised.value.host, raised.value.remedy) == ("w1", "mend it")
+
+
+def test_whoever_runs_an_external_balancer_is_told_what_it_lacks(site: Make) -> None:
+    made = site(workers=1, endpoint={"kind": "external", "address": "192.0.2.100"})
+    (one,) = made.ask("w1", checks.endpoint)
+    assert "the balancer at 192.0.2.100:6443 pass TCP on to 192.0.2.11:6443" in one.remedy
+    (ours,) = site(workers=1).ask("w1", checks.endpoint)
+    assert ours.remedy is None
 
 
 def test_object_titles() -> None:
