@@ -17,7 +17,12 @@ def test_an_address_that_nobody_answers(forge: Any, tmp_path: Any) -> None:
     plane = forge.lab.host("cp1").address
     nobody = plane.rpartition(".")[0] + ".240"
     said = forge.with_spec(tmp_path, external(nobody)).apply().check(15)
-    said.names("w1", "checks.endpoint", f"have the balancer at {nobody}:6443 pass TCP on to {plane}:6443")
+    said.names(
+        "w1",
+        "checks.endpoint",
+        f"the API answers at its endpoint {nobody}:6443",
+        f"have the balancer at {nobody}:6443 pass TCP on to {plane}:6443",
+    )
 
 
 def test_the_right_address_and_the_run_goes_on(forge: Any, tmp_path: Any) -> None:
