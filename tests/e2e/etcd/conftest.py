@@ -67,7 +67,7 @@ class Etcd(Forge):
         return {host.name: sorted(set(self.sh(host.name, script).splitlines())) for host in self.lab.hosts}
 
 
-@pytest.fixture(scope="session", params=SIZES)
+@pytest.fixture(scope="package", params=SIZES)
 def etcd(request: pytest.FixtureRequest) -> Iterator[Etcd]:
     """Bare hosts, and the command on them."""
     if os.geteuid() != 0:
