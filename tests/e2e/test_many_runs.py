@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import yaml
 
 from kubeforge.engine.collecting import KEPT
@@ -12,6 +14,16 @@ from kubeforge.spec.paths import BIN, CNI_BIN, GENERATIONS, STORE
 from tests.e2e.conftest import Cluster, documents
 
 SYSCTL = "net.core.somaxconn"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_it_was(cluster: Cluster) -> Iterator[None]:
+    """The tests after these find the cluster.yml that they know."""
+    file = cluster.folder / "inventory/cluster.yml"
+    before = file.read_text()
+    yield
+    file.write_text(before)
+    cluster.forge("apply", "--yes")
 
 
 def collected(cluster: Cluster, result: dict[str, Any]) -> list[dict[str, Any]]:

@@ -50,7 +50,7 @@ def test_one_worker_leaves_and_comes_back(cluster: Cluster) -> None:
     assert difference(cluster.before[leaving], cluster.snapshots()[leaving]) == []
     assert cluster.forge("kubectl", "--", "get", "nodes").stdout.count(" Ready ") == len(cluster.names) - 1
     cluster.forge("apply", "--yes")
-    assert cluster.is_good()
+    wait_until(cluster.is_good, seconds=30, why=lambda: cluster.forge("status", code=None).stdout)
 
 
 @pytest.mark.clusters(MAIN, OLDER, BRIDGE)
