@@ -5,7 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = (["tests.bench.birth", "--turns", "3"], ["tests.bench.ssh", "--hosts", "50", "--turns", "3"])
+BENCHES = (
+    ["tests.bench.birth", "--turns", "3"],
+    ["tests.bench.birth", "--turns", "3", "--control-planes", "3", "--output", "build/bench/birth-ha.json"],
+    ["tests.bench.noop"],
+    ["tests.bench.noop", "--control-planes", "3", "--output", "build/bench/noop-ha.json"],
+    ["tests.bench.ssh", "--hosts", "50", "--turns", "3", "--json", "build/bench/ssh.json"],
+)
 
 
 def main() -> None:
