@@ -12,6 +12,7 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Final
@@ -70,15 +71,16 @@ class KeyPair:
     public: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: `opened` is kept, reading an RSA key costs as much as making one
 class Authority:
     """A certificate authority that can sign, both PEM."""
 
     certificate: bytes
     key: Secret
 
-    def open(self) -> tuple[x509.Certificate, PrivateKey]:
-        """Return certificate and key, parsed.
+    @cached_property
+    def opened(self) -> tuple[x509.Certificate, PrivateKey]:
+        """Certificate and key, parsed.
 
         Raises:
             UnfitHost: the two do not belong together, or are no certificate or no key.
@@ -183,7 +185,7 @@ def _name(request: Request) -> x509.Name:
 
 
 def _signed(request: Request, public: PublicKey, signer: Authority, *, days: int, now: datetime) -> bytes:
-    parent, parent_key = signer.open()
+    parent, parent_key = signer.opened
     end = min(now + timedelta(days=days), parent.not_valid_after_utc)
     builder = _builder(request, _name(request), parent.subject, public, now=now, end=end)
     builder = builder.add_extension(_identifier(parent), critical=False)
@@ -196,7 +198,7 @@ def _identifier(parent: x509.Certificate) -> x509.AuthorityKeyIdentifier:
         own = parent.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except x509.ExtensionNotFound:
         key = parent.public_key()
-        assert isinstance(key, PublicKey)  # `open` has compared it with the private one
+        assert isinstance(key, PublicKey)  # `opened` has compared it with the private one
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 

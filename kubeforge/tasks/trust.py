@@ -81,8 +81,17 @@ class Trust:
         )
 
     def authority(self, name: str) -> Authority:
-        """Return an authority that can sign."""
-        return Authority(certificate=self.certificate(name), key=self.key(name))
+        """Return an authority that can sign, one object for all hosts: its key is read once.
+
+        Raises:
+            UnfitHost: its certificate and key do not belong together, or the key is nowhere.
+        """
+        return self.context.vault.once(("trust.authority", name), lambda: self._opened(name))
+
+    def _opened(self, name: str) -> Authority:
+        found = Authority(certificate=self.certificate(name), key=self.key(name))
+        _ = found.opened
+        return found
 
     def sign(self, wanted: Mapping[str, tuple[Request, str]]) -> Mapping[str, Issued]:
         """Return new certificates with new keys.

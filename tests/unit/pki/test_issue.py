@@ -120,9 +120,9 @@ def test_the_service_account_pair() -> None:
 def test_a_strange_key_is_refused(ca: Authority) -> None:
     (other,) = new_keys(1, KeyAlgorithm.ECDSA_P256)
     with pytest.raises(UnfitHost, match="is not its key"):
-        Authority(certificate=ca.certificate, key=private_pem(other)).open()
+        Authority(certificate=ca.certificate, key=private_pem(other)).opened  # noqa: B018 - reading it is what fails
     with pytest.raises(UnfitHost, match="cannot be read"):
-        Authority(certificate=b"nonsense", key=private_pem(other)).open()
+        Authority(certificate=b"nonsense", key=private_pem(other)).opened  # noqa: B018 - reading it is what fails
 
 
 def make_csr(folder: Path, subject: str, *more: str) -> bytes:
@@ -170,8 +170,8 @@ def test_an_authority_without_an_identifier_signs(tmp_path: Path) -> None:
     subprocess.run([*argv, *none, "-keyout", key, "-out", authority_file], check=True, capture_output=True)
     old = Authority(certificate=authority_file.read_bytes(), key=Secret(key.read_bytes()))
     with pytest.raises(x509.ExtensionNotFound):
-        old.open()[0].extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        old.opened[0].extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     asked = Request(common_name="system:node:w1", organizations=("system:nodes",), usages=(Usage.CLIENT,))
     (own,) = new_keys(1, KeyAlgorithm.ECDSA_P256)
     signed = x509.load_pem_x509_certificate(leaf(asked, own, old, days=1, now=datetime.now(tz=UTC)).certificate)
-    signed.verify_directly_issued_by(old.open()[0])
+    signed.verify_directly_issued_by(old.opened[0])

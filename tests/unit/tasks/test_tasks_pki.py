@@ -14,6 +14,7 @@ from kubeforge.pki.certificates import TABLE, Scope
 from kubeforge.secret import Secret
 from kubeforge.spec.paths import ADMIN_CONF, ETCD_MEMBER, PKI, SUPER_ADMIN_CONF
 from kubeforge.tasks.pki import control_plane
+from kubeforge.tasks.trust import trust_of
 
 Make = Callable[..., Any]
 ECDSA = {"pki": {"algorithm": "ECDSA-P256"}}  # quick to make
@@ -71,6 +72,14 @@ def test_more_control_planes_share_authorities_and_have_their_own_certificates(s
         assert len(found) == (1 if row.scope is Scope.SHARED else 3), row.name
     paths = [set(host.state.paths) for host in founded.hosts.values()]
     assert [SUPER_ADMIN_CONF in known for known in paths] == [True, False, False]
+
+
+def test_an_authority_is_opened_once_for_all_hosts(site: Make) -> None:
+    """Reading an RSA key costs as much as making one."""
+    founded = site(control_planes=2, **ECDSA)
+    one, other = (trust_of(founded.context(host, control_plane)).authority("ca") for host in ("cp1", "cp2"))
+    assert one is other
+    assert one.opened is other.opened
 
 
 def test_a_control_plane_added_later_gets_the_authorities_that_are_there(site: Make) -> None:
