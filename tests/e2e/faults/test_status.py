@@ -74,7 +74,8 @@ def mend(forge: Any, told: dict[str, Any], kind: str) -> None:
     assert words[0] == "kubeforge", words
     verb, *rest = words[1:]
     forge.run(verb, *rest, *(["--yes"] if verb == "apply" else [])).check(0)
-    until(forge, lambda told: told["good"] and not told["problems"])
+    # controllers that ended again and again while nobody served are started anew after five minutes at the latest
+    until(forge, lambda told: told["good"] and not told["problems"], seconds=330)
 
 
 def test_all_is_well(forge: Any) -> None:
