@@ -181,9 +181,10 @@ class MemberServes(Action):
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Wait; a learner that an earlier run left behind is promoted."""
+        bereft = etcd_runs.Bereft(run.remote, run.context.cluster, run.context.host)
         condition = Condition(
             name="the etcd member serves",
-            lacks=lambda: self._lacks(run),
+            lacks=lambda: bereft.seen(self._lacks(run)),
             deadline=ETCD_DEADLINE,
             evidence=lambda: etcd_runs.log(run.remote, run.context.cluster),
             remedy=_EMPTY_AGAIN,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from kubeforge.cluster.evidence import component_log, unit_log
@@ -10,6 +12,7 @@ from kubeforge.cluster.processes import command_lines
 from kubeforge.documents import dump
 from kubeforge.engine.model import Context
 from kubeforge.inventory.model import Host
+from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.manifests.etcd import ETCD, arguments, settled
 from kubeforge.manifests.etcd_service import service_unit
 from kubeforge.manifests.static_pod import manifest_path
@@ -27,6 +30,7 @@ __all__ = [
     "LISTENS",
     "SIGNS",
     "UNIT",
+    "Bereft",
     "data_directory",
     "end",
     "is_service",
@@ -46,17 +50,17 @@ JOINER: Final = "kubeforge-etcd-join.service"
 """Runs a member while it joins."""
 _PASSING: Final = 600  # seconds, after which systemd ends it: whoever started it is gone
 _KUBELET: Final = "kubelet.service"
-# $1, $2: an argument that no other etcd, no other API server has.
+# of each three arguments: a program's name, an argument that no other of its name has, a signal
 _END: Final = r"""
-end() {
+while [ $# -gt 0 ]; do
     for file in $(grep -lxsF -e "$1" /proc/[0-9]*/comm); do
         folder=${file%/comm}
         ! tr '\0' '\n' <"$folder/cmdline" 2>/dev/null | grep -qxF -e "$2" || kill -s "$3" "${folder#/proc/}" || true
     done
-}
-end etcd "$1" TERM
-end kube-apiserver "$2" KILL
+    shift 3
+done
 """
+_ABSENT: Final = 15.0  # seconds without a process: more than a container needs to be started anew
 SIGNS: Final = (manifest_path(ETCD), ETCD_UNIT)
 """Files of which one is there wherever etcd was set up: they are written after its data."""
 
@@ -127,7 +131,43 @@ def end(remote: Remote, spec: ClusterSpec, host: Host) -> None:
     starts anew and has to wait for their answers does not start etcd (seen: not within 90 s, else after 3 s).
     """
     if not is_service(spec):
-        remote.run(["sh", "-c", _END, "sh", f"--name={host.name}", f"--advertise-address={host.address}"])
+        remote.run(["sh", "-c", _END, "sh", ETCD, f"--name={host.name}", "TERM", *_server_of(host)])
+
+
+def _server_of(host: Host) -> tuple[str, str, str]:
+    """Return what ends the API server of a host. It is killed: in order, it waits for answers of etcd."""
+    return API_SERVER, f"--advertise-address={host.address}", "KILL"
+
+
+@dataclass(slots=True)
+class Bereft:
+    """Ends, once, the API server beside a member that shall run and has no process: see `end`.
+
+    Args:
+        remote: of the member's host.
+        spec: of the cluster.
+        host: the member's.
+        since: when it was first seen to have none, by the monotonic clock.
+        done: whether the API server was ended.
+    """
+
+    remote: Remote
+    spec: ClusterSpec
+    host: Host
+    since: float | None = None
+    done: bool = False
+
+    def seen(self, lacks: str | None) -> str | None:
+        """Pass on what a member lacks, after each look."""
+        if lacks is None or self.done or is_service(self.spec) or still_runs(self.remote, self.host):
+            self.since = None
+            return lacks
+        now = time.monotonic()
+        self.since = now if self.since is None else self.since
+        if now - self.since >= _ABSENT:
+            self.remote.run(["sh", "-c", _END, "sh", *_server_of(self.host)])
+            self.done = True
+        return lacks
 
 
 def stopped(spec: ClusterSpec) -> list[Operation]:

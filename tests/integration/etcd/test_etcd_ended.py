@@ -62,3 +62,24 @@ def test_a_service_is_ended_by_systemd_alone(programs: dict[str, subprocess.Pope
     apart = SPEC.model_copy(update={"etcd": SPEC.etcd.model_copy(update={"topology": "external"})})
     etcd_runs.end(ShellRemote(LocalTransport("here")), apart, CP1)
     assert all(process.poll() is None for process in programs.values())
+
+
+def test_an_api_server_whose_etcd_has_gone_is_ended_once(
+    programs: dict[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bereft = etcd_runs.Bereft(ShellRemote(LocalTransport("here")), SPEC, CP1)
+    monkeypatch.setattr(etcd_runs, "_ABSENT", 0.0)
+    assert bereft.seen("it does not answer") == "it does not answer"
+    assert programs["server"].poll() is None, "its etcd runs"
+    programs["mine"].kill()
+    programs["mine"].wait(10)
+    assert bereft.seen(None) is None
+    assert programs["server"].poll() is None, "nothing is lacking"
+    monkeypatch.setattr(etcd_runs, "_ABSENT", 60.0)
+    bereft.seen("it does not answer")
+    assert not bereft.done, "it may be about to start"
+    monkeypatch.setattr(etcd_runs, "_ABSENT", 0.0)
+    bereft.seen("it does not answer")
+    assert programs["server"].wait(10) != 0
+    assert programs["another server"].poll() is None
+    assert programs["another's"].poll() is None
