@@ -48,6 +48,7 @@ printf '#!/bin/sh\necho %s\n' \''{{"status":"Success","capabilities":{{"attach":
 chmod 0755 {FLEX}/driver
 ln -s mine.yaml /etc/kubernetes/link.yaml
 mount -t tmpfs mine {KUBELET}/plugins/mine
+until systemctl is-active --quiet {KUBELET}/plugins/mine; do sleep 0.1; done  # systemd hears of it a moment later
 """
 
 
