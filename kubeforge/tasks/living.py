@@ -10,6 +10,8 @@ import re
 from collections.abc import Collection
 from typing import Final
 
+import yaml
+
 from kubeforge.engine.model import Context
 from kubeforge.inventory.model import CONTROL_PLANE, Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
@@ -51,8 +53,7 @@ def reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the sa
     """Ask what the components run with, and what was set aside."""
     manifests = tuple(manifest_path(name) for name in _PODS)
     asides = tuple(folder(name) for name in (*_PODS, KUBELET))
-    naming = tuple(manifest_path(name) for name in (API_SERVER, SCHEDULER))
-    return Queries(stats=(*manifests, *asides, KUBELET_CLIENT_CURRENT), hashes=manifests, reads=naming)
+    return Queries(stats=(*manifests, *asides, KUBELET_CLIENT_CURRENT), hashes=manifests, reads=manifests)
 
 
 def lives(context: Context, host: str) -> bool:
@@ -75,9 +76,23 @@ def is_founded(context: Context) -> bool:
 
 
 def runs_otherwise(context: Context, component: str, manifest: bytes) -> bool:
-    """Whether a component of this host lives with another manifest, so that it must be changed with care."""
-    now = context.seen[context.host.name].hashes.get(manifest_path(component))
-    return isinstance(now, str) and now != digest(manifest) and is_founded(context)
+    """Whether a component of this host lives with another pod than its manifest shall say: it is changed with care.
+
+    Another text of the same pod, with a comment say, restarts nothing: it is a file like any other.
+    """
+    seen, path = context.seen[context.host.name], manifest_path(component)
+    now = seen.hashes.get(path)
+    if not isinstance(now, str) or now == digest(manifest) or not is_founded(context):
+        return False
+    return _pod_of(seen.contents.get(path, b"")) != _pod_of(manifest)
+
+
+def _pod_of(manifest: bytes) -> object:
+    """Return what the kubelet takes from a manifest; None: nothing."""
+    try:
+        return yaml.safe_load(manifest)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None
 
 
 def is_unproved(context: Context, component: str) -> bool:

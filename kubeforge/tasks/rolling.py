@@ -216,8 +216,8 @@ class PodRolled(Action):
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Wait; on failure put back what it ran with."""
         files = [file.path for file in self.files]
-        if files[1:] and not all(one.fresh for one in processes(run.remote, self.component, files=files[1:])):
-            run.remote.run(["sh", "-c", _END, "sh", self.component[:15]])  # the kubelet looks at manifests only
+        if self._must_be_ended(run):
+            run.remote.run(["sh", "-c", _END, "sh", self.component[:15]])
         try:
             self._await(run, partial(lacks_pod, run.remote, self.pod, address=run.context.host.address, files=files))
         except (DeadlineExceeded, Crashed) as error:
@@ -225,6 +225,16 @@ class PodRolled(Action):
             raise failure(run, error, self.component, step=self.title, back=back) from None
         forget(run, self.component)
         return [self._change()]
+
+    def _must_be_ended(self, run: ActionContext) -> bool:
+        """Whether the kubelet may see no reason to restart it: it looks at manifests only, and only at those it can read.
+
+        A manifest that it has not followed (someone's that is no pod) tells nothing of what runs, which may be the new pod.
+        """
+        followed = [file.path for file in self.files[1:]], [self.files[0].aside]
+        return not all(
+            one.fresh for paths in followed if paths for one in processes(run.remote, self.component, files=paths)
+        )
 
     def _change(self) -> Change:
         return Change(title=self.title, verb=Verb.RESTART, why=self.why)
