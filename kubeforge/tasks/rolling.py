@@ -227,14 +227,14 @@ class PodRolled(Action):
         return [self._change()]
 
     def _must_be_ended(self, run: ActionContext) -> bool:
-        """Whether the kubelet may see no reason to restart it: it looks at manifests only, and only at those it can read.
+        """Whether the kubelet may see no reason to restart it.
 
-        A manifest that it has not followed (someone's that is no pod) tells nothing of what runs, which may be the new pod.
+        It looks at manifests only, and only at those that are pods. One that it has not followed says nothing of what
+        runs, which may be the new pod already.
         """
-        followed = [file.path for file in self.files[1:]], [self.files[0].aside]
-        return not all(
-            one.fresh for paths in followed if paths for one in processes(run.remote, self.component, files=paths)
-        )
+        manifest, *read = self.files
+        older = ([manifest.aside], [file.path for file in read])
+        return not all(one.fresh for files in older for one in processes(run.remote, self.component, files=files))
 
     def _change(self) -> Change:
         return Change(title=self.title, verb=Verb.RESTART, why=self.why)

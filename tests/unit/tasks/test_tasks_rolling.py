@@ -9,6 +9,7 @@ import pytest
 
 from kubeforge.checks.model import Check
 from kubeforge.cluster import programs, quorum
+from kubeforge.cluster.processes import Process
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.events import Events
 from kubeforge.engine.model import Action
@@ -103,6 +104,23 @@ def test_a_changed_flag_is_written_only_where_its_host_has_its_turn(living_site:
         ]
         (ready,) = made.ask(host, control_plane.ready)
         assert not any("kube-apiserver" in command for command in ready.commands), "the new one comes only later"
+
+
+def test_another_text_of_the_same_pod_restarts_nothing(living_site: Make) -> None:
+    """The kubelet would not either, so nobody waits for it."""
+    made = living_site(control_planes=2)
+    text = made.hosts["cp2"].file(APISERVER) + b"# somebody was here\n"
+    made.hosts["cp2"].write(APISERVER, text)
+    made.begin()
+    assert actions(given(made, "cp2", control_plane.roll)) == []
+    assert made.apply("cp2", control_plane.server) == [f"file {APISERVER}"]
+
+
+def test_a_manifest_that_is_no_pod_is_replaced_with_care(living_site: Make) -> None:
+    made = living_site(control_planes=2)
+    made.hosts["cp2"].write(APISERVER, b"kind: [Pod")
+    made.begin()
+    assert "pod kube-apiserver" in titles(made.ask("cp2", control_plane.roll))
 
 
 def test_a_manifest_that_is_gone_stops_nobody_so_it_is_written_at_once(living_site: Make) -> None:
@@ -255,6 +273,23 @@ def test_what_lived_is_kept_until_the_new_one_serves(rolled: Make) -> None:
     (planned,), (done,) = action.plan(run), action.run(run)
     assert (done.title, done.verb) == (planned.title, planned.verb) == ("pod kube-apiserver", Verb.RESTART)
     assert made.hosts["cp1"].ran[-1] == ("rm", "-rf", "--", "/var/lib/kubeforge/last-good/kube-apiserver")
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_a_kubelet_that_did_not_follow_the_old_manifest_is_helped(
+    rolled: Make, monkeypatch: pytest.MonkeyPatch, followed: bool
+) -> None:
+    """It may run the new pod already, and would restart nothing."""
+    made, action, run = rolled(iter([None]))
+
+    def processes(_remote: object, name: str, *, files: Any = ()) -> tuple[Process, ...]:
+        return (Process(command=(name,), fresh=followed or ASIDE not in files),)
+
+    monkeypatch.setattr(rolling, "processes", processes)
+    end = ("sh", "-c", rolling._END, "sh", "kube-apiserver")
+    made.hosts["cp1"].commands[end] = Completed(0)
+    action.run(run)
+    assert (end in made.hosts["cp1"].ran) is not followed
 
 
 def never(then: str | None = None) -> Iterator[str | None]:
