@@ -51,13 +51,16 @@ def server(context: Context) -> Iterator[Operation]:
 
 @task("control_plane.ready", reads=living.reads)
 def ready(context: Context) -> Iterator[Action]:
-    """Wait until the API server of a control plane serves."""
+    """Wait until the API server of a control plane serves, but for one that `roll` changes or judges.
+
+    That one may be silent because of what it runs with now.
+    """
     if context.host in context.inventory.control_planes:
         pods = [_api_server(context)]
         if not is_service(context.cluster):
             pods.append(settled(context.cluster, context.host, context.parts.images))
-        founded = [pod for pod in pods if not living.runs_otherwise(context, component_of(pod), _text(pod))]
-        yield ApiServes(commands=tuple(tuple(pod["spec"]["containers"][0]["command"]) for pod in founded))
+        if not any(living.has_its_turn(context, component_of(pod), _text(pod)) for pod in pods):
+            yield ApiServes(commands=tuple(tuple(pod["spec"]["containers"][0]["command"]) for pod in pods))
 
 
 @task("control_plane.roll", reads=pki.reads)

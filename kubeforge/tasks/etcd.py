@@ -96,8 +96,7 @@ def member(context: Context) -> Iterator[Operation | Action]:
 @task("etcd.roll", reads=_reads)
 def roll(context: Context) -> Iterator[Operation | Action]:
     """A member that lives gets its new manifest when the others can do without it, and must come back with it."""
-    stacked = not etcd_runs.is_service(context.cluster)
-    if stacked and context.host in context.inventory.etcd_members and _has_data(context, context.host):
+    if context.host in context.inventory.etcd_members and _lives_in_a_pod(context):
         gate = Spared(name="etcd.gate", etcd=True, servers=api_servers(context))
         yield from rolled(context, _pod(context), gate=gate)
 
@@ -108,8 +107,8 @@ def _pod(context: Context) -> Object:
 
 @task("etcd.ready", reads=_reads)
 def ready(context: Context) -> Iterator[Action]:
-    """Wait until the etcd member serves and votes."""
-    if context.host in context.inventory.etcd_members:
+    """Wait until the etcd member serves and votes, but for one that `roll` changes or judges."""
+    if context.host in context.inventory.etcd_members and not _is_judged_later(context):
         yield MemberServes()
 
 
@@ -134,10 +133,17 @@ def _member(context: Context) -> Iterator[Operation | Action]:
 
 
 def _waits_for_its_turn(context: Context) -> bool:
-    """Whether a member lives with another manifest: see `roll`. One that lost its data does not live."""
-    if etcd_runs.is_service(context.cluster) or not _has_data(context, context.host):
-        return False
-    return living.runs_otherwise(context, ETCD, dump(_pod(context)).encode())
+    """Whether a member lives with another manifest: see `roll`."""
+    return _lives_in_a_pod(context) and living.runs_otherwise(context, ETCD, dump(_pod(context)).encode())
+
+
+def _is_judged_later(context: Context) -> bool:
+    return _lives_in_a_pod(context) and living.has_its_turn(context, ETCD, dump(_pod(context)).encode())
+
+
+def _lives_in_a_pod(context: Context) -> bool:
+    """Whether there is a member that `roll` may change; one that lost its data does not live."""
+    return not etcd_runs.is_service(context.cluster) and _has_data(context, context.host)
 
 
 def _founding(context: Context) -> Command:

@@ -25,6 +25,7 @@ __all__ = [
     "KUBELET",
     "aside",
     "folder",
+    "has_its_turn",
     "is_founded",
     "is_unproved",
     "lives",
@@ -98,6 +99,11 @@ def _pod_of(manifest: bytes) -> object:
 def is_unproved(context: Context, component: str) -> bool:
     """Whether an earlier run changed a component of this host and was cut off before it was seen to serve."""
     return isinstance(context.seen[context.host.name].paths.get(folder(component)), Entry)
+
+
+def has_its_turn(context: Context, component: str, manifest: bytes) -> bool:
+    """Whether a component of this host is changed, or seen to serve, only when the host has its turn."""
+    return runs_otherwise(context, component, manifest) or is_unproved(context, component)
 
 
 def unused_config(context: Context, used: Collection[str]) -> list[str]:
