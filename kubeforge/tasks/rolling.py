@@ -14,6 +14,7 @@ from typing import Final
 
 import yaml
 
+from kubeforge.cluster.access import access_of
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import component_log
 from kubeforge.cluster.processes import processes
@@ -223,6 +224,7 @@ class PodRolled(Action):
         except (DeadlineExceeded, Crashed) as error:
             back = partial(self._go_back, run)
             raise failure(run, error, self.component, step=self.title, back=back) from None
+        access_of(run).renew()  # this run may have written the kubeconfig anew, and nobody waited for the API before
         forget(run, self.component)
         return [self._change()]
 
