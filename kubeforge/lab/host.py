@@ -127,9 +127,10 @@ class Host:
         init = self.init
         if init is None:
             raise LabError("it is off", host=self.name, remedy=f"kubeforge lab start {self.name}")
-        spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd=/")
+        spaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root")
         clean = (
             "env",
+            "--chdir=/",  # nsenter's own --wd would be the machine's
             "-i",
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME=/root",

@@ -127,6 +127,7 @@ NODE_DEADLINE: Final = 180.0
 ETCD_DEADLINE: Final = 120.0
 ETCD_TURN_DEADLINE: Final = 30.0
 CHECK_DEADLINE: Final = 120.0
+ENDPOINT_DEADLINE: Final = 60.0  # the API serves already: a balancer only has to notice
 BUSY_DEADLINE: Final = 180.0
 COMPONENT_DEADLINE: Final = 180.0
 GATE_DEADLINE: Final = 60.0

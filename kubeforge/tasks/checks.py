@@ -17,8 +17,10 @@ from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS
 from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.operations.model import Change, Verb
+from kubeforge.spec.addresses import endpoint_kind, endpoint_port, host_port, inner_host
+from kubeforge.spec.model import EndpointKind
 from kubeforge.spec.nodes import runs_workloads
-from kubeforge.spec.paths import CHECK_DEADLINE, HAPROXY_UNIT
+from kubeforge.spec.paths import API_PORT, CHECK_DEADLINE, ENDPOINT_DEADLINE, HAPROXY_UNIT
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.rolling import restarted
 
@@ -32,7 +34,22 @@ def endpoint(context: Context) -> Iterator[Action]:
     """The API answers this worker at the cluster's endpoint: without it, no kubelet joins."""
     if WORKERS in context.host.groups and CONTROL_PLANE not in context.host.groups:
         balancer = HAPROXY_UNIT.rpartition("/")[2]
-        yield Gate(check=endpoint_check(context.cluster, context.inventory), units=(balancer,))
+        yield Gate(
+            check=endpoint_check(context.cluster, context.inventory),
+            units=(balancer,),
+            deadline=ENDPOINT_DEADLINE,
+            remedy=_remedy(context),
+        )
+
+
+def _remedy(context: Context) -> str | None:
+    """Say what somebody else's balancer has to do; ours is for its own words to explain."""
+    spec, inventory = context.cluster, context.inventory
+    if endpoint_kind(spec, inventory) is not EndpointKind.EXTERNAL:
+        return None
+    asked = host_port(inner_host(spec, inventory), endpoint_port(spec, inventory))
+    backends = ", ".join(host_port(host.address, API_PORT) for host in inventory.control_planes)
+    return f"have the balancer at {asked} pass TCP on to {backends} (endpoint in cluster.yml), then apply again"
 
 
 @task("checks.service")
@@ -67,11 +84,15 @@ class Gate(Action):
         check: the question.
         logs: prefixes of pods' log folders that explain why it does not pass.
         units: whose last words do, where the host has them.
+        deadline: seconds.
+        remedy: what to do when it did not pass; None: what the evidence says.
     """
 
     check: Check
     logs: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    deadline: float = CHECK_DEADLINE
+    remedy: str | None = None
 
     @property
     def title(self) -> str:
@@ -92,8 +113,9 @@ class Gate(Action):
         condition = Condition(
             name=self.check.asks,
             lacks=lambda: self.check.ask(run.remote, _POLL),
-            deadline=CHECK_DEADLINE,
+            deadline=self.deadline,
             evidence=lambda: self._words(run),
+            remedy=self.remedy,
         )
         await_condition(condition, run, step=self.title)
         return [Change(title=self.title, verb=Verb.RUN, why=self.check.asks)]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubeforge.addons import registry
+from kubeforge.checks.cluster import endpoint as endpoint_check
+from kubeforge.checks.model import PATIENCE
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, await_condition
@@ -17,7 +19,7 @@ from kubeforge.cluster.kinds import Obj
 from kubeforge.documents import dump
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import UnfitHost
-from kubeforge.inventory.model import Host, Inventory
+from kubeforge.inventory.model import CONTROL_PLANE, Host, Inventory
 from kubeforge.manifests import balancer
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.absent import Absent
@@ -25,13 +27,14 @@ from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Change, Entry, Operation, Queries, Verb
 from kubeforge.operations.unit import Unit
-from kubeforge.spec.addresses import balancer_hosts, endpoint_kind
+from kubeforge.spec.addresses import balancer_hosts, endpoint_kind, inner_endpoint
 from kubeforge.spec.model import EndpointKind
 from kubeforge.spec.paths import (
     HAPROXY_CONFIG,
     HAPROXY_UNIT,
     KEEPALIVED_CONFIG,
     KEEPALIVED_UNIT,
+    KUBELET_CONF,
     MANIFESTS,
     NODE_DEADLINE,
     OWN_CONFIG,
@@ -39,7 +42,7 @@ from kubeforge.spec.paths import (
 from kubeforge.tasks.packages import packages
 from kubeforge.tasks.registry import task
 
-__all__ = ["RolledOut", "balance", "install", "retire"]
+__all__ = ["Answers", "RolledOut", "answers", "balance", "install", "retire"]
 
 _PACKAGED: Final = {"haproxy": HAPROXY_UNIT, "keepalived": KEEPALIVED_UNIT}
 """Package -> our unit of its program. The package's own unit has its own name."""
@@ -49,6 +52,22 @@ _KUBE_VIP: Final = manifest_path(balancer.KUBE_VIP)
 
 def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
     return Queries(stats=(*_CONFIGS, _KUBE_VIP), units=tuple(f"{name}.service" for name in _PACKAGED))
+
+
+def _where_it_leads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - each host its own
+    """Read a worker's kubelet.conf: it names its key by path. A control plane's is never read."""
+    return Queries() if CONTROL_PLANE in host.groups else Queries(reads=(KUBELET_CONF,))
+
+
+@task("endpoint.answers", reads=_where_it_leads)
+def answers(context: Context) -> Iterator[Action]:
+    """A balancer of somebody else's answers the workers of a living cluster before anybody is led to it."""
+    known = context.seen[context.host.name].contents.get(KUBELET_CONF)
+    if known is None or endpoint_kind(context.cluster, context.inventory) is not EndpointKind.EXTERNAL:
+        return
+    wanted = f"server: https://{inner_endpoint(context.cluster, context.inventory)}"
+    if wanted not in [line.strip() for line in known.decode(errors="replace").splitlines()]:
+        yield Answers()
 
 
 @task("endpoint.install", reads=_reads)
@@ -95,6 +114,37 @@ def retire(context: Context) -> Iterator[Operation | Action]:
             yield Unit(name=path.rpartition("/")[2], enabled=False, state="stopped")
             yield Absent(path=_CONFIGS[path])
         yield Absent(path=path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers(Action):
+    """Refuses an external endpoint that does not answer: nothing that a run does could make it."""
+
+    @property
+    def title(self) -> str:
+        """Its task's name."""
+        return "endpoint.answers"
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        """Ask from this worker.
+
+        Raises:
+            UnfitHost: nobody answers there.
+        """
+        context = run.context
+        why = endpoint_check(context.cluster, context.inventory).ask(run.remote, PATIENCE)
+        if why is not None:
+            raise UnfitHost(
+                f"the endpoint that the cluster shall be led to does not answer: {why}",
+                host=context.host.name,
+                step=self.title,
+                remedy="let that balancer lead to the API servers first, or correct endpoint.address in cluster.yml",
+            )
+        return []
+
+    def run(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - never called: nothing is planned
+        """Do nothing."""
+        return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,12 +46,16 @@ JOINER: Final = "kubeforge-etcd-join.service"
 """Runs a member while it joins."""
 _PASSING: Final = 600  # seconds, after which systemd ends it: whoever started it is gone
 _KUBELET: Final = "kubelet.service"
-# $1: an argument that no other etcd has
-_END: Final = """
-for file in $(grep -lxsF etcd /proc/[0-9]*/comm); do
-    folder=${file%/comm}
-    tr '\\0' '\\n' <"$folder/cmdline" 2>/dev/null | grep -qxF -e "$1" && kill "${folder#/proc/}" || true
-done
+# $1, $2: an argument that no other etcd, no other API server has.
+_END: Final = r"""
+end() {
+    for file in $(grep -lxsF -e "$1" /proc/[0-9]*/comm); do
+        folder=${file%/comm}
+        ! tr '\0' '\n' <"$folder/cmdline" 2>/dev/null | grep -qxF -e "$2" || kill -s "$3" "${folder#/proc/}" || true
+    done
+}
+end etcd "$1" TERM
+end kube-apiserver "$2" KILL
 """
 SIGNS: Final = (manifest_path(ETCD), ETCD_UNIT)
 """Files of which one is there wherever etcd was set up: they are written after its data."""
@@ -117,9 +121,13 @@ def join(remote: Remote, spec: ClusterSpec, host: Host, members: Mapping[str, st
 
 
 def end(remote: Remote, spec: ClusterSpec, host: Host) -> None:
-    """Bid a member's process end, in order. A pod's is not begun again while its kubelet is down."""
+    """Bid a member's process end, in order. A pod's is not begun again while its kubelet is down.
+
+    The API server beside it is ended as well. Without its etcd it serves nobody, but it takes requests: a kubelet that
+    starts anew and has to wait for their answers does not start etcd (seen: not within 90 s, else after 3 s).
+    """
     if not is_service(spec):
-        remote.run(["sh", "-c", _END, "sh", f"--name={host.name}"])
+        remote.run(["sh", "-c", _END, "sh", f"--name={host.name}", f"--advertise-address={host.address}"])
 
 
 def stopped(spec: ClusterSpec) -> list[Operation]:

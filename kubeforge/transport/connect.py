@@ -12,7 +12,7 @@ from kubeforge.errors import BecomeFailed, ConnectionFailed
 from kubeforge.inventory.model import Host
 from kubeforge.transport.base import Transport
 from kubeforge.transport.local import LocalTransport
-from kubeforge.transport.ssh_import import import_ahead
+from kubeforge.transport.ssh_ahead import import_ahead
 
 if TYPE_CHECKING:
     from kubeforge.transport.ssh_access import SshAccess

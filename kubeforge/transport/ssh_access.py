@@ -1,7 +1,7 @@
 """What all SSH connections of a run share, and how one of them is made.
 
 Known hosts, ssh_config and key files are read once; a jump host is entered once and serves all hosts behind it.
-Whatever needs paramiko is imported inside functions, after dialling (ssh_import.py says why).
+Whatever needs paramiko is imported inside functions, after dialling (ssh_ahead.py says why).
 """
 
 # ruff: noqa: PLC0415

@@ -1,8 +1,9 @@
 """kubeadm as the other contender: scripted as well as its documentation allows, on hosts that are prepared already.
 
-`plain` is kubeadm with its defaults, workers joined in parallel. `tuned` is what a patient person gets out of it by
-hand: the controller manager's client limits raised, leader election retried quickly, workers handed a discovery file
-instead of polling for the token's signature, the pod network applied as soon as the API answers.
+`plain` is kubeadm with its defaults: workers joined in parallel, further control planes meanwhile and one after the
+other, as etcd takes one learner at a time. `tuned` is what a patient person gets out of it by hand: the controller
+manager's client limits raised, leader election retried quickly, workers handed a discovery file instead of polling for
+the token's signature, the pod network applied as soon as the API answers.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from kubeforge.lab import Lab
 from kubeforge.manifests import kubelet as kubelet_files
 from kubeforge.spec import paths
 from kubeforge.spec.loader import load as load_spec
+from kubeforge.spec.model import Endpoint, EndpointKind
 from kubeforge.spec.releases import release
 
 KUBEADM_YAML = "/root/kubeadm.yaml"
 TOKEN = "abcdef.0123456789abcdef"  # a lab's, for minutes
+CERTIFICATE_KEY = "0123456789abcdef" * 4  # the same
 TUNING = [
     {"name": "kube-api-qps", "value": "1000"},
     {"name": "kube-api-burst", "value": "2000"},
@@ -58,11 +61,14 @@ def config(lab: Lab, *, tuned: bool) -> str:
             "bootstrapTokens": [{"token": TOKEN, "ttl": "1h0m0s"}],
             "localAPIEndpoint": {"advertiseAddress": lab.host("cp1").address},
             "nodeRegistration": registration,
+            "certificateKey": CERTIFICATE_KEY,
         },
         {
             **api,
             "kind": "ClusterConfiguration",
             "kubernetesVersion": f"v{version}",
+            # no balancer: whatever one costs is in kubeforge's figure only
+            "controlPlaneEndpoint": f"{lab.host('cp1').address}:{paths.API_PORT}",
             "networking": {"podSubnet": "10.244.0.0/16"},
             "etcd": {"local": {"imageTag": f"{row.etcd}-0"}},
             "dns": {"imageTag": f"v{row.coredns}"},
@@ -86,7 +92,7 @@ def config(lab: Lab, *, tuned: bool) -> str:
 def pod_network(lab: Lab) -> str:
     """Our own flannel objects, so that all contenders run the same network."""
     inventory = load_inventory(lab.inventory)
-    spec = load_spec(lab.inventory, inventory)
+    spec = load_spec(lab.inventory, inventory).model_copy(update={"endpoint": Endpoint(kind=EndpointKind.FIRST)})
     images = {"flannel": f"ghcr.io/flannel-io/flannel:v{release(spec.minor).flannel}"}
     objects = flannel.objects(Cluster(spec=spec, inventory=inventory, facts={}, images=images))
     return "---\n".join(yaml.safe_dump(item) for item in objects)
@@ -97,10 +103,9 @@ def plain(lab: Lab) -> None:
     plane = lab.host("cp1")
     objects = pod_network(lab)
     plane.run(["tee", KUBEADM_YAML], stdin=config(lab, tuned=False))
-    plane.run(["kubeadm", "init", f"--config={KUBEADM_YAML}"])
+    plane.run(["kubeadm", "init", "--upload-certs", f"--config={KUBEADM_YAML}"])
     kubectl(lab, "apply", "-f", "-", stdin=objects)
-    join = plane.run(["kubeadm", "token", "create", "--print-join-command"]).stdout.split()
-    everywhere(lab, [*join, "--ignore-preflight-errors=all"])
+    everywhere(lab, plane.run(["kubeadm", "token", "create", "--print-join-command"]).stdout.split())
 
 
 def tuned(lab: Lab) -> None:
@@ -109,28 +114,33 @@ def tuned(lab: Lab) -> None:
     objects = pod_network(lab)
     plane.run(["tee", KUBEADM_YAML], stdin=config(lab, tuned=True))
     with ThreadPoolExecutor(1) as pool:
-        init = pool.submit(plane.run, ["kubeadm", "init", f"--config={KUBEADM_YAML}"])
+        init = pool.submit(plane.run, ["kubeadm", "init", "--upload-certs", f"--config={KUBEADM_YAML}"])
         while not init.done():
             if kubectl(lab, "apply", "-f", "-", stdin=objects, check=False):
                 break
             time.sleep(0.2)
         init.result()
     discovery = kubectl_output(lab, "get", "configmap", "cluster-info", "-n", "kube-public", "-o", "json")
-    for host in workers(lab):
+    for host in lab.hosts[1:]:
         host.run(["tee", "/root/discovery.conf"], stdin=json.loads(discovery)["data"]["kubeconfig"])
-    words = ["kubeadm", "join", "--discovery-file=/root/discovery.conf", f"--tls-bootstrap-token={TOKEN}"]
-    everywhere(lab, [*words, "--ignore-preflight-errors=all"])
+    everywhere(lab, ["kubeadm", "join", "--discovery-file=/root/discovery.conf", f"--tls-bootstrap-token={TOKEN}"])
 
 
-def workers(lab: Lab) -> list[Any]:
-    """The hosts that join."""
-    return [host for host in lab.hosts if host.role == "worker"]
+def everywhere(lab: Lab, join: list[str]) -> None:
+    """Join all workers at the same time, and control planes one after the other meanwhile."""
+    words = [*join, "--ignore-preflight-errors=all"]
+    control = ["--control-plane", f"--certificate-key={CERTIFICATE_KEY}"]
 
+    def join_planes() -> None:
+        for host in lab.hosts[1:]:
+            if host.role != "worker":
+                host.run([*words, *control, f"--apiserver-advertise-address={host.address}"])
 
-def everywhere(lab: Lab, argv: list[str]) -> None:
-    """Run on all workers at the same time."""
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda host: host.run(argv), workers(lab)))
+        joining = [pool.submit(host.run, words) for host in lab.hosts if host.role == "worker"]
+        join_planes()
+        for one in joining:
+            one.result()
 
 
 def kubectl(lab: Lab, *words: str, stdin: str | None = None, check: bool = True) -> bool:

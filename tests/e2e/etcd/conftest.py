@@ -19,6 +19,7 @@ from tests.e2e.faults.conftest import LABS, Forge
 
 SIZES: dict[str, dict[str, Any]] = {
     "external": {"control_planes": 1, "etcd": 3, "workers": 1},
+    "stacked": {"control_planes": 3, "etcd": 0, "workers": 0},
 }
 _PKI = "/etc/kubernetes/pki/etcd"
 _TLS = f"--cacert={_PKI}/ca.crt --cert={_PKI}/healthcheck-client.crt --key={_PKI}/healthcheck-client.key"
@@ -59,7 +60,7 @@ class Etcd(Forge):
         return {host.name: sorted(set(self.sh(host.name, script).splitlines())) for host in self.lab.hosts}
 
 
-@pytest.fixture(scope="session", params=SIZES)
+@pytest.fixture(scope="package", params=SIZES)
 def etcd(request: pytest.FixtureRequest) -> Iterator[Etcd]:
     """Bare hosts, and the command on them."""
     if os.geteuid() != 0:

@@ -173,7 +173,7 @@ def spec_of(forge: Ha, **changes: Any) -> None:
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **changes}, sort_keys=False))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ha() -> Iterator[Ha]:
     """Three bare hosts for control planes and one for a worker."""
     with made("ha", control_planes=3, workers=1) as forge:

@@ -1,34 +1,16 @@
 from __future__ import annotations
 
 import pickle
-import textwrap
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kubeforge.errors import InputError
 from kubeforge.inventory.loader import load
 from kubeforge.inventory.model import Inventory
-from kubeforge.secret import Secret
 
 Load = Callable[..., Inventory]
-
-
-@pytest.fixture
-def inventory(tmp_path: Path) -> Load:
-    """Write files beside `hosts.yml` and load the folder."""
-
-    def write(text: str, files: Mapping[str, str] | None = None, **settings: Any) -> Inventory:
-        for name, content in {"hosts.yml": text, **(files or {})}.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(textwrap.dedent(content))
-        return load(tmp_path, **settings)
-
-    return write
 
 
 def problems(error: pytest.ExceptionInfo[InputError]) -> list[str]:
@@ -176,206 +158,6 @@ class TestPrecedence:
         assert found.hosts["h"].vars["a"] == "file-all"
 
 
-class TestConnection:
-    @pytest.mark.parametrize(
-        ("variables", "expected"),
-        [
-            ("ansible_host: 10.0.0.1", {"address": "10.0.0.1"}),
-            ("ansible_port: '2222'", {"port": 2222}),
-            ("ansible_user: root", {"user": "root"}),
-            ("ansible_ssh_user: root", {"user": "root"}),
-            ("ansible_password: x", {"password": Secret("x")}),
-            ("ansible_ssh_pass: 1234", {"password": Secret("1234")}),
-            ("ansible_become: 'yes'", {"become": True}),
-            ("ansible_become: no", {"become": False}),
-            ("ansible_become_user: app", {"become_user": "app"}),
-            ("ansible_become_pass: y", {"become_password": Secret("y")}),
-            ("ansible_become_method: sudo", {}),
-            ("ansible_connection: local", {"kind": "local"}),
-            ("ansible_connection: ansible.builtin.ssh", {"kind": "ssh"}),
-            ("ansible_timeout: 3", {"connect_timeout": 3.0}),
-            ("ansible_ssh_private_key_file: /k", {"key_file": Path("/k")}),
-            ("ansible_ssh_common_args: -J bastion", {"proxy_jump": "bastion"}),
-            ("ansible_ssh_common_args: '-o ProxyJump=a,b -o ControlMaster=auto -C'", {"proxy_jump": "a,b"}),
-            ("ansible_ssh_extra_args: -oProxyJump=a", {"proxy_jump": "a"}),
-            ("ansible_ssh_common_args: '-o UserKnownHostsFile=/kh'", {"known_hosts": (Path("/kh"),)}),
-            (
-                """ansible_ssh_common_args: '-o "UserKnownHostsFile /a /b"'""",
-                {"known_hosts": (Path("/a"), Path("/b"))},
-            ),
-            ("ansible_ssh_common_args: '-p 23 -l me -i /k'", {"port": 23, "user": "me", "key_file": Path("/k")}),
-            ("ansible_ssh_common_args: '-o Port=23 -oUser=me'", {"port": 23, "user": "me"}),
-            (
-                "ansible_ssh_common_args: '-o ProxyCommand=\"ssh -q -p 23 -W %h:%p me@b\"'",
-                {"proxy_jump": "me@b:23"},
-            ),
-        ],
-    )
-    def test_variables(self, inventory: Load, variables: str, expected: Mapping[str, Any]) -> None:
-        found = inventory(f"all:\n  hosts:\n    h:\n      {variables}\n").hosts["h"].connection
-        assert {name: getattr(found, name) for name in expected} == dict(expected)
-
-    def test_relative_paths_start_at_the_inventory(self, inventory: Load, tmp_path: Path) -> None:
-        found = inventory("""
-            all:
-              vars:
-                ansible_ssh_private_key_file: keys/id
-                ansible_ssh_common_args: -o UserKnownHostsFile=known_hosts
-              hosts: {a: , b: {ansible_ssh_private_key_file: ~/id}}
-            """)
-        assert found.hosts["a"].connection.key_file == tmp_path / "keys/id"
-        assert found.hosts["a"].connection.known_hosts == (tmp_path / "known_hosts",)
-        assert found.hosts["b"].connection.key_file == Path("~/id").expanduser()
-
-    @pytest.mark.parametrize(
-        ("variables", "message"),
-        [
-            ("ansible_connection: winrm", "only ssh and local are"),
-            ("ansible_connection: lokal", "did you mean local?"),
-            ("ansible_port: abc", "expected a port"),
-            ("ansible_port: 70000", "expected a port"),
-            ("ansible_port: true", "expected a port"),
-            ("ansible_become: maybe", "expected true or false"),
-            ("ansible_become_method: doas", "only sudo is"),
-            ("ansible_timeout: soon", "expected seconds"),
-            ("ansible_host: [a]", "expected text"),
-            ("ansible_host: ''", "expected text"),
-            ('ansible_password: "a\\nb"', "more than one line"),
-            ("ansible_hots: a", "did you mean ansible_host?"),
-            ("ansible_usr: a", "did you mean ansible_user?"),
-            ("ansible_ssh_common_args: '-o ProxyCommand=\"nc %h %p\"'", "proxycommand is not served; use -J"),
-            ("ansible_ssh_common_args: -F my_config", "-F is not read"),
-            ("ansible_ssh_common_args: '\"open'", "No closing quotation"),
-        ],
-    )
-    def test_mistakes(self, inventory: Load, variables: str, message: str) -> None:
-        with pytest.raises(InputError) as caught:
-            inventory(f"all:\n  hosts:\n    h:\n      {variables}\n")
-        (problem,) = caught.value.problems
-        assert message in problem.message
-        assert problem.line == 4
-        assert problem.field == variables.partition(":")[0]
-
-    @pytest.mark.parametrize(
-        ("variables", "message"),
-        [
-            (
-                "ansible_ssh_common_args: -o StrictHostKeyChecking=no",
-                "Checking=no: a host's key is always",
-            ),
-            ("ansible_ssh_extra_args: -oStrictHostKeyChecking=accept-new", "the key must be in known_hosts"),
-            ("ansible_ssh_args: -o ConnectTimeout=3", "ConnectTimeout has no effect here; set ansible_timeout"),
-            ("ansible_ssh_args: -o IdentitiesOnly=yes", "has no effect here; set it in ~/.ssh/config"),
-            ("ansible_ssh_args: -o Ciphers=aes128-ctr", "the ssh option Ciphers has no effect here"),
-            ("ansible_host_key_checking: false", "a host's key is always checked"),
-            ("ansible_become_exe: doas", "has no effect here"),
-        ],
-    )
-    def test_what_has_no_effect_is_warned_of(self, inventory: Load, variables: str, message: str) -> None:
-        (warning,) = inventory(f"all:\n  hosts:\n    h:\n      {variables}\n").warnings
-        assert message in warning.message
-        assert (warning.warning, warning.line, warning.field) == (True, 4, variables.partition(":")[0])
-        assert warning.file is not None
-
-    @pytest.mark.parametrize(
-        "variables",
-        [
-            "ansible_ssh_common_args: -o StrictHostKeyChecking=yes -o ControlMaster=auto -o ControlPersist=60s -C -q",
-            "ansible_host_key_checking: true",
-            "ansible_python_interpreter: /usr/bin/python3",
-        ],
-    )
-    def test_what_makes_no_difference_is_not(self, inventory: Load, variables: str) -> None:
-        assert inventory(f"all:\n  hosts:\n    h:\n      {variables}\n").warnings == ()
-
-    def test_warnings_come_with_mistakes_and_do_not_count(self, inventory: Load) -> None:
-        with pytest.raises(InputError, match=r"^1 problem in the input") as caught:
-            inventory("all:\n  vars: {ansible_become_exe: doas}\n  hosts:\n    h: {ansible_port: x}\n")
-        assert [(problem.line, problem.warning) for problem in caught.value.problems] == [(2, True), (4, False)]
-        assert "doas" not in str(caught.value)
-
-    def test_a_warning_of_a_group_is_told_once(self, inventory: Load) -> None:
-        found = inventory("all: {vars: {ansible_ssh_args: -o StrictHostKeyChecking=no}, hosts: {'w[1:100]': }}")
-        assert len(found.warnings) == 1
-
-    def test_a_mistake_in_a_group_is_told_once(self, inventory: Load) -> None:
-        with pytest.raises(InputError) as caught:
-            inventory("all: {vars: {ansible_port: x}, hosts: {'w[1:100]': }}")
-        assert len(caught.value.problems) == 1
-
-
-class TestRendering:
-    def test_values_refer_to_others(self, inventory: Load) -> None:
-        found = inventory("""
-            all:
-              vars:
-                net: 10.0.0
-                ansible_host: "{{ net }}.{{ number }}"
-                ansible_port: "{{ base + number }}"
-                base: 2200
-                words: ["{{ inventory_hostname }}", {deep: "{{ group_names | join(',') }}"}]
-                peers: "{{ groups['all'] | length }}"
-                fallback: "{{ nothing | default('x') }}"
-              hosts: {a: {number: 1}, b: {number: 2}}
-            """)
-        b = found.hosts["b"]
-        assert (b.connection.address, b.connection.port) == ("10.0.0.2", 2202)
-        assert b.vars["words"] == ["b", {"deep": "ungrouped"}]
-        assert b.vars["peers"] == 2
-        assert b.vars["fallback"] == "x"
-
-    def test_text_stays_text(self, inventory: Load) -> None:
-        found = inventory("""
-            all: {hosts: {a: {one: 1, two: "{{ one }}.{{ one }}", raw: !unsafe "{{ one }}", three: "{{ one }}"}}}
-            """).hosts["a"]
-        assert (found.vars["two"], found.vars["raw"], found.vars["three"]) == ("1.1", "{{ one }}", 1)
-
-    def test_an_unused_value_need_not_be_ours_to_render(self, inventory: Load) -> None:
-        found = inventory("all: {vars: {x: \"{{ lookup('env', 'HOME') }}\"}, hosts: {a: {}}}").hosts["a"]
-        with pytest.raises(InputError, match="lookup is not defined"):
-            found.vars["x"]
-
-    @pytest.mark.parametrize(
-        ("value", "message"),
-        [
-            ("{{ ip_adr }}", "the variable ip_adr is not defined; did you mean ip_addr?"),
-            ("{{ a.b.c }}", "'dict object' has no attribute 'b'"),
-            ("{{ ansible_host }}", "it needs itself: ansible_host > ansible_host"),
-            ("{{ loop }}", "it needs itself: ansible_host > loop > ansible_host"),
-            ("{{ a | ipaddr }}", "not a Jinja expression: No filter named 'ipaddr'"),
-            ("{{ a", "not a Jinja expression"),
-            ("{{ 1 / 0 }}", "cannot be rendered: division by zero"),
-            ("{{ ''.__class__.mro() }}", "unsafe"),
-        ],
-    )
-    def test_mistakes(self, inventory: Load, value: str, message: str) -> None:
-        with pytest.raises(InputError) as caught:
-            inventory(f"""
-            all:
-              vars: {{ip_addr: 1, a: {{}}, loop: "{{{{ ansible_host }}}}"}}
-              hosts:
-                h:
-                  ansible_host: "{value}"
-            """)
-        assert any(message in text for text in problems(caught)), problems(caught)
-        assert all(problem.file and problem.line for problem in caught.value.problems)
-
-    def test_secrets_stay_secret_through_templates(self, inventory: Load) -> None:
-        found = inventory("""
-            all:
-              vars:
-                ansible_password: geheim
-                ansible_become_password: "{{ ansible_password }}"
-                copied: "x{{ ansible_password }}"
-                twice: "{{ copied }}"
-              hosts: {h: }
-            """).hosts["h"]
-        assert found.connection.become_password == Secret("geheim")
-        assert found.vars["copied"] == Secret("xgeheim")
-        assert found.vars["twice"] == Secret("xgeheim")
-        assert "geheim" not in f"{found!r} {dict(found.vars)}"
-
-
 class TestMistakes:
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -451,11 +233,9 @@ class TestMistakes:
             load(tmp_path / "hosts.ini")
 
 
-def test_a_thousand_hosts_load_fast(inventory: Load) -> None:
+def test_a_thousand_hosts(inventory: Load) -> None:
     hosts = "".join(f"    h{i}: {{ansible_host: 10.1.{i // 250}.{i % 250}}}\n" for i in range(1000))
-    begin = time.process_time()
     assert len(inventory("all:\n  vars: {ansible_user: ops}\n  hosts:\n" + hosts).hosts) == 1000
-    assert time.process_time() - begin < 1.0  # 0.06 s when idle
 
 
 def test_hosts_travel_to_other_processes(inventory: Load) -> None:

@@ -193,7 +193,7 @@ class _Commands(dict[tuple[str, ...], Any]):
             etcd.hosts[host].overlay(Observation(paths={ETCD_MEMBER: None}))
         elif argv[0] == "systemd-run":
             etcd.join(host, ["etcd", *argv[argv.index("--") + 2 :]])
-        elif argv[-1] == f"--name={host}":  # its process is ended: it runs no longer than what begins it
+        elif f"--name={host}" in argv and "-c" in argv:  # its process is ended: it runs no longer than what begins it
             pass
         elif argv[:2] == ("mv", "-T"):  # data go aside
             etcd.lose(host)

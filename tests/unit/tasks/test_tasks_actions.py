@@ -17,10 +17,8 @@ from kubeforge.engine.plan import PlannedChange
 from kubeforge.errors import ApiError, ApiUnavailable, DeadlineExceeded, UnfitHost
 from kubeforge.operations.model import Observation, Verb
 from kubeforge.secret import Secret
-from kubeforge.spec.model import Taint
 from kubeforge.spec.paths import KUBELET_SERVING_CURRENT
 from kubeforge.tasks import checks, control_plane, kubelet, nodes, objects
-from kubeforge.tasks.nodes import label_faults, taints_with
 from kubeforge.tasks.objects import Objects
 from kubeforge.transport.memory import MemoryHost
 
@@ -320,29 +318,6 @@ def test_labels_and_taints_are_set_while_waiting(talk: Make, monkeypatch: pytest
     assert live["spec"]["taints"] == [{"key": "only", "value": "me", "effect": "NoSchedule"}]
 
 
-CONTROL = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
-NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
-
-
-@pytest.mark.parametrize(
-    ("has", "wanted", "becomes"),
-    [
-        ([], (), None),
-        ([NOT_READY], (), None),
-        ([CONTROL, NOT_READY], (), [NOT_READY]),
-        ([NOT_READY], (Taint(key=CONTROL["key"]),), [NOT_READY, CONTROL]),
-        ([CONTROL], (Taint(key=CONTROL["key"]),), None),
-        ([{**CONTROL, "value": "x"}], (Taint(key=CONTROL["key"]),), [CONTROL]),
-    ],
-)
-def test_taints(has: Any, wanted: Any, becomes: Any) -> None:
-    assert taints_with(node("w1", taints=has), wanted) == becomes
-
-
-def test_labels() -> None:
-    assert label_faults(node("w1", labels={"a": "1"}), [("a", "1"), ("b", "")]) == ["b="]
-
-
 def test_the_controllers_wait_for_the_api_servers_own_roles(talk: Make) -> None:
     api = MemoryApi(refusals=3)
     action = control_plane.LeasesGranted()
@@ -375,8 +350,9 @@ def test_a_worker_is_invited_once_somebody_would_sign(talk: Make) -> None:
     assert len(api.applied) == 1, "one token for all workers of a run"
 
 
-def gate(answers: Iterator[str | None]) -> checks.Gate:
-    return checks.Gate(check=Check(name="dns", asks="DNS answers", ask=lambda _remote, _patience: next(answers)))
+def gate(answers: Iterator[str | None], **settings: Any) -> checks.Gate:
+    check = Check(name="dns", asks="DNS answers", ask=lambda _remote, _patience: next(answers))
+    return checks.Gate(check=check, **settings)
 
 
 def test_a_gate_that_passes_plans_nothing(talk: Make) -> None:
@@ -394,11 +370,19 @@ def test_a_gate_is_asked_until_it_passes(talk: Make) -> None:
     assert next(answers, "all asked") == "all asked"
 
 
-def test_a_gate_that_never_passes_says_why(talk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "CHECK_DEADLINE", 0.2)
+def test_a_gate_that_never_passes_says_why_and_what_to_do(talk: Make) -> None:
+    never = gate(iter(["refused"] * 99), deadline=0.2, remedy="mend it")
     with pytest.raises(DeadlineExceeded, match="DNS answers: not within 0 s; refused") as raised:
-        gate(iter(["refused"] * 99)).run(talk("w1", checks.dns, MemoryApi()))
-    assert raised.value.host == "w1"
+        never.run(talk("w1", checks.dns, MemoryApi()))
+    assert (raised.value.host, raised.value.remedy) == ("w1", "mend it")
+
+
+def test_whoever_runs_an_external_balancer_is_told_what_it_lacks(site: Make) -> None:
+    made = site(workers=1, endpoint={"kind": "external", "address": "192.0.2.100"})
+    (one,) = made.ask("w1", checks.endpoint)
+    assert "the balancer at 192.0.2.100:6443 pass TCP on to 192.0.2.11:6443" in one.remedy
+    (ours,) = site(workers=1).ask("w1", checks.endpoint)
+    assert ours.remedy is None
 
 
 def test_object_titles() -> None:

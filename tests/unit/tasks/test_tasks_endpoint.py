@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -193,6 +194,58 @@ def test_nothing_goes_while_a_pod_may_use_it(
     else:
         with pytest.raises(DeadlineExceeded, match=lacks):
             action.run(run)
+
+
+EXTERNAL = {"kind": "external", "address": "192.0.2.9"}
+
+
+def led_to(made: Any, server: str) -> None:
+    """Let the worker be a node already."""
+    made.hosts["w1"].put(KUBELET_CONF, kubeconfigs.kubelet(cluster="c", server=server, ca=b"a", node="w1"))
+
+
+def asked(made: Any) -> Conversation:
+    """Return the conversation in which the worker is asked whether its endpoint answers."""
+    return Conversation(
+        context=made.context("w1", endpoint.answers),
+        title="t",
+        expected=Observation(),
+        pending=False,
+        connect=lambda host: made.hosts[host],
+        events=Events([]),
+        stopping=lambda: False,
+    )
+
+
+def test_nobody_is_led_to_a_balancer_that_does_not_answer(site: Make) -> None:
+    made = site(control_planes=3, workers=1, endpoint=EXTERNAL)
+    led_to(made, "127.0.0.1:6443")
+    (action,) = made.ask("w1", endpoint.answers)
+    with pytest.raises(UnfitHost, match=r"does not answer: 192\.0\.2\.9:6443: nothing listens") as raised:
+        action.plan(asked(made))
+    assert (raised.value.host, raised.value.step) == ("w1", "endpoint.answers")
+
+
+def test_a_balancer_that_answers_is_no_obstacle(site: Make) -> None:
+    made = site(control_planes=3, workers=1, endpoint=EXTERNAL)
+    led_to(made, "127.0.0.1:6443")
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+    made.hosts["w1"].tunnels["192.0.2.9", 6443] = lambda: ours
+    (action,) = made.ask("w1", endpoint.answers)
+    with theirs:
+        assert action.plan(asked(made)) == []
+
+
+def test_whom_nobody_asks_whether_a_balancer_answers(site: Make) -> None:
+    """A birth, since nobody can answer yet; who is led there already; other kinds, whose balancers a run makes."""
+    made = site(control_planes=3, workers=1, endpoint=EXTERNAL)
+    assert made.ask("w1", endpoint.answers) == made.ask("cp1", endpoint.answers) == []
+    led_to(made, "192.0.2.9:6443")
+    assert made.ask("w1", endpoint.answers) == []
+    made = site(control_planes=3, workers=1, **VIRTUAL)
+    led_to(made, "127.0.0.1:6443")
+    assert made.ask("w1", endpoint.answers) == []
 
 
 def test_masked_before_is_ours(site: Make) -> None:

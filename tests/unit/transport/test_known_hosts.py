@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import time
 from pathlib import Path
 
 import pytest
@@ -145,11 +144,9 @@ def test_the_cache_reads_once(tmp_path: Path) -> None:
     assert len(first.lookup("node", 22)) == 1
 
 
-def test_a_thousand_rows_cost_milliseconds(tmp_path: Path) -> None:
+def test_a_thousand_rows(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text("".join(row(f"10.0.{i // 250}.{i % 250}") for i in range(1000)))
-    begin = time.process_time()
     known = KnownHosts([file])
     for i in range(1000):
         assert known.lookup(f"10.0.{i // 250}.{i % 250}", 22)
-    assert time.process_time() - begin < 0.1  # 10 ms when idle; paramiko's own: 75-140 for parsing alone

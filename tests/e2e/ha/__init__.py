@@ -1,0 +1,1 @@
+"""Several control planes. A package, so that their hosts end with its last test."""
