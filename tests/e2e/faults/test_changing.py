@@ -66,12 +66,12 @@ def flag(name: str, value: str, component: str = "api_server") -> Change:
 
 
 def planned(forge: Any, code: int = 2) -> dict[str, list[tuple[str, str]]]:
-    """Return host -> what a plan has for it: verb and title, in its order; without the proofs at the end."""
+    """Return host -> what a plan has for it: verb and title, in its order; without the proofs: nodes Ready, checks."""
     said = forge.run("plan", "-o", "json", "--detailed-exitcode").check(code)
     found: dict[str, list[tuple[str, str]]] = {}
     for step in json.loads(said.out)["steps"]:
         listed = [(change["verb"], change["title"]) for change in step["changes"]]
-        found.setdefault(step["host"], []).extend(one for one in listed if not one[1].startswith("checks."))
+        found.setdefault(step["host"], []).extend(one for one in listed if not one[1].startswith(("checks.", "node ")))
     return {host: listed for host, listed in found.items() if listed}
 
 
@@ -97,7 +97,8 @@ def whole(forge: Any) -> None:
 
 
 def test_the_plan_says_what_restarts_and_apply_does_that(changing: Any) -> None:
-    others = {name: started(changing, "cp1", name) for name in ("etcd", "kube-scheduler", "kubelet")}
+    # Not the controllers: they end by themselves where no API server renews their lease for 10 s, and there is but one.
+    others = {name: started(changing, "cp1", name) for name in ("etcd", "kubelet")}
     respec(changing, flag("profiling", "false"))
     told = planned(changing)
     assert set(told) == {"cp1"}
@@ -143,36 +144,15 @@ def test_the_binary_itself_refuses_what_no_table_knows(changing: Any) -> None:
     whole(changing)
 
 
-DEADLY: dict[str, tuple[Change, str]] = {
-    "value": (flag("tls-cipher-suites", "NO_SUCH_CIPHER"), "NO_SUCH_CIPHER"),
-    "authentication": (
-        lambda data: section(data, "api_server").update(authentication={"jwt": [{"issuer": {"url": "nowhere"}}]}),
-        "jwt[0]",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", DEADLY)
-def test_what_does_not_come_up_goes_back(changing: Any, what: str) -> None:
-    change, words = DEADLY[what]
+def test_what_does_not_come_up_goes_back(changing: Any) -> None:
+    """A bad audit policy: it is a file of its own, which no `--version` reads."""
+    rules = [{"level": "Metadata", "resources": [{"group": "no_group"}]}]
     before = changing.sh("cp1", f"cat {MANIFESTS}/*; ls /etc/kubernetes/config 2>/dev/null || :")
-    with tried(changing, change):
-        said = changing.apply().check(13, "Not done:", words)
+    with tried(changing, lambda data: section(data, "api_server").update(audit={"policy": {"rules": rules}})):
+        said = changing.apply().check(13, "Not done:", "no_group")
         said.names("cp1", "pod kube-apiserver", "was put back, and it serves again", "correct cluster.yml")
         assert ("restart", "pod kube-apiserver") in planned(changing)["cp1"], "it is still to be done"
     assert changing.sh("cp1", f"cat {MANIFESTS}/*; ls /etc/kubernetes/config 2>/dev/null || :") == before
-    whole(changing)
-
-
-def test_a_run_that_is_killed_is_taken_up_by_the_next(changing: Any) -> None:
-    respec(changing, flag("max-requests-inflight", "500"))
-    with changing.started() as run:
-        run.until(lambda: run.step("StepStarted", "cp1", "pod kube-apiserver"))
-        run.send(signal.SIGKILL)
-        run.child.wait(10)
-    assert ("restart", "pod kube-apiserver") in planned(changing)["cp1"]
-    changing.apply().check(0)
-    assert "--max-requests-inflight=500" in command(changing, "kube-apiserver")
     whole(changing)
 
 
@@ -281,18 +261,45 @@ def test_everything_else_at_once(changing: Any) -> None:
     changing.kubectl("wait", "--for=condition=PodScheduled", "pod/packed", "--timeout=30s")
     live = json.loads(changing.kubectl("get", "pod", "packed", "-o", "json"))
     assert live["spec"]["containers"][0]["imagePullPolicy"] == "Always", "the admission plugin"
-    policy = changing.sh("cp1", "ls /etc/kubernetes/config")
 
-    def less(data: dict[str, Any]) -> None:
-        data["api_server"]["audit"]["policy"]["rules"].insert(0, {"level": "None", "users": ["x"]})
-        del data["api_server"]["admission"]  # nothing here could be pulled
 
-    respec(changing, less)
-    changing.apply().check(0)
-    now = changing.sh("cp1", "ls /etc/kubernetes/config")
-    assert now != policy
-    assert now.count("audit-policy-") == 1, "the one before has gone"
-    whole(changing)
+def test_people_log_in_with_tokens_of_an_issuer(changing: Any, tmp_path: Path) -> None:
+    """And what the test before wanted becomes another audit policy, and less of admission."""
+    files = changing.sh("cp1", "ls /etc/kubernetes/config")
+    with issuer(addresses(changing.lab.record.number)[1], tmp_path) as people:
+        one = {"issuer": people.url, "audiences": ["kubectl"], "username_claim": "email", "groups_claim": "groups"}
+
+        def change(data: dict[str, Any]) -> None:
+            data["api_server"]["audit"]["policy"]["rules"].insert(0, {"level": "None", "users": ["x"]})
+            del data["api_server"]["admission"]  # nothing here could be pulled
+            data["api_server"]["oidc"] = [{**one, "ca": people.ca}]
+
+        respec(changing, change)
+        changing.apply().check(0)
+        whole(changing)
+        now = changing.sh("cp1", "ls /etc/kubernetes/config")
+        assert now != files
+        assert now.count("audit-policy-") == 1, "the one before has gone"
+        token = people.token(aud="kubectl", email="alice@example", groups=["ops"])
+        wrong = people.token(aud="other", email="alice@example")
+        answers = asked(changing, token), asked(changing, wrong)
+    (status, told), (refused, _) = answers
+    assert (status, refused) == (201, 401)
+    assert told["status"]["userInfo"]["username"] == "oidc:alice@example"
+    assert "oidc:ops" in told["status"]["userInfo"]["groups"]
+
+
+def asked(forge: Any, token: str) -> tuple[int, dict[str, Any]]:
+    """Ask the API server who we are."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connection = http.client.HTTPSConnection(forge.lab.host("cp1").address, 6443, context=context, timeout=20)
+    body = json.dumps({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    connection.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body, headers)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
 
 
 PROXY: dict[str, tuple[dict[str, Any], str]] = {
@@ -315,34 +322,6 @@ def test_kube_proxy_gets_its_configuration(changing: Any) -> None:
     assert [title for _, title in planned(changing)["cp1"]] == ["object ConfigMap kube-system/kube-proxy"]
     changing.apply().check(0)
     whole(changing)
-
-
-def test_people_log_in_with_tokens_of_an_issuer(changing: Any, tmp_path: Path) -> None:
-    with issuer(addresses(changing.lab.record.number)[1], tmp_path) as people:
-        one = {"issuer": people.url, "audiences": ["kubectl"], "username_claim": "email", "groups_claim": "groups"}
-        respec(changing, lambda data: section(data, "api_server").update(oidc=[{**one, "ca": people.ca}]))
-        changing.apply().check(0)
-        whole(changing)
-        token = people.token(aud="kubectl", email="alice@example", groups=["ops"])
-        wrong = people.token(aud="other", email="alice@example")
-        answers = asked(changing, token), asked(changing, wrong)
-    (status, told), (refused, _) = answers
-    assert (status, refused) == (201, 401)
-    assert told["status"]["userInfo"]["username"] == "oidc:alice@example"
-    assert "oidc:ops" in told["status"]["userInfo"]["groups"]
-
-
-def asked(forge: Any, token: str) -> tuple[int, dict[str, Any]]:
-    """Ask the API server who we are."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(forge.lab.host("cp1").address, 6443, context=context, timeout=20)
-    body = json.dumps({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    connection.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body, headers)
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
 
 
 def test_a_registry_with_a_login(changing: Any) -> None:
