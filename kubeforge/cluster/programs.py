@@ -21,9 +21,19 @@ __all__ = ["refused_arguments", "refused_proxy_config"]
 
 _PATIENCE: Final = 30.0
 _SHOWN: Final = 3
+_CTR_PATH: Final = f"{BIN}/ctr"
 _CTR: Final = b"ctr: "
 _TELLING: Final = ("rror", "unknown", "not defined")
-_PROXY: Final = ("kube-proxy", "--config=/dev/stdin", "--write-config-to=/dev/null")
+_PROXY: Final = ("kube-proxy", "--config=/config", "--write-config-to=/dev/null")
+# $1: ctr; $2: its namespace; $3: image; $4: container; then its command. Not by ctr's own standard input: where that
+# ends before the task runs, nobody tells the task, and it waits for ever (seen with containerd 2.2).
+_WITH_CONFIG: Final = r"""
+file=$(mktemp /run/kubeforge-asks.XXXXXX) || exit
+trap 'rm -f -- "$file"' EXIT
+cat >"$file"
+ctr=$1 namespace=$2 image=$3 container=$4; shift 4
+"$ctr" -n "$namespace" run --rm --mount "type=bind,src=$file,dst=/config,options=rbind:ro" "$image" "$container" "$@"
+"""
 
 
 def refused_arguments(remote: Remote, image: str, argv: Sequence[str]) -> tuple[str, ...] | None:
@@ -37,7 +47,8 @@ def refused_arguments(remote: Remote, image: str, argv: Sequence[str]) -> tuple[
     Returns:
         Its words; empty: it takes them; None: it could not be asked.
     """
-    answer = _called(remote, image, (*argv, "--version"))
+    run = (_CTR_PATH, "-n", CONTAINERD_NAMESPACE, "run", "--rm", image, _container(), *argv, "--version")
+    answer = _answer(remote, run)
     return None if answer is None else _said(answer)
 
 
@@ -46,18 +57,21 @@ def refused_proxy_config(remote: Remote, image: str, config: str) -> tuple[str, 
 
     Fields that it does not know it passes over, with a word; here that is a refusal, too.
     """
-    answer = _called(remote, image, _PROXY, stdin=config.encode())
+    script = ("sh", "-c", _WITH_CONFIG, "sh", _CTR_PATH, CONTAINERD_NAMESPACE, image, _container(), *_PROXY)
+    answer = _answer(remote, script, stdin=config.encode())
     if answer is None:
         return None
     lenient = [line for line in _lines(answer) if "strict decoding error" in line]
     return tuple(lenient) or _said(answer)
 
 
-def _called(remote: Remote, image: str, argv: Sequence[str], stdin: bytes = b"") -> Completed | None:
-    name = f"kubeforge-asks-{secrets.token_hex(4)}"
-    run = [f"{BIN}/ctr", "-n", CONTAINERD_NAMESPACE, "run", "--rm", image, name, *argv]
+def _container() -> str:
+    return f"kubeforge-asks-{secrets.token_hex(4)}"
+
+
+def _answer(remote: Remote, argv: Sequence[str], stdin: bytes = b"") -> Completed | None:
     try:
-        answer = remote.run(run, stdin=stdin, deadline=_PATIENCE, expect=range(256))
+        answer = remote.run(argv, stdin=stdin, deadline=_PATIENCE, expect=range(256))
     except KubeforgeError:
         return None
     return None if answer.status and answer.stderr.startswith(_CTR) else answer
