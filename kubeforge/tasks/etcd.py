@@ -98,7 +98,7 @@ def roll(context: Context) -> Iterator[Operation | Action]:
     """A member that lives gets its new manifest when the others can do without it, and must come back with it."""
     if context.host in context.inventory.etcd_members and _lives_in_a_pod(context):
         gate = Spared(name="etcd.gate", etcd=True, servers=api_servers(context))
-        yield from rolled(context, _pod(context), gate=gate)
+        yield from rolled(context, _pod(context), gate=gate, client=API_SERVER)
 
 
 def _pod(context: Context) -> Object:

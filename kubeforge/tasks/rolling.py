@@ -38,11 +38,19 @@ __all__ = ["ArgumentsTaken", "PodRolled", "Spared", "restarted", "rolled"]
 
 _CRASHES: Final = 2
 _STILL_DEAD: Final = 3  # looks in a row without a process: a container that is just being started has none either
-_END: Final = 'for file in $(grep -lxsF -- "$1" /proc/[0-9]*/comm); do pid=${file%/comm}; kill "${pid#/proc/}"; done'
+# $1: signal, $2: name
+_END: Final = r"""
+for file in $(grep -lxsF -- "$2" /proc/[0-9]*/comm); do pid=${file%/comm}; kill -s "$1" "${pid#/proc/}" || true; done
+"""
 
 
 def rolled(
-    context: Context, pod: Object, *, gate: Action | None = None, reads: Mapping[str, Secret | None] | None = None
+    context: Context,
+    pod: Object,
+    *,
+    gate: Action | None = None,
+    reads: Mapping[str, Secret | None] | None = None,
+    client: str | None = None,
 ) -> Iterator[Operation | Action]:
     """Give what changes a static pod that lives; nothing where it runs as it shall.
 
@@ -51,6 +59,7 @@ def rolled(
         pod: as its manifest shall say.
         gate: what must hold before it is stopped.
         reads: path of what else it reads when it starts -> its new content; None where it stays.
+        client: component of this host that is of no use without it; see `PodRolled`.
     """
     name = component_of(pod)
     reads = reads or {}
@@ -68,7 +77,7 @@ def rolled(
         why = f"{'its manifest' if changed else 'what it reads'} changes; unless it serves, the old one goes back"
     else:
         why = "an earlier run was cut off before it was seen to serve"
-    yield PodRolled(pod=pod, files=files, why=why)
+    yield PodRolled(pod=pod, files=files, why=why, client=client)
 
 
 def restarted(context: Context) -> set[str]:
@@ -193,11 +202,14 @@ class PodRolled(Action):
         pod: as its manifest says now.
         files: what it is made of and reads when it starts: the manifest first.
         why: what the plan says.
+        client: component that is killed once this one has gone, and that the kubelet starts again: it would take
+            requests that it cannot answer, and the kubelet waits for answers before it starts the pod (seen: 47 s).
     """
 
     pod: Object
     files: tuple[KeptFile, ...]
     why: str
+    client: str | None = None
 
     @property
     def component(self) -> str:
@@ -218,7 +230,7 @@ class PodRolled(Action):
         """Wait; on failure put back what it ran with."""
         files = [file.path for file in self.files]
         if self._must_be_ended(run):
-            run.remote.run(["sh", "-c", _END, "sh", self.component[:15]])
+            _end(run, self.component, "TERM")
         try:
             self._await(run, partial(lacks_pod, run.remote, self.pod, address=run.context.host.address, files=files))
         except (DeadlineExceeded, Crashed) as error:
@@ -242,7 +254,7 @@ class PodRolled(Action):
         return Change(title=self.title, verb=Verb.RESTART, why=self.why)
 
     def _await(self, run: ActionContext, lacks: Callable[[], str | None]) -> None:
-        crashes = _Crashes(run, self.pod)
+        crashes = _Crashes(run, self.pod, self.client)
         condition = Condition(
             name=f"{self.component} serves",
             lacks=lambda: crashes.seen(lacks()),
@@ -261,6 +273,10 @@ class PodRolled(Action):
         self._await(run, partial(lacks_pod, run.remote, pod, address=run.context.host.address, files=files))
 
 
+def _end(run: ActionContext, component: str, signal: str) -> None:
+    run.remote.run(["sh", "-c", _END, "sh", signal, component[:15]])
+
+
 def _command(pod: Object) -> list[str]:
     command: list[str] = pod["spec"]["containers"][0]["command"]
     return command
@@ -268,10 +284,14 @@ def _command(pod: Object) -> list[str]:
 
 @dataclass(slots=True)
 class _Crashes:
-    """Counts how often a component was started and ended again since its manifest was written."""
+    """Counts how often a component was started and ended again since its manifest was written.
+
+    Its client is ended once, when it was seen to have gone.
+    """
 
     run: ActionContext
     pod: Object
+    client: str | None
     dead: int = field(default=0)
 
     def seen(self, lacks: str | None) -> str | None:
@@ -281,7 +301,13 @@ class _Crashes:
             Crashed: it was started twice and does not run.
         """
         name = component_of(self.pod)
-        if lacks is None or processes(self.run.remote, name) or starts(self.run.remote, self.pod) < _CRASHES:
+        if lacks is None or processes(self.run.remote, name):
+            self.dead = 0
+            return lacks
+        if self.client is not None:
+            _end(self.run, self.client, "KILL")
+            self.client = None
+        if starts(self.run.remote, self.pod) < _CRASHES:
             self.dead = 0
             return lacks
         self.dead += 1
