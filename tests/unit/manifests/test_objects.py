@@ -83,7 +83,11 @@ def test_an_api_server_among_others_is_left_alone_before_it_ends(sample: Callabl
     cluster = sample(control_planes=3)
     said = cluster_configuration(cluster.spec, cluster.inventory, cluster.images)
     listed = [(one["name"], one["value"]) for one in said["apiServer"]["extraArgs"]]
-    assert listed == [("shutdown-delay-duration", "3s"), ("shutdown-send-retry-after", "true")]
+    assert listed == [
+        ("shutdown-delay-duration", "3s"),
+        ("shutdown-send-retry-after", "true"),
+        ("shutdown-watch-termination-grace-period", "2s"),
+    ]
 
 
 def test_only_what_kubeadm_would_choose_otherwise_is_said(sample: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -303,10 +304,21 @@ def test_a_kubelet_that_did_not_follow_the_old_manifest_is_helped(
         return (Process(command=(name,), fresh=followed or ASIDE not in files),)
 
     monkeypatch.setattr(rolling, "processes", processes)
-    end = ("sh", "-c", rolling._END, "sh", "kube-apiserver")
+    end = ("sh", "-c", rolling._END, "sh", "TERM", "kube-apiserver")
     made.hosts["cp1"].commands[end] = Completed(0)
     action.run(run)
     assert (end in made.hosts["cp1"].ran) is not followed
+
+
+def test_a_client_of_what_has_gone_is_killed_once(rolled: Make, living_site: Make) -> None:
+    """An API server without its etcd: the kubelet would wait for its answers and start no etcd."""
+    made, action, run = rolled(iter(["not yet", "not yet", None]))
+    end = ("sh", "-c", rolling._END, "sh", "KILL", "kube-scheduler")
+    made.hosts["cp1"].commands[end] = Completed(0)
+    replace(action, client="kube-scheduler").run(run)
+    assert made.hosts["cp1"].ran.count(end) == 1
+    items = living_site(etcd={"extra_args": {"quota-backend-bytes": "4294967296"}}).ask("cp1", etcd.roll)
+    assert [item.client for item in items if isinstance(item, PodRolled)] == ["kube-apiserver"]
 
 
 def never(then: str | None = None) -> Iterator[str | None]:
@@ -558,7 +570,8 @@ def test_kube_proxy_is_asked_about_its_configuration(
         given.append(stdin)
         return answer
 
-    argv = ("/usr/local/bin/ctr", "-n", "k8s.io", "run", "--rm", image, "kubeforge-asks-x", *programs._PROXY)
+    ctr = ("/usr/local/bin/ctr", "k8s.io", image, "kubeforge-asks-x")
+    argv = ("sh", "-c", programs._WITH_CONFIG, "sh", *ctr, *programs._PROXY)
     made.hosts["cp1"].commands[argv] = reply
     run = talk(made, "cp1")
     assert action.judge is not None
