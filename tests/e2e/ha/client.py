@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import select
 import ssl
 import sys
@@ -106,7 +107,7 @@ class Writer:
         self.acknowledged: list[str] = []
 
     def __call__(self) -> None:
-        name = f"written-{self.number}"
+        name = f"written-{os.getpid()}-{self.number}"  # another client may have been here before
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
         status = self.client.request("POST", CONFIG_MAPS, body)
         if status not in (201, 409):  # 409: it was made, and the answer got lost
@@ -129,7 +130,7 @@ class Changer:
             self.number += 1
             self.steps = [("POST", "", 201), *((method, "/", 200) for method in ("GET", "PUT", "PATCH", "DELETE"))]
         method, inside, good = self.steps.pop(0)
-        name = f"changed-{self.number}"
+        name = f"changed-{os.getpid()}-{self.number}"
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"by": method}}
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         written = body if method in ("POST", "PUT", "PATCH") else None
