@@ -5,13 +5,12 @@ One cluster for all of it; its cluster.yml grows from test to test.
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import signal
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import yaml
 from cryptography import x509
 
 from kubeforge.lab.record import addresses
-from tests.e2e.faults.neighbours import issuer, registry
+from tests.e2e.faults.neighbours import issuer
 
 pytestmark = pytest.mark.lab
 
@@ -65,9 +64,9 @@ def flag(name: str, value: str, component: str = "api_server") -> Change:
     return lambda data: section(data, component, "extra_args").update({name: value})
 
 
-def planned(forge: Any, code: int = 2) -> dict[str, list[tuple[str, str]]]:
+def planned(forge: Any) -> dict[str, list[tuple[str, str]]]:
     """Return host -> what a plan has for it: verb and title, in its order; without the proofs: nodes Ready, checks."""
-    said = forge.run("plan", "-o", "json", "--detailed-exitcode").check(code)
+    said = forge.run("plan", "-o", "json").check(0)
     found: dict[str, list[tuple[str, str]]] = {}
     for step in json.loads(said.out)["steps"]:
         listed = [(change["verb"], change["title"]) for change in step["changes"]]
@@ -96,22 +95,11 @@ def whole(forge: Any) -> None:
     forge.ready()
 
 
-def test_the_plan_says_what_restarts_and_apply_does_that(changing: Any) -> None:
-    # Not the controllers: they end by themselves where no API server renews their lease for 10 s, and there is but one.
-    others = {name: started(changing, "cp1", name) for name in ("etcd", "kubelet")}
-    respec(changing, flag("profiling", "false"))
-    told = planned(changing)
-    assert set(told) == {"cp1"}
-    assert told["cp1"][:4] == [
-        ("run", "control_plane.gate"),
-        ("update", f"file {MANIFESTS}/kube-apiserver.yaml"),
-        ("restart", "pod kube-apiserver"),
-        ("update", "object ConfigMap kube-system/kubeadm-config"),
-    ]
-    changing.apply().check(0)
-    assert "--profiling=false" in command(changing, "kube-apiserver")
-    assert {name: started(changing, "cp1", name) for name in others} == others, "nothing else was touched"
-    whole(changing)
+def whole_but_for_proofs(forge: Any) -> None:
+    """Like `whole`, but kube-proxy may still wait before it asks again for an API that was away: up to a minute."""
+    assert forge.sh("cp1", f"ls {LAST_GOOD} 2>/dev/null || :") == ""
+    assert planned(forge) == {}
+    forge.ready()
 
 
 UNKNOWN: dict[str, tuple[Change, str]] = {
@@ -144,28 +132,20 @@ def test_the_binary_itself_refuses_what_no_table_knows(changing: Any) -> None:
     whole(changing)
 
 
-def test_what_does_not_come_up_goes_back(changing: Any) -> None:
+def test_what_does_not_come_up_goes_back_also_after_a_killed_run(changing: Any) -> None:
     """A bad audit policy: it is a file of its own, which no `--version` reads."""
     rules = [{"level": "Metadata", "resources": [{"group": "no_group"}]}]
     before = changing.sh("cp1", f"cat {MANIFESTS}/*; ls /etc/kubernetes/config 2>/dev/null || :")
     with tried(changing, lambda data: section(data, "api_server").update(audit={"policy": {"rules": rules}})):
-        said = changing.apply().check(13, "Not done:", "no_group")
-        said.names("cp1", "pod kube-apiserver", "was put back, and it serves again", "correct cluster.yml")
-        assert ("restart", "pod kube-apiserver") in planned(changing)["cp1"], "it is still to be done"
-    assert changing.sh("cp1", f"cat {MANIFESTS}/*; ls /etc/kubernetes/config 2>/dev/null || :") == before
-    whole(changing)
-
-
-def test_a_killed_run_that_left_something_deadly_is_mended_by_the_next(changing: Any) -> None:
-    with tried(changing, flag("tls-cipher-suites", "NO_SUCH_CIPHER")):
         with changing.started() as run:
             run.until(lambda: run.step("StepStarted", "cp1", "pod kube-apiserver"))
             run.send(signal.SIGKILL)
             run.child.wait(10)
-        changing.apply().check(13).names(
-            "cp1", "pod kube-apiserver", "was put back, and it serves again", "cluster.yml"
-        )
-    whole(changing)
+        said = changing.apply().check(13, "Not done:", "no_group")
+        said.names("cp1", "pod kube-apiserver", "was put back, and it serves again", "correct cluster.yml")
+        assert ("restart", "pod kube-apiserver") in planned(changing)["cp1"], "it is still to be done"
+    assert changing.sh("cp1", f"cat {MANIFESTS}/*; ls /etc/kubernetes/config 2>/dev/null || :") == before
+    whole_but_for_proofs(changing)
 
 
 def test_the_host_dies_while_it_is_changed(changing: Any) -> None:
@@ -217,20 +197,12 @@ def test_a_kubelet_that_does_not_come_up_has_its_old_files_back_and_no_other_is_
     whole(changing)
 
 
-def test_etcd_is_tuned(changing: Any) -> None:
-    respec(changing, lambda data: section(data, "etcd", "extra_args").update({"quota-backend-bytes": "4294967296"}))
-    told = planned(changing)["cp1"]
-    assert told[:3] == [("run", "etcd.gate"), ("update", f"file {MANIFESTS}/etcd.yaml"), ("restart", "pod etcd")]
-    changing.apply().check(0)
-    assert "--quota-backend-bytes=4294967296" in command(changing, "etcd")
-    whole(changing)
-
-
-def test_everything_else_at_once(changing: Any) -> None:
-    """Audit log, admission plugins, a second scheduler, log levels: one roll."""
+def test_the_plan_says_what_restarts_and_apply_does_that(changing: Any) -> None:
+    """etcd tuned, audit log, admission plugins, a second scheduler, log levels: one roll."""
 
     def change(data: dict[str, Any]) -> None:
         rules = [{"level": "Metadata", "resources": [{"resources": ["configmaps"]}]}, {"level": "None"}]
+        section(data, "etcd", "extra_args").update({"quota-backend-bytes": "4294967296"})
         section(data, "api_server").update(
             audit={"policy": {"rules": rules}}, admission={"enable": ["AlwaysPullImages"]}, log_level=3
         )
@@ -239,10 +211,19 @@ def test_everything_else_at_once(changing: Any) -> None:
         )
         section(data, "controller_manager").update(log_level=3)
 
+    kubelets = [started(changing, host, "kubelet") for host in ("cp1", "w1")]
     respec(changing, change)
-    restarts = [title for verb, title in planned(changing)["cp1"] if verb == "restart"]
-    assert restarts == ["pod kube-apiserver", "pod kube-controller-manager", "pod kube-scheduler"]
+    told = planned(changing)
+    assert set(told) == {"cp1"}
+    components = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    manifests = [f"file {MANIFESTS}/{name}.yaml" for name in components]
+    assert [title for verb, title in told["cp1"] if title in manifests] == manifests
+    assert [title for verb, title in told["cp1"] if verb == "restart"] == [f"pod {name}" for name in components]
+    gates = [one for one in told["cp1"] if one[1].endswith(".gate")]
+    assert gates == [("run", "etcd.gate"), ("run", "control_plane.gate")]
     changing.apply().check(0)
+    assert "--quota-backend-bytes=4294967296" in command(changing, "etcd")
+    assert [started(changing, host, "kubelet") for host in ("cp1", "w1")] == kubelets, "nothing else was touched"
     whole(changing)
     changing.kubectl("create", "configmap", "seen")
     log = changing.sh("cp1", "cat /var/log/kubernetes/audit/audit.log")
@@ -294,16 +275,17 @@ def asked(forge: Any, token: str) -> tuple[int, dict[str, Any]]:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(forge.lab.host("cp1").address, 6443, context=context, timeout=20)
     body = json.dumps({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    connection.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body, headers)
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
+    address = forge.lab.host("cp1").address
+    with closing(http.client.HTTPSConnection(address, 6443, context=context, timeout=20)) as connection:
+        connection.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body, headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
 
 
 PROXY: dict[str, tuple[dict[str, Any], str]] = {
-    "field": ({"conntrak": {"min": 1}}, 'unknown field "conntrak"'),
+    "field": ({"conntrak": {"min": 1}}, 'unknown field \\"conntrak\\"'),
     "value": ({"detectLocalMode": "Guess"}, "DetectLocalMode"),
 }
 
@@ -319,32 +301,7 @@ def test_a_configuration_that_kube_proxy_does_not_take_is_refused(changing: Any,
 
 def test_kube_proxy_gets_its_configuration(changing: Any) -> None:
     respec(changing, lambda data: section(data, "kube_proxy").update(log_level=3))
-    assert [title for _, title in planned(changing)["cp1"]] == ["object ConfigMap kube-system/kube-proxy"]
+    proxy = [f"object {kind} kube-system/kube-proxy" for kind in ("ConfigMap", "DaemonSet")]
+    assert [title for _, title in planned(changing)["cp1"]] == proxy, "and its pods are made anew"
     changing.apply().check(0)
-    whole(changing)
-
-
-def test_a_registry_with_a_login(changing: Any) -> None:
-    export = "ctr -n k8s.io images export - registry.k8s.io/pause:3.10.2 | base64 -w0"
-    archive = base64.b64decode(changing.sh("w1", export))
-    before = started(changing, "w1", "containerd"), started(changing, "w1", "kubelet")
-    with registry(addresses(changing.lab.record.number)[1], archive, "puller:s3cret-word") as host:
-        login = {"username": "puller", "password": "s3cret-word"}
-        told = {"mirrors": {host: [f"http://{host}"]}, "logins": {host: login}}
-        respec(changing, lambda data: data.update(containerd=told))
-        said = changing.apply().check(0)
-        assert "s3cret-word" not in said.text
-        whole(changing)
-        spec = {"containers": [{"name": "c", "image": f"{host}/private/pause:1"}]}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "private"}, "spec": spec}
-        changing.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
-        changing.kubectl("wait", "--for=condition=Ready", "pod/private", "--timeout=60s")
-    assert changing.sh("w1", "stat -c %a /var/lib/kubelet/config.json").strip() == "600"
-    for record in changing.state.rglob("*"):
-        assert not record.is_file() or "s3cret-word" not in record.read_text(), record
-    respec(changing, lambda data: data.pop("containerd"))
-    changing.apply().check(0)
-    left = "ls /etc/containerd/certs.d/*/hosts.toml /var/lib/kubelet/config.json 2>/dev/null || :"
-    assert changing.sh("w1", left) == ""
-    assert (started(changing, "w1", "containerd"), started(changing, "w1", "kubelet")) == before
     whole(changing)
