@@ -57,6 +57,8 @@ def cluster_configuration(spec: ClusterSpec) -> Object:
         "serverTLSBootstrap": True,
         "staticPodPath": MANIFESTS,
     }
+    if spec.kubelet.log_level is not None:
+        ours["logging"] = {"verbosity": spec.kubelet.log_level}
     if spec.kubelet.feature_gates:
         ours["featureGates"] = dict(spec.kubelet.feature_gates)
     return merged(ours, spec.kubelet.config)

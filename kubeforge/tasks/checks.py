@@ -15,12 +15,14 @@ from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import kubelet_log, pod_log, unit_log
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS
+from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.operations.model import Change, Verb
 from kubeforge.spec.addresses import endpoint_kind, endpoint_port, host_port, inner_host
 from kubeforge.spec.model import EndpointKind
 from kubeforge.spec.nodes import runs_workloads
 from kubeforge.spec.paths import API_PORT, CHECK_DEADLINE, ENDPOINT_DEADLINE, HAPROXY_UNIT
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.rolling import restarted
 
 __all__ = ["Gate", "dns", "endpoint", "ingress", "service"]
 
@@ -98,8 +100,12 @@ class Gate(Action):
         return f"checks.{self.check.name}"
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
-        """Ask now, where nothing changes before; else it will be asked then."""
-        why = "after the changes above" if run.expected.changed else self.check.ask(run.remote, PATIENCE)
+        """Ask now, where nothing changes before; else it will be asked then.
+
+        An API server that restarts leaves its own Service for a moment, and every node has to learn that it is back.
+        """
+        after = run.expected.changed or API_SERVER in restarted(run.context)
+        why = "after the changes above" if after else self.check.ask(run.remote, PATIENCE)
         return [] if why is None else [Change(title=self.title, verb=Verb.RUN, why=f"wait: {why}")]
 
     def run(self, run: ActionContext) -> Sequence[Change]:

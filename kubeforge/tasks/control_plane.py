@@ -11,9 +11,12 @@ from kubeforge.cluster.etcd import lacks_health
 from kubeforge.cluster.evidence import component_log
 from kubeforge.cluster.processes import lacks_command
 from kubeforge.cluster.rights import may
+from kubeforge.cluster.static_pods import component_of
 from kubeforge.documents import Object, dump
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import ApiUnavailable
+from kubeforge.inventory.model import Host
+from kubeforge.manifests.config_files import ConfigFile, api_server_files, scheduler_files
 from kubeforge.manifests.control_plane import (
     API_SERVER,
     CONTROLLER_MANAGER,
@@ -24,55 +27,106 @@ from kubeforge.manifests.control_plane import (
 )
 from kubeforge.manifests.etcd import settled
 from kubeforge.manifests.static_pod import manifest_path
+from kubeforge.operations.absent import Absent
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Change, Operation, Verb
-from kubeforge.spec.paths import API_DEADLINE, MANIFESTS
+from kubeforge.spec.paths import API_DEADLINE, COMPONENT_CONFIG, CONTROLLER_MANAGER_CONF, MANIFESTS, SCHEDULER_CONF
+from kubeforge.tasks import living, pki
 from kubeforge.tasks.etcd_runs import is_service, log
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.rolling import Spared, rolled
 
-__all__ = ["ApiServes", "LeasesGranted", "controllers", "ready", "server"]
+__all__ = ["ApiServes", "LeasesGranted", "api_servers", "controllers", "ready", "roll", "server"]
 
 
-@task("control_plane.api_server")
+@task("control_plane.api_server", reads=living.reads)
 def server(context: Context) -> Iterator[Operation]:
     """Static pod of the API server."""
     if context.host in context.inventory.control_planes:
         yield Directory(path=MANIFESTS, mode=0o700)
-        yield _manifest(API_SERVER, _api_server(context))
+        yield from _config_files(context)
+        yield from _manifest(context, _api_server(context))
 
 
-@task("control_plane.ready")
+@task("control_plane.ready", reads=living.reads)
 def ready(context: Context) -> Iterator[Action]:
-    """Wait until the API server of a control plane serves."""
+    """Wait until the API server of a control plane serves, but for one that `roll` changes or judges.
+
+    That one may be silent because of what it runs with now.
+    """
     if context.host in context.inventory.control_planes:
         pods = [_api_server(context)]
         if not is_service(context.cluster):
             pods.append(settled(context.cluster, context.host, context.parts.images))
-        yield ApiServes(commands=tuple(tuple(pod["spec"]["containers"][0]["command"]) for pod in pods))
+        if not any(living.has_its_turn(context, component_of(pod), _text(pod)) for pod in pods):
+            yield ApiServes(commands=tuple(tuple(pod["spec"]["containers"][0]["command"]) for pod in pods))
 
 
-@task("control_plane.controllers")
+@task("control_plane.roll", reads=pki.reads)
+def roll(context: Context) -> Iterator[Operation | Action]:
+    """Components that live get their new manifests, one after the other, and each must come back with it."""
+    if context.host not in context.inventory.control_planes:
+        return
+    gate = Spared(name="control_plane.gate", servers=api_servers(context))
+    yield from rolled(context, _api_server(context), gate=gate)
+    kubeconfigs = pki.replaced_kubeconfigs(context)
+    for pod, path in zip(_controllers(context), (CONTROLLER_MANAGER_CONF, SCHEDULER_CONF), strict=True):
+        yield from rolled(context, pod, reads={path: kubeconfigs.get(path)})
+    used = {file.path for file in _files(context)}
+    yield from (Absent(path=path) for path in living.unused_config(context, used))
+
+
+@task("control_plane.controllers", reads=living.reads)
 def controllers(context: Context) -> Iterator[Operation | Action]:
     """Static pods of the controller manager and the scheduler.
 
     They come once they may have their leases: refused the first time, they try again only seconds later (ADR 0043).
     """
     if context.host in context.inventory.control_planes:
-        spec, images = context.cluster, context.parts.images
-        manager = controller_manager(spec, images, ca_directories=context.mine.ca_directories)
-        yield LeasesGranted()
-        yield _manifest(CONTROLLER_MANAGER, manager)
-        yield _manifest(SCHEDULER, scheduler(spec, images))
+        if not living.lives(context, context.host.name):
+            yield LeasesGranted()
+        for pod in _controllers(context):
+            yield from _manifest(context, pod)
 
 
-def _api_server(context: Context) -> Object:
+def api_servers(context: Context) -> tuple[tuple[str, Object], ...]:
+    """Return address and manifest of every control plane's API server."""
+    return tuple((host.address, _api_server(context, host)) for host in context.inventory.control_planes)
+
+
+def _api_server(context: Context, host: Host | None = None) -> Object:
     images, folders = context.parts.images, context.mine.ca_directories
-    return api_server(context.cluster, context.inventory, context.host, images, ca_directories=folders)
+    return api_server(context.cluster, context.inventory, host or context.host, images, ca_directories=folders)
 
 
-def _manifest(component: str, pod: Object) -> File:
-    return File(path=manifest_path(component), content=dump(pod).encode(), mode=0o600)
+def _controllers(context: Context) -> tuple[Object, Object]:
+    spec, images = context.cluster, context.parts.images
+    manager = controller_manager(spec, images, ca_directories=context.mine.ca_directories)
+    return manager, scheduler(spec, images)
+
+
+def _manifest(context: Context, pod: Object) -> Iterator[File]:
+    """Write a manifest, unless its component lives with another one: see `roll`."""
+    name = component_of(pod)
+    if not living.runs_otherwise(context, name, _text(pod)):
+        yield File(path=manifest_path(name), content=_text(pod), mode=0o600)
+
+
+def _config_files(context: Context) -> Iterator[Operation]:
+    """Write files whose names tell their content: nobody reads them until a manifest names them."""
+    files = _files(context)
+    if files:
+        yield Directory(path=COMPONENT_CONFIG, mode=0o700)
+    yield from (File(path=file.path, content=file.content, mode=0o600) for file in files)
+
+
+def _files(context: Context) -> tuple[ConfigFile, ...]:
+    return (*api_server_files(context.cluster), *scheduler_files(context.cluster))
+
+
+def _text(pod: Object) -> bytes:
+    return dump(pod).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

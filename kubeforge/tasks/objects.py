@@ -36,10 +36,12 @@ class Objects(Action):
     Args:
         name: the action's title: `bootstrap.objects`.
         objects: as they shall be; a `Secret` inside is revealed when it is sent.
+        judge: is shown what a living cluster would get, while planning; raises what it refuses.
     """
 
     name: str
     objects: tuple[Obj, ...]
+    judge: Callable[[ActionContext, Obj], None] | None = None
 
     @property
     def title(self) -> str:
@@ -54,9 +56,13 @@ class Objects(Action):
         try:
             api = api_of(run)
             api.text("/livez/ping")
-            return [due.change for due in _compared(api, self.objects)]
+            due = _compared(api, self.objects)
         except ApiUnavailable:
             return [_change(obj, Verb.CREATE, "is applied once the API serves") for obj in self.objects]
+        if self.judge is not None:
+            for one in due:
+                self.judge(run, one.obj)
+        return [one.change for one in due]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Apply what differs, side by side."""

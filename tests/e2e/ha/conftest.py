@@ -38,10 +38,24 @@ class Record:
     Args:
         loops: name -> when it was answered (monotonic seconds), and what failed when.
         acknowledged: names of the ConfigMaps that were written.
+        closed: how often a server closed a kept connection between two requests.
+        sent_on: how many requests on kept connections a server that was ending sent to another.
     """
 
     loops: Mapping[str, Mapping[str, Sequence[Any]]]
     acknowledged: Sequence[str]
+    closed: int = 0
+    sent_on: int = 0
+
+    @property
+    def failures(self) -> dict[str, Sequence[Any]]:
+        """All requests that failed, by loop: no answer, a connection that broke, 429, 5xx, a status not meant."""
+        return {name: loop["bad"] for name, loop in self.loops.items() if loop["bad"]}
+
+    def rate(self, loop: str) -> float:
+        """Return how many good answers there were in a second."""
+        good: Sequence[float] = self.loops[loop]["good"]
+        return len(good) / (good[-1] - good[0])
 
     def gap(self, loop: str) -> float:
         """Return the longest time without a good answer, seconds."""
@@ -55,10 +69,12 @@ class Record:
 
     def told(self) -> str:
         """Return what to know when it was too long."""
-        return "\n".join(
-            f"{name}: {len(loop['good'])} good, longest gap {self.gap(name):.2f} s, failures {loop['bad'][:5]}"
+        lines = [
+            f"{name}: {len(loop['good'])} good, {self.rate(name):.1f} a second, longest gap {self.gap(name):.2f} s, "
+            f"{len(loop['bad'])} failures {loop['bad'][:5]}"
             for name, loop in self.loops.items()
-        )
+        ]
+        return "\n".join([*lines, f"kept connections: {self.closed} closed between requests, {self.sent_on} sent on"])
 
 
 @dataclass
@@ -118,17 +134,19 @@ class Ha(Forge):
         return name
 
     @contextmanager
-    def client(self, host: str, server: str) -> Iterator[Watched]:
+    def client(self, host: str, server: str, *options: str) -> Iterator[Watched]:
         """Run a client in a host's network; it begins once it has had answers, and is ended in any case.
 
         Args:
             host: whose network.
             server: `https://host:port` that it asks.
+            options: what else it is told.
         """
         kubeconfig = self.run("kubeconfig").check(0).out
         init = self.lab.host(host).init
         assert init is not None
-        argv = ["nsenter", f"--net=/proc/{init.pid}/ns/net", sys.executable, "-m", "tests.e2e.ha.client", server]
+        inside = ["nsenter", f"--net=/proc/{init.pid}/ns/net"]
+        argv = [*inside, sys.executable, "-m", "tests.e2e.ha.client", server, *options]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
             try:
                 assert child.stdin is not None

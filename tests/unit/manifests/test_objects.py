@@ -76,7 +76,18 @@ def test_extra_arguments_are_the_manifests(sample: Callable[..., Any]) -> None:
     assert said["etcd"]["local"]["extraArgs"] == [
         {"name": name, "value": value} for name, value in etcd.member_extra(cluster.spec)
     ]
-    assert said["apiServer"] == {}
+    assert said["apiServer"]["extraArgs"] == [{"name": "shutdown-send-retry-after", "value": "true"}]
+
+
+def test_an_api_server_among_others_is_left_alone_before_it_ends(sample: Callable[..., Any]) -> None:
+    cluster = sample(control_planes=3)
+    said = cluster_configuration(cluster.spec, cluster.inventory, cluster.images)
+    listed = [(one["name"], one["value"]) for one in said["apiServer"]["extraArgs"]]
+    assert listed == [
+        ("shutdown-delay-duration", "3s"),
+        ("shutdown-send-retry-after", "true"),
+        ("shutdown-watch-termination-grace-period", "2s"),
+    ]
 
 
 def test_only_what_kubeadm_would_choose_otherwise_is_said(sample: Callable[..., Any]) -> None:
