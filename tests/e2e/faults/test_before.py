@@ -150,12 +150,13 @@ def test_without_a_list_nothing_is_lost(forge: Any, authority: Path, owned: dict
     assert forge.sh("cp1", f"cat {PKI}/ca.key") == (authority / "ca.key").read_text()
 
 
-# a runtime of somebody's own, as a distribution's package brings it, with an image and a container that runs
+# a runtime of somebody's own, as a distribution's package brings it, with an image and a container that runs;
+# without --local the stream from containerd may end before its last part is written (seen twice, exit code 0)
 STASH = """
 mkdir -p /srv/mine
 for name in containerd containerd-shim-runc-v2 ctr runc; do cp -L "/usr/local/bin/$name" /srv/mine/; done
 image=$(ctr -n k8s.io images ls -q | grep pause: | head -n 1)
-ctr -n k8s.io images export /srv/mine/pause.tar "$image"
+ctr -n k8s.io images export --local /srv/mine/pause.tar "$image"
 echo "$image" >/srv/mine/image
 """
 RUN = """
