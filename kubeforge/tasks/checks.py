@@ -16,10 +16,10 @@ from kubeforge.cluster.evidence import kubelet_log, pod_log, unit_log
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS
 from kubeforge.operations.model import Change, Verb
-from kubeforge.spec.addresses import endpoint_kind, endpoint_port, host_port, inner_host
+from kubeforge.spec.addresses import endpoint_kind, inner_endpoint, local_api
 from kubeforge.spec.model import EndpointKind
 from kubeforge.spec.nodes import runs_workloads
-from kubeforge.spec.paths import API_PORT, CHECK_DEADLINE, ENDPOINT_DEADLINE, HAPROXY_UNIT
+from kubeforge.spec.paths import CHECK_DEADLINE, ENDPOINT_DEADLINE, HAPROXY_UNIT
 from kubeforge.tasks.registry import task
 
 __all__ = ["Gate", "dns", "endpoint", "ingress", "service"]
@@ -45,8 +45,8 @@ def _remedy(context: Context) -> str | None:
     spec, inventory = context.cluster, context.inventory
     if endpoint_kind(spec, inventory) is not EndpointKind.EXTERNAL:
         return None
-    asked = host_port(inner_host(spec, inventory), endpoint_port(spec, inventory))
-    backends = ", ".join(host_port(host.address, API_PORT) for host in inventory.control_planes)
+    backends = ", ".join(map(local_api, inventory.control_planes))
+    asked = inner_endpoint(spec, inventory)
     return f"have the balancer at {asked} pass TCP on to {backends} (endpoint in cluster.yml), then apply again"
 
 

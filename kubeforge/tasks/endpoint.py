@@ -27,6 +27,7 @@ from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Change, Entry, Operation, Queries, Verb
 from kubeforge.operations.unit import Unit
+from kubeforge.pki import kubeconfigs
 from kubeforge.spec.addresses import balancer_hosts, endpoint_kind, inner_endpoint
 from kubeforge.spec.model import EndpointKind
 from kubeforge.spec.paths import (
@@ -65,8 +66,7 @@ def answers(context: Context) -> Iterator[Action]:
     known = context.seen[context.host.name].contents.get(KUBELET_CONF)
     if known is None or endpoint_kind(context.cluster, context.inventory) is not EndpointKind.EXTERNAL:
         return
-    wanted = f"server: https://{inner_endpoint(context.cluster, context.inventory)}"
-    if wanted not in [line.strip() for line in known.decode(errors="replace").splitlines()]:
+    if not kubeconfigs.leads_to(known, server=inner_endpoint(context.cluster, context.inventory)):
         yield Answers()
 
 

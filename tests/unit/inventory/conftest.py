@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kubeforge.errors import InputError
 from kubeforge.inventory.loader import load
 from kubeforge.inventory.model import Inventory
 
@@ -27,3 +28,8 @@ def inventory(tmp_path: Path) -> Load:
         return load(tmp_path, **settings)
 
     return write
+
+
+def problems(error: pytest.ExceptionInfo[InputError]) -> list[str]:
+    """Return what is wrong, as `line: field: message`."""
+    return [f"{problem.line}: {problem.field}: {problem.message}" for problem in error.value.problems]

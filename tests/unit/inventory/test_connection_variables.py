@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubeforge.errors import InputError
-from kubeforge.inventory.model import Inventory
 from kubeforge.secret import Secret
-
-Load = Callable[..., Inventory]
-
-
-def problems(error: pytest.ExceptionInfo[InputError]) -> list[str]:
-    return [f"{problem.line}: {problem.field}: {problem.message}" for problem in error.value.problems]
+from tests.unit.inventory.conftest import Load
 
 
 class TestConnection:

@@ -1,20 +1,13 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kubeforge.errors import InputError
 from kubeforge.inventory.loader import load
-from kubeforge.inventory.model import Inventory
-
-Load = Callable[..., Inventory]
-
-
-def problems(error: pytest.ExceptionInfo[InputError]) -> list[str]:
-    return [f"{problem.line}: {problem.field}: {problem.message}" for problem in error.value.problems]
+from tests.unit.inventory.conftest import Load, problems
 
 
 class TestHostsAndGroups:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from kubeforge.errors import InputError
-from kubeforge.inventory.model import Inventory
 from kubeforge.secret import Secret
-
-Load = Callable[..., Inventory]
-
-
-def problems(error: pytest.ExceptionInfo[InputError]) -> list[str]:
-    return [f"{problem.line}: {problem.field}: {problem.message}" for problem in error.value.problems]
+from tests.unit.inventory.conftest import Load, problems
 
 
 class TestRendering:

@@ -35,6 +35,19 @@ VIRTUAL = {"endpoint": {"kind": "haproxy", "address": "192.0.2.9"}}
 KUBE_VIP = {"endpoint": {"kind": "kube-vip", "address": "192.0.2.9"}}
 
 
+def talk(made: Any, task: Any) -> Conversation:
+    """Return the conversation of an action of this task on the worker."""
+    return Conversation(
+        context=made.context("w1", task),
+        title="t",
+        expected=Observation(),
+        pending=False,
+        connect=lambda host: made.hosts[host],
+        events=Events([]),
+        stopping=lambda: False,
+    )
+
+
 def titles(items: Any) -> list[str]:
     return [item.title for item in items]
 
@@ -179,15 +192,7 @@ def test_nothing_goes_while_a_pod_may_use_it(
     monkeypatch.setattr(endpoint, "NODE_DEADLINE", 0.01)
     made = site(control_planes=3)
     made.vault.once("cluster.access", Access)
-    run = Conversation(
-        context=made.context("w1", endpoint.retire),
-        title="t",
-        expected=Observation(),
-        pending=False,
-        connect=lambda host: made.hosts[host],
-        events=Events([]),
-        stopping=lambda: False,
-    )
+    run = talk(made, endpoint.retire)
     action = endpoint.RolledOut(workloads=(("DaemonSet", "kube-system", "kube-proxy"),))
     if lacks is None:
         assert titles(action.run(run)) == ["endpoint.left"]
@@ -204,25 +209,12 @@ def led_to(made: Any, server: str) -> None:
     made.hosts["w1"].put(KUBELET_CONF, kubeconfigs.kubelet(cluster="c", server=server, ca=b"a", node="w1"))
 
 
-def asked(made: Any) -> Conversation:
-    """Return the conversation in which the worker is asked whether its endpoint answers."""
-    return Conversation(
-        context=made.context("w1", endpoint.answers),
-        title="t",
-        expected=Observation(),
-        pending=False,
-        connect=lambda host: made.hosts[host],
-        events=Events([]),
-        stopping=lambda: False,
-    )
-
-
 def test_nobody_is_led_to_a_balancer_that_does_not_answer(site: Make) -> None:
     made = site(control_planes=3, workers=1, endpoint=EXTERNAL)
     led_to(made, "127.0.0.1:6443")
     (action,) = made.ask("w1", endpoint.answers)
     with pytest.raises(UnfitHost, match=r"does not answer: 192\.0\.2\.9:6443: nothing listens") as raised:
-        action.plan(asked(made))
+        action.plan(talk(made, endpoint.answers))
     assert (raised.value.host, raised.value.step) == ("w1", "endpoint.answers")
 
 
@@ -234,7 +226,7 @@ def test_a_balancer_that_answers_is_no_obstacle(site: Make) -> None:
     made.hosts["w1"].tunnels["192.0.2.9", 6443] = lambda: ours
     (action,) = made.ask("w1", endpoint.answers)
     with theirs:
-        assert action.plan(asked(made)) == []
+        assert action.plan(talk(made, endpoint.answers)) == []
 
 
 def test_whom_nobody_asks_whether_a_balancer_answers(site: Make) -> None:
