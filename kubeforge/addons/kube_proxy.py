@@ -17,18 +17,19 @@ from kubeforge.manifests.rbac import account, binding, config_map_role, group, s
 from kubeforge.pki.tokens import BOOTSTRAP_GROUP
 from kubeforge.spec.addresses import inner_endpoint
 
-__all__ = ["WORKLOAD", "configuration", "objects"]
+__all__ = ["CONFIG", "WORKLOAD", "configuration", "objects"]
 
 _NAME: Final = "kube-proxy"
 _SYSTEM: Final = "kube-system"
 _FOLDER: Final = "/var/lib/kube-proxy"
 _ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+CONFIG: Final = "config.conf"
 WORKLOAD: Final = ("DaemonSet", _SYSTEM, _NAME)
 
 
 def objects(cluster: Cluster) -> list[Object]:
     """Return kube-proxy's objects."""
-    data = {"config.conf": dump(configuration(cluster)), "kubeconfig.conf": dump(_kubeconfig(cluster))}
+    data = {CONFIG: dump(configuration(cluster)), "kubeconfig.conf": dump(_kubeconfig(cluster))}
     return [
         service_account(_NAME, _SYSTEM),
         binding("kubeadm:node-proxier", [account(_NAME, _SYSTEM)], cluster_role="system:node-proxier"),
@@ -55,6 +56,8 @@ def configuration(cluster: Cluster) -> Object:
     }
     if not all(facts.conntrack_writable for facts in cluster.facts.values()):
         ours["conntrack"] = {"maxPerCore": 0}
+    if spec.kube_proxy.log_level is not None:
+        ours["logging"] = {"verbosity": spec.kube_proxy.log_level}
     if spec.kube_proxy.feature_gates:
         ours["featureGates"] = dict(spec.kube_proxy.feature_gates)
     return merged(ours, spec.kube_proxy.config)
@@ -75,7 +78,7 @@ def _kubeconfig(cluster: Cluster) -> Object:
 def _daemon_set(cluster: Cluster, data: dict[str, str]) -> Object:
     labels = {"k8s-app": _NAME}
     extra = extra_arguments(cluster.spec.kube_proxy.model_copy(update={"feature_gates": {}}))
-    flags = {"config": f"{_FOLDER}/config.conf", "hostname-override": "$(NODE_NAME)"}
+    flags = {"config": f"{_FOLDER}/{CONFIG}", "hostname-override": "$(NODE_NAME)"}
     container: Object = {
         "name": _NAME,
         "image": cluster.images[_NAME],

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kubeforge.checks.dns import lookup
 from kubeforge.checks.model import Check
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
 
 __all__ = ["checks_for", "dns", "endpoint", "ingress", "service"]
+
+_DNS_TURNS: Final = 4
+"""kube-proxy draws a pod for each connection: of two, a dead one is missed by 1 in 16 who ask four times."""
 
 
 def checks_for(spec: ClusterSpec) -> tuple[Check, ...]:
@@ -51,7 +54,10 @@ def endpoint(spec: ClusterSpec, inventory: Inventory) -> Check:
 
 
 def dns(spec: ClusterSpec) -> Check:
-    """Return the check that cluster DNS answers on a node with the right address."""
+    """Return the check that cluster DNS answers on a node with the right address, whichever of its pods is asked.
+
+    A pod of a node that has just rebooted counts as ready with its old address until the kubelet there speaks.
+    """
     name, server, expected = f"kubernetes.default.svc.{spec.network.domain}", dns_ip(spec), service_ip(spec, 1)
 
     def ask(remote: Remote, patience: float) -> str | None:
@@ -59,7 +65,8 @@ def dns(spec: ClusterSpec) -> Check:
             found = lookup(stream, name, timeout=patience, ipv6=":" in expected)
             return None if expected in found else f"it says {', '.join(found) or 'nothing'}, not {expected}"
 
-        return _through(remote, server, 53, talk, patience)
+        turns = (_through(remote, server, 53, talk, patience) for _ in range(_DNS_TURNS))
+        return next((why for why in turns if why is not None), None)
 
     return Check(name="dns", asks=f"{server} resolves {name}", ask=ask)
 

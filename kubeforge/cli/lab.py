@@ -29,20 +29,14 @@ def lab() -> None:
 @click.option("--control-planes", default=1, show_default=True, help="Hosts for control planes.")
 @click.option("--workers", default=2, show_default=True, help="Hosts for workers.")
 @click.option("--etcd", default=0, show_default=True, help="Hosts for etcd alone; 0: it runs on the control planes.")
+@click.option("--load-balancers", default=0, show_default=True, help="Hosts for balancers of the API alone.")
 @click.option("--kubernetes", default=RECOMMENDED, show_default=True, help="Version that the lab's cluster.yml names.")
-def up(name: str, control_planes: int, workers: int, etcd: int, kubernetes: str) -> None:
+def up(name: str, kubernetes: str, **hosts: int) -> None:
     """Make a lab, or complete it: missing hosts are made, hosts that are off are started."""
     from kubeforge.lab.lab import Lab
 
     with _console() as progress:
-        made = Lab.up(
-            name,
-            control_planes=control_planes,
-            workers=workers,
-            etcd=etcd,
-            kubernetes=kubernetes,
-            progress=progress,
-        )
+        made = Lab.up(name, kubernetes=kubernetes, progress=progress, **hosts)
     _show(made)
     others = [other.name for other in Lab.all() if other.is_up and other.name != made.name]
     inventory = f" -i {made.inventory}" if others else ""
@@ -138,7 +132,7 @@ def _facts(chosen: Lab) -> dict[str, object]:
 def _show(chosen: Lab) -> None:
     click.echo(f"lab {chosen.name}: {'up' if chosen.is_up else 'down'}, inventory {chosen.inventory}")
     for host in chosen.hosts:
-        click.echo(f"  {host.name:<6} {host.role:<7} {host.address:<13} {host.state}")
+        click.echo(f"  {host.name:<6} {host.role:<8} {host.address:<13} {host.state}")
 
 
 def _console() -> ConsoleProgress:

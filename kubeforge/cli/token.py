@@ -136,13 +136,13 @@ def join_command(
     now = datetime.now(tz=UTC)
     usual = CERTS_LIFETIME if control_plane else TOKEN_LIFETIME
     with _api(inventory_path, variables) as (api, planes):
-        key = upload_certificates(api, planes, now=now) if control_plane else None
+        upload = upload_certificates(api, planes, now=now) if control_plane else None
         made = invite(
             api,
             now=now,
             lifetime=(usual if ttl is None else ttl) or None,
             description=description,
-            certificate_key=key,
+            upload=upload,
             evidence=lambda: component_log(planes[0](), CONTROLLER_MANAGER),
         )
     if output == "text":

@@ -34,6 +34,7 @@ FIELD_MANAGER: Final = "kubeforge"
 _SERVER: Final = f"https://kubernetes:{API_PORT}"  # a name every API server certificate has; the tunnel decides where
 _TIMEOUT: Final = 15.0
 _PARALLEL: Final = 6
+_METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PASSING: Final = (0, 429, 500, 502, 503, 504)  # answers of an API server that starts, stops or waits for etcd
 T = TypeVar("T")
 S = TypeVar("S")
@@ -134,6 +135,13 @@ class Api:
             return [{"apiVersion": api_version, "kind": kind, **obj} for obj in found]  # items of a list say neither
 
         return self._call(read, f"list {kind}")
+
+    def metadata(self, api_version: str, kind: str, *, namespace: str) -> list[Obj]:
+        """Return the metadata of a namespace's objects of one kind; what is in them stays where it is."""
+        known = self._kind(api_version, kind)
+        what, path = f"list {kind}", f"/{known.path}/namespaces/{namespace}/{known.plural}"
+        response = self._call(partial(self._http.get, path, headers={"Accept": _METADATA}), what)
+        return [dict(item["metadata"]) for item in self._decoded(response, what)["items"] or ()]  # null: none
 
     def create(self, obj: Obj) -> Obj:
         """Create an object."""

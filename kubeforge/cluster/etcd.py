@@ -25,6 +25,7 @@ __all__ = [
     "add_learner",
     "etcdctl",
     "founding_snapshot",
+    "healthy",
     "lacks_health",
     "lives",
     "members",
@@ -54,12 +55,14 @@ class Member:
         id: hexadecimal.
         name: empty while it was added but never started.
         peer_urls: where other members reach it.
+        client_urls: where clients reach it; empty while it was never started.
         learner: whether it does not vote yet.
     """
 
     id: str
     name: str
     peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...] = ()
     learner: bool = False
 
 
@@ -115,11 +118,16 @@ def _failed_checks(body: str) -> str:
     return "; ".join(failed) or body.strip()
 
 
-def etcdctl(*arguments: str) -> list[str]:
-    """Return the command line that asks the member of its own host, with the health check's certificate."""
+def etcdctl(*arguments: str, endpoints: Sequence[str] = ()) -> list[str]:
+    """Return the command line that asks etcd, with the health check's certificate.
+
+    Args:
+        *arguments: of etcdctl.
+        endpoints: client URLs; none: that of its own host.
+    """
     return [
         f"{BIN}/etcdctl",
-        f"--endpoints=https://{_LOOPBACK}:{ETCD_CLIENT_PORT}",
+        f"--endpoints={','.join(endpoints) or f'https://{_LOOPBACK}:{ETCD_CLIENT_PORT}'}",
         f"--cacert={ETCD_PKI}/ca.crt",
         f"--cert={ETCD_PKI}/healthcheck-client.crt",
         f"--key={ETCD_PKI}/healthcheck-client.key",
@@ -127,14 +135,18 @@ def etcdctl(*arguments: str) -> list[str]:
     ]
 
 
-def members(remote: Remote) -> tuple[Member, ...]:
+def members(remote: Remote, *, endpoints: Sequence[str] = ()) -> tuple[Member, ...]:
     """Return all members, as more than half of them know them.
+
+    Args:
+        remote: the host that asks.
+        endpoints: client URLs of whom it asks; none: its own member.
 
     Raises:
         NotYet: there is no quorum just now.
         OperationFailed: etcdctl cannot ask.
     """
-    return _members(_membership(remote, "list"))
+    return _members(_membership(remote, "list", endpoints=endpoints))
 
 
 def remove_member(remote: Remote, member: Member) -> None:
@@ -180,8 +192,8 @@ def not_yet(call: Callable[[], object]) -> str | None:
     return None
 
 
-def _membership(remote: Remote, *arguments: str) -> dict[str, Any]:
-    command = etcdctl("member", *arguments, "-w", "json")
+def _membership(remote: Remote, *arguments: str, endpoints: Sequence[str] = ()) -> dict[str, Any]:
+    command = etcdctl("member", *arguments, "-w", "json", endpoints=endpoints)
     answer = remote.run(command, expect=range(256))
     if not answer.status:
         told: dict[str, Any] = json.loads(answer.stdout)
@@ -198,10 +210,23 @@ def _members(answer: dict[str, Any]) -> tuple[Member, ...]:
             id=f"{row['ID']:x}",
             name=row.get("name", ""),
             peer_urls=tuple(row.get("peerURLs", ())),
+            client_urls=tuple(row.get("clientURLs", ())),
             learner=bool(row.get("isLearner")),
         )
         for row in answer["members"]
     )
+
+
+def healthy(remote: Remote, endpoints: Sequence[str]) -> frozenset[str]:
+    """Return those of some client URLs whose members serve, which takes a quorum.
+
+    Args:
+        remote: a host that reaches them.
+        endpoints: client URLs.
+    """
+    argv = etcdctl("endpoint", "health", "-w", "json", f"--command-timeout={_PATIENCE}s", endpoints=endpoints)
+    answer = remote.run(argv, expect=(0, 1)).stdout
+    return frozenset(row["endpoint"] for row in json.loads(answer or b"[]") if row.get("health"))
 
 
 def founding_snapshot(buckets: Sequence[str] = ("key", "members", "meta")) -> bytes:

@@ -23,6 +23,7 @@ from kubeforge.pki.tokens import BootstrapToken, ca_hashes, new_token, signature
 from kubeforge.pki.upload import (
     CERTS_LIFETIME,
     OWNER_DESCRIPTION,
+    UPLOAD_ANNOTATION,
     certs_secret,
     new_certificate_key,
     shared_files,
@@ -31,7 +32,7 @@ from kubeforge.secret import Secret
 from kubeforge.spec.paths import APPLY_DEADLINE
 from kubeforge.transport.base import Remote
 
-__all__ = ["Invitation", "invite", "upload_certificates"]
+__all__ = ["Invitation", "Upload", "invite", "upload_certificates"]
 
 _CONFLICT: Final = 409
 _STEP: Final = "token join-command"
@@ -82,13 +83,26 @@ class Invitation:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """The shared certificates in the cluster.
+
+    Args:
+        key: opens them.
+        owner: id of the token with which they go.
+    """
+
+    key: Secret
+    owner: str
+
+
 def invite(
     api: Api,
     *,
     now: datetime,
     lifetime: timedelta | None,
     description: str = "",
-    certificate_key: Secret | None = None,
+    upload: Upload | None = None,
     evidence: Callable[[], Sequence[str]] = tuple,
 ) -> Invitation:
     """Make a token and wait until cluster-info is signed with it; where it is not, the token goes again.
@@ -98,7 +112,7 @@ def invite(
         now: with time zone.
         lifetime: of the token; None: for ever.
         description: of the token.
-        certificate_key: of what `upload_certificates` has uploaded at `now`.
+        upload: what `upload_certificates` has uploaded at `now`; None: the host becomes a worker.
         evidence: why the signature may be missing.
 
     Raises:
@@ -107,7 +121,10 @@ def invite(
     """
     discovery = trusted_discovery(api)
     token = new_token()
-    create(api, token_secret(token, now=now, lifetime=lifetime, description=description))
+    secret = token_secret(token, now=now, lifetime=lifetime, description=description)
+    if upload is not None:
+        secret["metadata"]["annotations"] = {UPLOAD_ANNOTATION: upload.owner}
+    create(api, secret)
     try:
         _await_signature(api, token, evidence)
     except BaseException:
@@ -118,13 +135,13 @@ def invite(
         token=token,
         hashes=ca_hashes(api.ca),
         expires=None if lifetime is None else now + lifetime,
-        certificate_key=certificate_key,
-        certificates_expire=None if certificate_key is None else now + CERTS_LIFETIME,
+        certificate_key=None if upload is None else upload.key,
+        certificates_expire=None if upload is None else now + CERTS_LIFETIME,
     )
 
 
-def upload_certificates(api: Api, remotes: Iterable[Callable[[], Remote]], *, now: datetime) -> Secret:
-    """Put what control planes share into the Secret kubeadm-certs, which goes after two hours; return its key.
+def upload_certificates(api: Api, remotes: Iterable[Callable[[], Remote]], *, now: datetime) -> Upload:
+    """Put what control planes share into the Secret kubeadm-certs, which goes after two hours.
 
     Whatever was uploaded before is replaced, so the key of that opens nothing any more.
 
@@ -139,9 +156,8 @@ def upload_certificates(api: Api, remotes: Iterable[Callable[[], Remote]], *, no
     """
     files = _read_shared(shared_files(_configuration(api)), remotes, ca=api.ca)
     key = new_certificate_key()
-    secret = token_secret(
-        new_token(), now=now, lifetime=CERTS_LIFETIME, description=OWNER_DESCRIPTION, groups=(), uses=()
-    )
+    owner = new_token()
+    secret = token_secret(owner, now=now, lifetime=CERTS_LIFETIME, description=OWNER_DESCRIPTION, groups=(), uses=())
     made = certs_secret(files, key, create(api, secret))
     try:
         api.create(revealed(made))
@@ -149,7 +165,7 @@ def upload_certificates(api: Api, remotes: Iterable[Callable[[], Remote]], *, no
         if error.status != _CONFLICT:
             raise
         api.replace(made)  # whole: applied field by field, the owner of an earlier upload would stay
-    return key
+    return Upload(key=key, owner=owner.id)
 
 
 def _configuration(api: Api) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,12 +15,17 @@ from kubeforge.cluster.kinds import Obj
 from kubeforge.documents import revealed
 from kubeforge.errors import ApiError
 from kubeforge.pki.tokens import OBJECT_PREFIX, OBJECT_TYPE, USAGE_PREFIX, BootstrapToken, parse_token
+from kubeforge.pki.upload import outlived
 from kubeforge.secret import MASK, Secret
 
 __all__ = ["KnownToken", "create", "known_tokens", "remove"]
 
 _SYSTEM: Final = "kube-system"
 _CONFLICT: Final = 409
+_OUTLIVED: Final = (
+    "the certificates that it invited a control plane to have gone, or were uploaded anew: "
+    "kubeforge token join-command --control-plane makes another"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +90,8 @@ def known_tokens(api: Api, now: datetime) -> tuple[KnownToken, ...]:
     found = api.objects("v1", "Secret", namespace=_SYSTEM, fields={"type": OBJECT_TYPE})
     discovery = read_discovery(api)
     signed = {} if discovery is None else discovery.signatures
-    listed = [_known(secret, signed, now) for secret in found]
+    alone = outlived(api.metadata("v1", "Secret", namespace=_SYSTEM))
+    listed = [_known(secret, signed, alone, now) for secret in found]
     return tuple(sorted(listed, key=lambda one: (one.expires is None, one.expires or now, one.id)))
 
 
@@ -114,7 +120,7 @@ def remove(api: Api, ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(one for one in ids if not api.delete("v1", "Secret", f"{OBJECT_PREFIX}{one}", _SYSTEM))
 
 
-def _known(secret: Obj, signed: Mapping[str, str], now: datetime) -> KnownToken:
+def _known(secret: Obj, signed: Mapping[str, str], alone: Collection[str], now: datetime) -> KnownToken:
     name: str = secret["metadata"]["name"]
     one = name.removeprefix(OBJECT_PREFIX)
     try:
@@ -133,7 +139,7 @@ def _known(secret: Obj, signed: Mapping[str, str], now: datetime) -> KnownToken:
         groups=tuple(filter(None, data.get("auth-extra-groups", "").split(","))),
         description=data.get("description", ""),
         signed=one in signed,
-        problem=_problem(name, token, expires, now),
+        problem=_problem(name, token, expires, now) or (_OUTLIVED if one in alone else ""),
     )
 
 

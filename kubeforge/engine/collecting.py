@@ -131,6 +131,8 @@ def _folded(folding: Sequence[Operation], file: str, folder: str) -> Ledger:
 def needed(ledger: Ledger, seen: Observation, store: str = paths.STORE) -> set[str]:
     """Return the digests that a link of ours leads to now, or will when a kept generation is taken back.
 
+    What a kept generation stored without a link is needed, too: the run that links it has still to come.
+
     Args:
         ledger: what is kept.
         seen: what is at every path that is ours.
@@ -140,18 +142,18 @@ def needed(ledger: Ledger, seen: Observation, store: str = paths.STORE) -> set[s
         OperationFailed: what is at a path cannot be told.
     """
     targets = [
-        prior.target
+        path if prior is None else prior.target
         for generation in ledger.generations
         for change in generation.changes
-        for prior in change.paths.values()
-        if prior is not None
+        for path, prior in change.paths.items()
+        if prior is not None or generation.number
     ]
     for path, entry in seen.paths.items():
         if isinstance(entry, UnreadablePath):
             raise OperationFailed(f"what is at {path} cannot be told: {entry.why}", step=_SWEPT)
         if isinstance(entry, Entry) and entry.target:
             targets.append(entry.target)
-    return {posixpath.basename(target) for target in targets if posixpath.dirname(target) == store}
+    return {posixpath.basename(target) for target in targets if target and posixpath.dirname(target) == store}
 
 
 def _sweep(ledger: Ledger, seen: Observation, folder: str, store: str) -> Steps:

@@ -52,6 +52,7 @@ class Planner:
         who: plays and their hosts.
         compiled: host -> its steps, or why its tasks could not be asked; called once, on any thread.
         connect: host name -> Remote.
+        release: told each host on which nothing has to be done, as soon as that is known.
         executor: runs the hosts.
         events: told about hosts that fail.
         failures: hosts that failed before; more are added.
@@ -61,6 +62,7 @@ class Planner:
     who: Roster
     compiled: Callable[[str], Parts | Failure]
     connect: Callable[[str], Remote]
+    release: Callable[[str], None]
     executor: Executor
     events: Events
     failures: list[Failure] = field(default_factory=list)
@@ -118,9 +120,20 @@ class Planner:
             queries = queries_of(parts)
             if not queries:
                 return parts, Observation()
-            return parts, self._with_note(host, self.connect(host).observe(queries))
+            seen = self._with_note(host, self.connect(host).observe(queries))
         except Exception as error:  # noqa: BLE001 - one host's failure is that host's outcome
             return guarded(error, host=host, step="observe")
+        if not self._is_as_wanted(host, parts, seen):
+            return parts, seen
+        self.release(host)
+        return {}, Observation()
+
+    def _is_as_wanted(self, host: str, parts: Parts, seen: Observation) -> bool:
+        """Whether nothing has to be done there, whatever others do: so a thousand such hosts are not kept in memory."""
+        if any(isinstance(step, ActionStep) for steps in parts.values() for step in steps):
+            return False
+        plays = (_Part(host=host, play=play, steps=parts[play], expected=seen, pending=False) for play in parts)
+        return all(part.failure is None and not part.prepared for part in map(self._plan_part, plays))
 
     def _with_note(self, host: str, seen: Observation) -> Observation:
         """Tell of an earlier run that did not end well; what may still be owed for its changes counts as changed."""

@@ -11,7 +11,7 @@ from kubeforge.transport.base import ByteSocket, Remote, Transport
 if TYPE_CHECKING:
     from kubeforge.transport.connect import Connections
 
-__all__ = ["ConnectedRemotes", "Remotes"]
+__all__ = ["ConnectedRemotes", "Looking", "Remotes"]
 
 
 class Remotes(Protocol):
@@ -22,6 +22,9 @@ class Remotes(Protocol):
 
     def open_stream(self, host: str, command: str) -> ByteSocket:
         """Start a command on a host; see `Transport.open_stream`."""
+
+    def release(self, host: str) -> None:
+        """Let go of a host that nobody uses now; it may be used again."""
 
     def close(self) -> None:
         """Close whatever was opened; may be called twice."""
@@ -70,6 +73,42 @@ class ConnectedRemotes:
         """
         return self._connections.get(self._inventory.hosts[host]).open_stream(command)
 
+    def release(self, host: str) -> None:
+        """Close a host's connection; the next use opens another."""
+        with self._lock:
+            self._remotes.pop(host, None)
+        self._connections.drop(host)
+
     def close(self) -> None:
         """Close all connections."""
         self._connections.close()
+
+
+class Looking:
+    """Who looks at hosts beside the host's own part of the run: no connection is closed under them.
+
+    Args:
+        remotes: the hosts.
+    """
+
+    def __init__(self, remotes: Remotes) -> None:
+        self._remotes = remotes
+        self._looked_at: set[str] = set()
+        self._lock = threading.Lock()
+
+    def remote(self, host: str) -> Remote:
+        """Return the Remote of a host for tasks of any other; on any thread."""
+        with self._lock:
+            self._looked_at.add(host)
+        return self._remotes.remote(host)
+
+    def ended(self) -> None:
+        """Nobody looks at any host now."""
+        with self._lock:
+            self._looked_at.clear()
+
+    def release(self, host: str) -> None:
+        """Let go of a host whose own part has ended, unless others may be looking at it."""
+        with self._lock:
+            if host not in self._looked_at:
+                self._remotes.release(host)

@@ -47,7 +47,7 @@ from kubeforge.engine.playbook import Play, Playbook
 from kubeforge.engine.playbook_loader import load
 from kubeforge.engine.prepared import Prepared, guarded
 from kubeforge.engine.program import Parts, Roster, compile_host, reads_of, roster
-from kubeforge.engine.remotes import ConnectedRemotes, Remotes
+from kubeforge.engine.remotes import ConnectedRemotes, Looking, Remotes
 from kubeforge.engine.result import RunResult, done_of, remaining_of
 from kubeforge.engine.runner import Runner
 from kubeforge.engine.vault import OnceVault
@@ -126,10 +126,11 @@ class Session:
         self.run_id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
         self._remotes = remotes or ConnectedRemotes(inventory)
         self._executor = executor or ThreadExecutor(forks)
-        self._vault = OnceVault(self._remotes.remote)
+        self._looking = Looking(self._remotes)
+        self._vault = OnceVault(self._looking.remote)
         self._gathered = Gathered(
             inventory,
-            self._remotes.remote,
+            self._looking.remote,
             lambda host: reads_of(self.who, registry, inventory, host),
             reader,
             lambda host, what: self.events.emit(HostWaits(host=host, message=what, limit=BUSY_DEADLINE)),
@@ -164,11 +165,13 @@ class Session:
         began = time.monotonic()
         self._started("plan")
         failures = self._gather()
+        self._looking.ended()
         self._resolve()
         planner = Planner(
             who=self.who,
             compiled=self._compile,
             connect=self._remotes.remote,
+            release=self._looking.release,
             executor=self._executor,
             events=self.events,
             failures=failures,

@@ -22,9 +22,11 @@ GATEWAY: Final = 1
 """Last byte of the bridge's address in the management namespace."""
 UPLINK: Final = 254
 """Last byte of the machine's own address in the lab's network."""
-ROLES: Final = {"cp": (10, 20), "etcd": (30, 20), "worker": (50, 200)}
+VIRTUAL: Final = 251
+"""Last byte of the address that balancers on hosts of their own share."""
+ROLES: Final = {"cp": (10, 20), "etcd": (30, 20), "worker": (50, 200), "balancer": (1, 9)}
 """Role -> (last address byte before its first host, most hosts)."""
-PREFIXES: Final = {"cp": "cp", "etcd": "e", "worker": "w"}
+PREFIXES: Final = {"cp": "cp", "etcd": "e", "worker": "w", "balancer": "lb"}
 """Role -> what its hosts' names begin with."""
 
 # links and cgroups of lab number N; link names have at most 15 bytes

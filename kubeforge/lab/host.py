@@ -183,9 +183,8 @@ class Host:
 
     def launch(self) -> subprocess.Popen[str] | None:
         """Begin to start the host; `launched` waits for it. None where it runs already."""
-        if self.init is not None:
+        if self._await_monitor():  # also where a killed `up` had left a monitor that was about to boot it
             return None
-        self._wait_for_monitor()
         source = str(Path(kubeforge.__file__).parent.parent)
         return subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _MONITOR, source, str(self._paths.folder), self.name],
@@ -207,6 +206,8 @@ class Host:
             return
         _, complaint = monitor.communicate(timeout=constants.BOOT_DEADLINE)
         if monitor.returncode != 0:
+            if self._await_monitor():  # somebody else's monitor was faster
+                return
             raise LabError(
                 "it could not be started",
                 host=self.name,
@@ -244,19 +245,23 @@ class Host:
         self.launched(self.launch())
         self.wait()
 
-    def _wait_for_monitor(self) -> None:
-        """A host that has just gone off has a monitor that still cleans up after it."""
+    def _await_monitor(self) -> bool:
+        """Wait until no monitor cleans up after it or is about to boot it, and return whether it runs."""
+        waiting.until(
+            lambda: self.init is not None or not self.monitored,
+            "its monitor ends, or has booted it",
+            host=self.name,
+            deadline=constants.STOP_DEADLINE,
+            remedy="kubeforge lab down, then up",
+        )
         if self.init is not None:
-            return
-        lock = locks.try_hold(self.files.folder, patience=constants.STOP_DEADLINE)
-        if lock is None:
-            raise LabError("its monitor does not end", host=self.name, remedy="kubeforge lab down, then up")
-        locks.release(lock)
+            return True
         for group in cgroups.find(self._lab.cgroup):
             leftover = group / self.name
             if leftover.exists():
                 cgroups.kill([leftover])
                 cgroups.remove(leftover)
+        return False
 
     def reboot(self, *, wait: bool = True) -> None:
         """Reboot the host in order, as `systemctl reboot` does.
@@ -286,7 +291,7 @@ class Host:
         if init is not None:
             init.send(signal.SIGKILL)
         waiting.until(lambda: self.init is None, "it is off", host=self.name, deadline=constants.STOP_DEADLINE)
-        self._wait_for_monitor()
+        self._await_monitor()
 
     def stop(self) -> None:
         """Power the host off in order, as `systemctl poweroff` does."""
@@ -300,7 +305,7 @@ class Host:
             evidence=self.console,
             deadline=constants.SHUTDOWN_DEADLINE,
         )
-        self._wait_for_monitor()
+        self._await_monitor()
 
     def partition(self) -> None:
         """Cut the host off from the network; it stays so over reboots, until `heal`."""

@@ -9,12 +9,14 @@ from typing import Any
 
 from kubeforge.lab import network
 from kubeforge.lab.layout import LabPaths, labs_folder
-from kubeforge.lab.record import HostRecord, LabRecord
+from kubeforge.lab.record import HostRecord, LabRecord, virtual_address
 
 __all__ = ["cluster_yaml", "default_inventory", "hosts_yaml", "ssh_config", "write"]
 
-_GROUPS = {"kube_control_plane": "cp", "etcd": "etcd", "kube_node": "worker"}
+_GROUPS = {"kube_control_plane": "cp", "etcd": "etcd", "kube_node": "worker", "kube_load_balancer": "balancer"}
 """Group (kubespray's names) -> role of its hosts."""
+_OPTIONAL = ("etcd", "kube_load_balancer")
+"""Groups that are left out where they are empty: etcd's members then run on the control planes."""
 
 _KUBELET = {
     # the machine's disk is shared by all hosts: kubelets shall not evict pods because somebody else fills it
@@ -37,8 +39,9 @@ def hosts_yaml(record: LabRecord, paths: LabPaths) -> str:
         "ansible_ssh_common_args": shlex.join(["-o", f"UserKnownHostsFile={paths.known_hosts}"]),
     }
     groups = {group: {"hosts": _hosts(record, role)} for group, role in _GROUPS.items()}
-    if not groups["etcd"]["hosts"]:
-        del groups["etcd"]  # stacked: the members run on the control planes
+    for group in _OPTIONAL:
+        if not groups[group]["hosts"]:
+            del groups[group]
     return _dump({"all": {"vars": variables, "children": groups}})
 
 
@@ -52,6 +55,8 @@ def cluster_yaml(record: LabRecord) -> str:
     spec: dict[str, Any] = {"name": record.name, "kubernetes": record.kubernetes}
     if record.shape.etcd:
         spec["etcd"] = {"topology": "external"}
+    if record.shape.load_balancers:
+        spec["endpoint"] = {"kind": "haproxy", "address": virtual_address(record.number)}
     spec["kubelet"] = {"config": _KUBELET}
     spec["kube_proxy"] = {"config": _PROXY}
     spec["addons"] = {"ingress": {"kind": "traefik"}}

@@ -138,6 +138,7 @@ class Lab:
         control_planes: int = 1,
         workers: int = 2,
         etcd: int = 0,
+        load_balancers: int = 0,
         kubernetes: str = RECOMMENDED,
         progress: Progress | None = None,
     ) -> Lab:
@@ -148,6 +149,7 @@ class Lab:
             control_planes: hosts for control planes.
             workers: hosts for workers.
             etcd: hosts for etcd alone; 0: etcd runs on the control planes.
+            load_balancers: hosts for balancers of the API alone.
             kubernetes: version for a new lab's cluster.yml.
             progress: told what happens.
 
@@ -159,7 +161,7 @@ class Lab:
         """
         check_name(name)
         check_version(kubernetes)
-        shape = Shape(control_planes=control_planes, workers=workers, etcd=etcd)
+        shape = Shape(control_planes=control_planes, workers=workers, etcd=etcd, load_balancers=load_balancers)
         shape.check()
         listener = progress or Silent()
         preflight.check_machine()

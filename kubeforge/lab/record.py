@@ -11,7 +11,7 @@ from kubeforge.errors import LabError
 from kubeforge.lab import constants
 from kubeforge.lab.process import replace_file
 
-__all__ = ["HostRecord", "LabRecord", "Shape", "addresses", "hosts_of"]
+__all__ = ["HostRecord", "LabRecord", "Shape", "addresses", "hosts_of", "virtual_address"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +21,17 @@ class Shape:
     control_planes: int = 1
     workers: int = 2
     etcd: int = 0
+    load_balancers: int = 0
 
     def of_role(self, role: str) -> int:
         """Return the number of hosts of one role of constants.ROLES."""
-        return {"cp": self.control_planes, "worker": self.workers, "etcd": self.etcd}[role]
+        counts = {
+            "cp": self.control_planes,
+            "worker": self.workers,
+            "etcd": self.etcd,
+            "balancer": self.load_balancers,
+        }
+        return counts[role]
 
     def check(self) -> None:
         """Refuse what no lab can have.
@@ -64,8 +71,13 @@ def addresses(number: int) -> tuple[str, str]:
     return f"10.77.{number}.{constants.GATEWAY}", f"10.77.{number}.{constants.UPLINK}"
 
 
+def virtual_address(number: int) -> str:
+    """Return the address that the balancers of lab `number` share; no host has it of its own."""
+    return f"10.77.{number}.{constants.VIRTUAL}"
+
+
 def hosts_of(shape: Shape, number: int) -> tuple[HostRecord, ...]:
-    """Return the hosts of a lab: control planes, etcd, workers; the same name always has the same address."""
+    """Return the hosts of a lab: control planes, etcd, workers, balancers; one name always has one address."""
     shape.check()
     hosts = []
     for role, (first, _) in constants.ROLES.items():

@@ -21,6 +21,7 @@ def until(
     host: str | None = None,
     deadline: float = constants.BOOT_DEADLINE,
     evidence: Callable[[], Sequence[str]] = tuple,
+    remedy: str | None = None,
 ) -> None:
     """Poll a condition until it holds.
 
@@ -30,6 +31,7 @@ def until(
         host: whose condition it is.
         deadline: seconds.
         evidence: gives the lines to show when the time has run out.
+        remedy: what to do then.
 
     Raises:
         LabError: it did not hold in time.
@@ -45,7 +47,7 @@ def until(
         poll(condition)
     except tenacity.RetryError as error:
         raise LabError(
-            f"after {deadline:.0f} s still not: {what}", host=host, step="wait", evidence=evidence()
+            f"after {deadline:.0f} s still not: {what}", host=host, step="wait", evidence=evidence(), remedy=remedy
         ) from error
 
 

@@ -11,13 +11,33 @@ from typing import Final, NamedTuple
 
 from kubeforge.spec.model import Component
 
-__all__ = ["CONTROLLER_MANAGER_TUNING", "Argument", "command", "extra_arguments"]
+__all__ = [
+    "API_SERVER_TUNING",
+    "API_SERVER_TUNING_AMONG_OTHERS",
+    "CONTROLLER_MANAGER_TUNING",
+    "Argument",
+    "command",
+    "extra_arguments",
+]
 
 FEATURE_GATES: Final = "feature-gates"
 
 # The controller manager builds some forty controllers one after the other, at 20 requests a second by default: 5 s at
 # every start of a leader, 1.5 s with these. It holds back token signatures, CSR approval and every Deployment.
 CONTROLLER_MANAGER_TUNING: Final[Mapping[str, str]] = {"kube-api-burst": "2000", "kube-api-qps": "1000"}
+
+
+# An API server that is told to end refuses what comes then with "try again" and closes its connections after 2 s. By
+# default it waits for watches that nobody ends, until it is killed after 30 s (k8s.io/apiserver
+# pkg/server/genericapiserver.go).
+API_SERVER_TUNING: Final[Mapping[str, str]] = {"shutdown-send-retry-after": "true"}
+# With others beside it, it first says at /readyz that it ends, and serves on until balancers have seen that: haproxy's
+# checks here need 0.7 s (ADR 50). Then it ends its watches, 200 a second, and meanwhile who asks on a kept connection
+# hears "try again"; without it all are closed at once, and a request that is on its way just then gets no answer.
+API_SERVER_TUNING_AMONG_OTHERS: Final[Mapping[str, str]] = {
+    "shutdown-delay-duration": "3s",
+    "shutdown-watch-termination-grace-period": "2s",
+}
 
 
 class Argument(NamedTuple):

@@ -6,10 +6,13 @@ differs from 3 (2.0) only in sections that are not used here, but a 3 given to 2
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 
 from kubeforge.manifests.render import render
-from kubeforge.spec.model import ClusterSpec, Cni
+from kubeforge.secret import Secret
+from kubeforge.spec.model import ClusterSpec, Cni, Login
 from kubeforge.spec.paths import (
     BIN,
     CNI_BIN,
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
     from kubeforge.engine.model import Facts
 
-__all__ = ["CAP_SYS_RESOURCE", "config_toml", "registry_hosts", "scopes", "unit"]
+__all__ = ["CAP_SYS_RESOURCE", "config_toml", "logins", "registry_hosts", "scopes", "unit"]
 
 CAP_SYS_RESOURCE: Final = 24  # bit in a capability mask, include/uapi/linux/capability.h
 _DOCKER_HUB: Final = "https://registry-1.docker.io"
@@ -66,6 +69,17 @@ def registry_hosts(spec: ClusterSpec) -> dict[str, str]:
     }
 
 
+def logins(spec: ClusterSpec) -> Secret | None:
+    """Return the kubelet's config.json (docker's format), by which it pulls for every pod; None: nobody logs in."""
+    if not spec.containerd.logins:
+        return None
+    auths = {
+        registry: {"auth": b64encode(f"{login.username}:{_password(login)}".encode()).decode()}
+        for registry, login in sorted(spec.containerd.logins.items())
+    }
+    return Secret(json.dumps({"auths": auths}, indent=1) + "\n")
+
+
 def unit() -> str:
     """Return containerd.service."""
     return render("containerd/containerd.service", bin=BIN, config=CONTAINERD_CONFIG)
@@ -74,6 +88,10 @@ def unit() -> str:
 def scopes() -> str:
     """Return the drop-in that limits how long a host's shutdown waits for a container."""
     return render("containerd/scopes.conf")
+
+
+def _password(login: Login) -> str:
+    return "" if login.password is None else login.password.get_secret_value()
 
 
 def _server(registry: str) -> str | None:

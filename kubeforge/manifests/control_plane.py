@@ -9,11 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kubeforge.documents import Object
-from kubeforge.manifests.arguments import CONTROLLER_MANAGER_TUNING, Argument, command, extra_arguments
+from kubeforge.manifests.arguments import (
+    API_SERVER_TUNING,
+    API_SERVER_TUNING_AMONG_OTHERS,
+    CONTROLLER_MANAGER_TUNING,
+    Argument,
+    command,
+    extra_arguments,
+)
+from kubeforge.manifests.config_files import api_server_files, api_server_mounts, scheduler_files, scheduler_mounts
 from kubeforge.manifests.etcd import client_url
 from kubeforge.manifests.static_pod import Mount, Probe, static_pod
 from kubeforge.spec.addresses import local_api
-from kubeforge.spec.model import ClusterSpec
+from kubeforge.spec.model import ClusterSpec, Leveled
 from kubeforge.spec.paths import (
     API_PORT,
     CONTROLLER_MANAGER_CONF,
@@ -43,6 +51,7 @@ API_SERVER: Final = "kube-apiserver"
 CONTROLLER_MANAGER: Final = "kube-controller-manager"
 SCHEDULER: Final = "kube-scheduler"
 _ADVERTISE: Final = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
+_ADMISSION: Final = ("NodeRestriction",)
 _ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound
 _PKI_MOUNT: Final = Mount(name="k8s-certs", path=PKI)
 _CA_MOUNT: Final = Mount(name="ca-certs", path="/etc/ssl/certs")
@@ -68,9 +77,9 @@ def api_server(
     return static_pod(
         component=API_SERVER,
         image=images[API_SERVER],
-        command=command(API_SERVER, _api_server_flags(spec, inventory, host), api_server_extra(spec)),
+        command=command(API_SERVER, _api_server_flags(spec, inventory, host), api_server_extra(spec, inventory)),
         probe=Probe(host=_probe_host(host.address), port=API_PORT, live="/livez", ready="/readyz", start="/livez"),
-        mounts=_by_name(_PKI_MOUNT, _CA_MOUNT, *_ca_mounts(ca_directories)),
+        mounts=_by_name(_PKI_MOUNT, _CA_MOUNT, *_ca_mounts(ca_directories), *api_server_mounts(spec)),
         requests={"cpu": "250m"},
         annotations={_ADVERTISE: local_api(host)},
     )
@@ -98,25 +107,46 @@ def scheduler(spec: ClusterSpec, images: Mapping[str, str]) -> Object:
         image=images[SCHEDULER],
         command=command(SCHEDULER, _kubeconfig_flags(SCHEDULER_CONF), extra),
         probe=Probe(host=_bound(extra), port=SCHEDULER_PORT, live="/livez", ready="/readyz", start="/livez"),
-        mounts=[Mount(name="kubeconfig", path=SCHEDULER_CONF, file=True)],
+        mounts=_by_name(Mount(name="kubeconfig", path=SCHEDULER_CONF, file=True), *scheduler_mounts(spec)),
         requests={"cpu": "100m"},
     )
 
 
-def api_server_extra(spec: ClusterSpec) -> tuple[Argument, ...]:
-    """Return `apiServer.extraArgs`."""
-    return extra_arguments(spec.api_server)
+def api_server_extra(spec: ClusterSpec, inventory: Inventory) -> tuple[Argument, ...]:
+    """Return `apiServer.extraArgs`: how it ends, the spec's."""
+    server = spec.api_server
+    ours = dict(API_SERVER_TUNING)
+    if len(inventory.control_planes) > 1:
+        ours |= API_SERVER_TUNING_AMONG_OTHERS
+    ours |= {file.flag: file.path for file in api_server_files(spec)}
+    if server.admission.enable:
+        ours["enable-admission-plugins"] = ",".join(dict.fromkeys((*_ADMISSION, *server.admission.enable)))
+    if server.admission.disable:
+        ours["disable-admission-plugins"] = ",".join(server.admission.disable)
+    if server.audit is not None:
+        ours["audit-log-path"] = server.audit.log
+        if server.audit.log != "-":
+            ours["audit-log-maxage"] = str(server.audit.max_age)
+            ours["audit-log-maxbackup"] = str(server.audit.max_backups)
+            ours["audit-log-maxsize"] = str(server.audit.max_size)
+    return extra_arguments(server, ours={**_verbosity(server), **ours})
 
 
 def controller_manager_extra(spec: ClusterSpec) -> tuple[Argument, ...]:
     """Return `controllerManager.extraArgs`: the tuning, the node mask where it is not the default, and the spec's."""
     mask = {} if spec.network.node_mask == 24 else {"node-cidr-mask-size": str(spec.network.node_mask)}
-    return extra_arguments(spec.controller_manager, ours={**CONTROLLER_MANAGER_TUNING, **mask})
+    ours = {**CONTROLLER_MANAGER_TUNING, **mask, **_verbosity(spec.controller_manager)}
+    return extra_arguments(spec.controller_manager, ours=ours)
 
 
 def scheduler_extra(spec: ClusterSpec) -> tuple[Argument, ...]:
     """Return `scheduler.extraArgs`."""
-    return extra_arguments(spec.scheduler)
+    files = {file.flag: file.path for file in scheduler_files(spec)}
+    return extra_arguments(spec.scheduler, ours={**files, **_verbosity(spec.scheduler)})
+
+
+def _verbosity(component: Leveled) -> dict[str, str]:
+    return {} if component.log_level is None else {"v": str(component.log_level)}
 
 
 def _api_server_flags(spec: ClusterSpec, inventory: Inventory, host: Host) -> dict[str, str]:
@@ -124,7 +154,7 @@ def _api_server_flags(spec: ClusterSpec, inventory: Inventory, host: Host) -> di
         "advertise-address": host.address,
         "allow-privileged": "true",
         "client-ca-file": f"{PKI}/ca.crt",
-        "enable-admission-plugins": "NodeRestriction",
+        "enable-admission-plugins": ",".join(_ADMISSION),
         "enable-bootstrap-token-auth": "true",
         "etcd-cafile": f"{PKI}/etcd/ca.crt",
         "etcd-certfile": f"{PKI}/apiserver-etcd-client.crt",
@@ -148,7 +178,8 @@ def _api_server_flags(spec: ClusterSpec, inventory: Inventory, host: Host) -> di
         "tls-cert-file": f"{PKI}/apiserver.crt",
         "tls-private-key-file": f"{PKI}/apiserver.key",
     }
-    if "authorization-config" not in spec.api_server.extra_args:  # the two exclude each other
+    given = {*spec.api_server.extra_args, *(file.flag for file in api_server_files(spec))}
+    if "authorization-config" not in given:  # the two exclude each other
         flags["authorization-mode"] = "Node,RBAC"
     return flags
 

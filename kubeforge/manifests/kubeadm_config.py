@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from kubeforge.documents import Object
 from kubeforge.manifests.arguments import Argument
+from kubeforge.manifests.config_files import api_server_mounts, scheduler_mounts
 from kubeforge.manifests.control_plane import api_server_extra, controller_manager_extra, scheduler_extra
 from kubeforge.manifests.etcd import client_url, member_extra
+from kubeforge.manifests.static_pod import Mount
 from kubeforge.pki.certificates import api_server_sans
-from kubeforge.spec.addresses import inner_endpoint
+from kubeforge.spec.addresses import api_endpoint
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.paths import ETCD_DATA, PKI
 from kubeforge.spec.releases import release
@@ -47,7 +49,7 @@ def cluster_configuration(spec: ClusterSpec, inventory: Inventory, images: Mappi
         "certificateValidityPeriod": f"{24 * spec.pki.days}h0m0s",
         "certificatesDir": PKI,
         "clusterName": spec.name,
-        "controlPlaneEndpoint": inner_endpoint(spec, inventory),
+        "controlPlaneEndpoint": api_endpoint(spec, inventory),
         "controllerManager": _extra(controller_manager_extra(spec)),
         "dns": _image(images["coredns"], repository=f"{_UPSTREAM}/coredns", tag=f"v{row.coredns}"),
         "encryptionAlgorithm": spec.pki.algorithm.value,
@@ -60,13 +62,14 @@ def cluster_configuration(spec: ClusterSpec, inventory: Inventory, images: Mappi
             "serviceSubnet": spec.network.services,
         },
         "proxy": {},
-        "scheduler": _extra(scheduler_extra(spec)),
+        "scheduler": {**_extra(scheduler_extra(spec)), **_volumes(scheduler_mounts(spec))},
     }
 
 
 def _api_server(spec: ClusterSpec, inventory: Inventory) -> Object:
     sans = list(api_server_sans(spec, inventory))
-    return {**_extra(api_server_extra(spec)), **({"certSANs": sans} if sans else {})}
+    said = {**_extra(api_server_extra(spec, inventory)), **_volumes(api_server_mounts(spec))}
+    return {**said, **({"certSANs": sans} if sans else {})}
 
 
 def _etcd(spec: ClusterSpec, inventory: Inventory, image: str, *, repository: str, tag: str) -> Object:
@@ -86,6 +89,20 @@ def _etcd(spec: ClusterSpec, inventory: Inventory, image: str, *, repository: st
 def _extra(arguments: Iterable[Argument]) -> Object:
     listed = [{"name": name, "value": value} for name, value in arguments]
     return {"extraArgs": listed} if listed else {}
+
+
+def _volumes(mounts: Iterable[Mount]) -> Object:
+    listed = [
+        {
+            "name": mount.name,
+            "hostPath": mount.path,
+            "mountPath": mount.path,
+            "pathType": mount.host_path_type,
+            **({"readOnly": True} if mount.read_only else {}),
+        }
+        for mount in mounts
+    ]
+    return {"extraVolumes": listed} if listed else {}
 
 
 def _image(reference: str, *, repository: str, tag: str) -> Object:

@@ -8,9 +8,10 @@ Source: kubeadm componentconfigs/kubelet.go, phases/kubelet/{config,flags}.go, a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kubeforge.documents import Object, dump, merged
+from kubeforge.inventory.model import CONTROL_PLANE
 from kubeforge.manifests.arguments import command, extra_arguments
 from kubeforge.manifests.render import render
 from kubeforge.spec.addresses import dns_ip, node_ip
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster_configuration", "config_yaml", "drop_in", "flags_env", "instance_config_yaml", "unit"]
 
+_LONGEST_PAUSE: Final = "30s"
+"""Between two starts of a container that ends again and again, on a control plane; without it five minutes (ADR 68)."""
+_PAUSE_GATE: Final = "KubeletCrashLoopBackOffMax"
+"""On by default from 1.35 on (pkg/features/kube_features.go)."""
+
 
 def cluster_configuration(spec: ClusterSpec) -> Object:
     """Return the KubeletConfiguration all nodes share; the spec's `kubelet.config` laid over ours."""
@@ -57,19 +63,21 @@ def cluster_configuration(spec: ClusterSpec) -> Object:
         "serverTLSBootstrap": True,
         "staticPodPath": MANIFESTS,
     }
+    if spec.kubelet.log_level is not None:
+        ours["logging"] = {"verbosity": spec.kubelet.log_level}
     if spec.kubelet.feature_gates:
         ours["featureGates"] = dict(spec.kubelet.feature_gates)
     return merged(ours, spec.kubelet.config)
 
 
-def instance_config_yaml(spec: ClusterSpec, facts: Facts) -> str:
+def instance_config_yaml(spec: ClusterSpec, host: Host, facts: Facts) -> str:
     """Return instance-config.yaml: what this host alone says."""
-    return dump(_instance(spec, facts))
+    return dump(_instance(spec, host, facts))
 
 
-def config_yaml(spec: ClusterSpec, facts: Facts) -> str:
+def config_yaml(spec: ClusterSpec, host: Host, facts: Facts) -> str:
     """Return config.yaml, which the kubelet reads."""
-    return dump(merged(cluster_configuration(spec), _instance(spec, facts)))
+    return dump(merged(cluster_configuration(spec), _instance(spec, host, facts)))
 
 
 def flags_env(spec: ClusterSpec, inventory: Inventory, host: Host, facts: Facts) -> str:
@@ -108,14 +116,22 @@ def drop_in() -> str:
     )
 
 
-def _instance(spec: ClusterSpec, facts: Facts) -> Object:
+def _instance(spec: ClusterSpec, host: Host, facts: Facts) -> Object:
     said: Object = {"containerRuntimeEndpoint": CRI_ENDPOINT}
     given = spec.kubelet.config
     if facts.resolv_conf != "/etc/resolv.conf" and "resolvConf" not in given:
         said["resolvConf"] = facts.resolv_conf
     if facts.cgroup == 1 and release(spec.kubernetes).fail_cgroup_v1 and "failCgroupV1" not in given:
         said["failCgroupV1"] = False
+    if CONTROL_PLANE in host.groups and _pauses_are_set(spec) and "crashLoopBackOff" not in given:
+        said["crashLoopBackOff"] = {"maxContainerRestartPeriod": _LONGEST_PAUSE}
     return said
+
+
+def _pauses_are_set(spec: ClusterSpec) -> bool:
+    """Whether the kubelet takes `crashLoopBackOff`: with its gate off it would refuse to start."""
+    gates = spec.kubelet.feature_gates
+    return gates.get(_PAUSE_GATE, gates.get("AllBeta", True))
 
 
 def _flag(taint: Taint) -> str:

@@ -37,6 +37,11 @@ class Mount:
     file: bool = False
     read_only: bool = True
 
+    @property
+    def host_path_type(self) -> str:
+        """What the kubelet makes where nothing is."""
+        return "FileOrCreate" if self.file else "DirectoryOrCreate"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
@@ -136,5 +141,4 @@ def _volume_mount(mount: Mount) -> Object:
 
 
 def _volume(mount: Mount) -> Object:
-    kind = "FileOrCreate" if mount.file else "DirectoryOrCreate"
-    return {"name": mount.name, "hostPath": {"path": mount.path, "type": kind}}
+    return {"name": mount.name, "hostPath": {"path": mount.path, "type": mount.host_path_type}}

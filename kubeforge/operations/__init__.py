@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubeforge.operations.absent import Absent
-from kubeforge.operations.artifact import Artifact
+from kubeforge.operations.artifact import Artifact, Stored
 from kubeforge.operations.cleared import Cleared
 from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
@@ -31,6 +31,7 @@ __all__ = [
     "Listing",
     "Mount",
     "Package",
+    "Stored",
     "SwapOff",
     "Symlink",
     "Sysctl",

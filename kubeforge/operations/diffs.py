@@ -49,9 +49,10 @@ def _text_path(change: Change) -> str | None:
     """The file that a change writes or removes, and that anybody may see."""
     if change.reveals:
         return change.reveals
-    if not isinstance(change.payload, bytes) or len(change.effect.hashes) != 1:
+    if not isinstance(change.payload, bytes) or len(change.touches) != 1:
         return None
-    return next(iter(change.effect.hashes))
+    (path,) = change.touches
+    return path if path in change.effect.hashes else None
 
 
 def _text(content: bytes | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from kubeforge.errors import KubeforgeError
 from kubeforge.inventory.model import CONTROL_PLANE, ETCD
-from kubeforge.spec.addresses import endpoint_kind, inner_host, node_ip, service_ip
+from kubeforge.spec.addresses import api_host, endpoint_kind, node_ip, service_ip
 from kubeforge.spec.model import ClusterSpec, EndpointKind
 from kubeforge.spec.paths import LOOPBACK, PKI
 from kubeforge.spec.releases import release
@@ -296,7 +296,7 @@ class Identity:
             api_server=(
                 service_ip(spec, 1),
                 str(address),
-                inner_host(spec, inventory),
+                api_host(spec, inventory),
                 *api_server_sans(spec, inventory),
             ),
             domain=spec.network.domain,

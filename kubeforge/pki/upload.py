@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kubeforge.documents import Object
 from kubeforge.pki.certificates import TABLE, Scope
+from kubeforge.pki.tokens import OBJECT_PREFIX
 from kubeforge.secret import Secret
 from kubeforge.spec.paths import PKI
 
@@ -25,8 +26,10 @@ __all__ = [
     "CERTS_LIFETIME",
     "CERTS_OBJECT",
     "OWNER_DESCRIPTION",
+    "UPLOAD_ANNOTATION",
     "certs_secret",
     "new_certificate_key",
+    "outlived",
     "sealed",
     "shared_files",
 ]
@@ -34,6 +37,8 @@ __all__ = [
 CERTS_OBJECT: Final = "kubeadm-certs"
 CERTS_LIFETIME: Final = timedelta(hours=2)
 OWNER_DESCRIPTION: Final = "Proxy for managing TTL for the kubeadm-certs secret"
+UPLOAD_ANNOTATION: Final = "kubeforge.dev/certificates"
+"""On the token of an invitation: id of the token that owns the upload it needs. kubeadm pays no heed to it."""
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _EXTERNAL_ETCD: Final = {
@@ -103,3 +108,21 @@ def certs_secret(files: Mapping[str, Secret], key: Secret, owner: Mapping[str, A
         "type": "Opaque",
         "data": {name: b64encode(sealed(content, key)).decode() for name, content in files.items()},
     }
+
+
+def outlived(secrets: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the ids of tokens that invite control planes to certificates that have gone, or were uploaded anew since.
+
+    Args:
+        secrets: metadata of the Secrets of kube-system.
+    """
+    listed = {str(one["name"]): one for one in secrets}
+    owners = {owner["name"] for owner in listed.get(CERTS_OBJECT, {}).get("ownerReferences") or ()}
+    needs = {name: (one.get("annotations") or {}).get(UPLOAD_ANNOTATION) for name, one in listed.items()}
+    return tuple(
+        sorted(
+            name.removeprefix(OBJECT_PREFIX)
+            for name, owner in needs.items()
+            if owner is not None and f"{OBJECT_PREFIX}{owner}" not in owners
+        )
+    )

@@ -210,6 +210,8 @@ def _lines(status: ClusterStatus) -> Iterator[tuple[str, str]]:
     answering = sum(way.answers for way in ways)
     endpoint = f"{status.endpoint.kind} {status.endpoint.address}"
     yield "endpoint", f"{endpoint}: answers on {answering} of {counted(len(ways), 'node')}" if ways else endpoint
+    if status.dns:
+        yield "dns", f"answers on {sum(one.answers for one in status.dns)} of {counted(len(status.dns), 'node')}"
     if status.addons:
         yield "addons", ", ".join(_addon(one.name, one.ready, one.desired) for one in status.addons)
     yield "certificates", _ends(status)

@@ -18,6 +18,7 @@ __all__ = [
     "dns_ip",
     "endpoint_kind",
     "endpoint_port",
+    "has_own_address",
     "host_port",
     "inner_endpoint",
     "inner_host",
@@ -53,6 +54,11 @@ def endpoint_kind(spec: ClusterSpec, inventory: Inventory) -> EndpointKind:
     return EndpointKind.FIRST if len(inventory.control_planes) == 1 else EndpointKind.LOCALHOST
 
 
+def has_own_address(spec: ClusterSpec, inventory: Inventory) -> bool:
+    """Return whether the endpoint has an address that is no API server's: programs on control planes ask there, too."""
+    return endpoint_kind(spec, inventory) not in (EndpointKind.FIRST, EndpointKind.LOCALHOST)
+
+
 def balancer_hosts(spec: ClusterSpec, inventory: Inventory) -> tuple[Host, ...]:
     """Return the hosts that run a balancer of ours: every worker, or those the virtual address moves between."""
     kind = endpoint_kind(spec, inventory)
@@ -78,9 +84,9 @@ def api_host(spec: ClusterSpec, inventory: Inventory) -> str:
     Raises:
         LookupError: the inventory has no control plane, or the endpoint needs an address and has none.
     """
-    kind = endpoint_kind(spec, inventory)
-    if kind not in (EndpointKind.FIRST, EndpointKind.LOCALHOST):
+    if has_own_address(spec, inventory):
         if spec.endpoint.address is None:
+            kind = endpoint_kind(spec, inventory)
             raise LookupError(f"endpoint.kind {kind.value} needs endpoint.address")
         return spec.endpoint.address
     if not inventory.control_planes:
@@ -90,6 +96,9 @@ def api_host(spec: ClusterSpec, inventory: Inventory) -> str:
 
 def api_endpoint(spec: ClusterSpec, inventory: Inventory) -> str:
     """Return `host:port` under which clients outside the cluster, and hosts that join it, reach the API.
+
+    It is kubeadm's controlPlaneEndpoint, also for `localhost`: `kubeadm join --control-plane` asks there before the
+    host has an API server of its own (ADR 50).
 
     Raises:
         LookupError: see `api_host`.
@@ -110,7 +119,7 @@ def inner_host(spec: ClusterSpec, inventory: Inventory) -> str:
 
 
 def inner_endpoint(spec: ClusterSpec, inventory: Inventory) -> str:
-    """Return `host:port` under which programs on the nodes reach the API: kubeadm's controlPlaneEndpoint.
+    """Return `host:port` under which programs on the nodes reach the API.
 
     Raises:
         LookupError: see `api_host`.

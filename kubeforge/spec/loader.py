@@ -1,4 +1,4 @@
-"""cluster.yml beside hosts.yml -> ClusterSpec, or every problem at once. Reads that one file and nothing else.
+"""cluster.yml beside hosts.yml -> ClusterSpec, or every problem at once. Reads that file, and passwords it points to.
 
 Defaults that follow from the inventory or from the file's place are filled in here and nowhere else.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr
 
 from kubeforge.errors import InputError, Problem
 from kubeforge.spec.addresses import endpoint_kind
@@ -88,8 +90,9 @@ def examine(path: Path, inventory: Inventory | None) -> Examined:
     problems = [*document.problems, *shaped.problems]
     spec = None
     if shaped.spec is not None:
-        spec = None if inventory is None else _fill(shaped.spec, inventory, file)
-        found = validate(shaped.spec, inventory)
+        told, unread = _with_passwords(shaped.spec, file)
+        spec = None if inventory is None else _fill(told, inventory, file)
+        found = [*unread, *validate(told, inventory)]
         problems += [_placed(document, problem) for problem in found if not _about(problem, shaped.dropped)]
     problems.sort(key=lambda problem: (problem.file != str(file), problem.file or "", problem.line or 0))
     sound = not any(not problem.warning for problem in problems)
@@ -111,6 +114,26 @@ def _fill(spec: ClusterSpec, inventory: Inventory, file: Path) -> ClusterSpec:
         mirror = (file.parent / Path(artifacts.mirror).expanduser()).absolute()
         artifacts = artifacts.model_copy(update={"mirror": str(mirror)})
     return spec.model_copy(update={"endpoint": endpoint, "artifacts": artifacts})
+
+
+def _with_passwords(spec: ClusterSpec, file: Path) -> tuple[ClusterSpec, list[Problem]]:
+    """Read the passwords that lie in files of their own."""
+    problems, logins = [], {}
+    for registry, login in spec.containerd.logins.items():
+        logins[registry] = login
+        if login.password_file is None or login.password is not None:
+            continue
+        path = file.parent / Path(login.password_file).expanduser()
+        try:
+            password = SecretStr(path.read_text(encoding="utf-8").removesuffix("\n"))
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            field = field_name(("containerd", "logins", registry, "password_file"))
+            problems.append(Problem(message=f"{path} cannot be read: {why}", field=field))
+        else:
+            logins[registry] = login.model_copy(update={"password": password})
+    containerd = spec.containerd.model_copy(update={"logins": logins})
+    return spec.model_copy(update={"containerd": containerd}), problems
 
 
 def _unreadable(file: Path, error: OSError) -> Problem:

@@ -9,11 +9,18 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, SecretStr
+
+from kubeforge.spec.audit import AuditPolicy
+from kubeforge.spec.base import Model
 
 __all__ = [
     "Addons",
+    "AdmissionPlugins",
+    "ApiServer",
     "Artifacts",
+    "Audit",
+    "AuditPolicy",
     "ClusterSpec",
     "Cni",
     "Component",
@@ -25,19 +32,17 @@ __all__ = [
     "KeyAlgorithm",
     "KubeProxy",
     "Kubelet",
+    "Leveled",
+    "Login",
     "Network",
     "Node",
+    "Oidc",
     "Os",
     "Pki",
     "ProxyMode",
+    "Scheduler",
     "Taint",
 ]
-
-
-class Model(BaseModel):
-    """Frozen, and refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class EndpointKind(StrEnum):
@@ -109,20 +114,85 @@ class Component(Model):
     feature_gates: dict[str, bool] = Field(default_factory=dict)
 
 
+class Leveled(Component):
+    """A component of Kubernetes, which all log in the same way."""
+
+    log_level: Annotated[int, Field(ge=0, le=10)] | None = None
+    """`-v`: 0 is next to nothing, 2 the usual, 10 everything. Default: the component's own."""
+
+
 class Etcd(Component):
     """etcd members."""
 
     topology: Literal["stacked", "external"] = "stacked"
 
 
-class Kubelet(Component):
+class AdmissionPlugins(Model):
+    """Admission plugins beside the API server's own defaults."""
+
+    enable: list[str] = Field(default_factory=list)
+    """On, beside NodeRestriction and the defaults."""
+    disable: list[str] = Field(default_factory=list)
+    config: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Plugin -> its configuration, with apiVersion and kind."""
+
+
+class Audit(Model):
+    """Who did what, as the API server writes it down."""
+
+    policy: AuditPolicy
+    log: str = "/var/log/kubernetes/audit/audit.log"
+    """Absolute path on control planes, or `-`: the API server's own output."""
+    max_age: Annotated[int, Field(ge=0)] = 30
+    """Days that an old log file is kept."""
+    max_backups: Annotated[int, Field(ge=0)] = 10
+    max_size: Annotated[int, Field(ge=1)] = 100
+    """MiB at which a log file is put aside."""
+
+
+class Oidc(Model):
+    """People log in with tokens of an OpenID Connect issuer."""
+
+    issuer: str
+    """URL, https."""
+    audiences: Annotated[list[str], Field(min_length=1)]
+    """Client ids whose tokens are accepted."""
+    username_claim: str = "sub"
+    username_prefix: str = "oidc:"
+    """In front of every name, so that nobody is taken for a user of Kubernetes' own; may be empty."""
+    groups_claim: str | None = None
+    groups_prefix: str = "oidc:"
+    ca: str | None = None
+    """PEM of the authority that signs the issuer's certificate; None: those the host trusts."""
+
+
+class ApiServer(Leveled):
+    """API servers."""
+
+    admission: AdmissionPlugins = AdmissionPlugins()
+    audit: Audit | None = None
+    oidc: list[Oidc] = Field(default_factory=list)
+    authentication: dict[str, Any] = Field(default_factory=dict)
+    """Fields of AuthenticationConfiguration; `jwt` is added to by `oidc`."""
+    authorization: list[dict[str, Any]] = Field(default_factory=list)
+    """`authorizers` of AuthorizationConfiguration, in order; none: Node, RBAC."""
+
+
+class Scheduler(Leveled):
+    """Schedulers."""
+
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Fields of KubeSchedulerConfiguration, above all `profiles`: one for each scheduler that pods may name."""
+
+
+class Kubelet(Leveled):
     """Kubelets of all nodes."""
 
     config: dict[str, Any] = Field(default_factory=dict)
     """Fields of KubeletConfiguration that replace ours; deep-merged."""
 
 
-class KubeProxy(Component):
+class KubeProxy(Leveled):
     """kube-proxy."""
 
     config: dict[str, Any] = Field(default_factory=dict)
@@ -156,11 +226,22 @@ class Node(Model):
     """None: the default (control planes are tainted); an empty list: none at all."""
 
 
+class Login(Model):
+    """Who pulls images from a registry; the password stands here or in a file of its own."""
+
+    username: str
+    password: SecretStr | None = None
+    password_file: str | None = None
+    """Path, relative to cluster.yml; a newline at the end does not count."""
+
+
 class Containerd(Model):
     """The container runtime."""
 
     mirrors: dict[str, list[str]] = Field(default_factory=dict)
     """Registry host (or `*`) -> URLs to ask first."""
+    logins: dict[str, Login] = Field(default_factory=dict)
+    """Registry host -> who pulls from it; for every pod of the cluster."""
 
 
 class Ingress(Model):
@@ -208,9 +289,9 @@ class ClusterSpec(Model):
     endpoint: Endpoint = Endpoint()
     network: Network = Network()
     etcd: Etcd = Etcd()
-    api_server: Component = Component()
-    controller_manager: Component = Component()
-    scheduler: Component = Component()
+    api_server: ApiServer = ApiServer()
+    controller_manager: Leveled = Leveled()
+    scheduler: Scheduler = Scheduler()
     kubelet: Kubelet = Kubelet()
     kube_proxy: KubeProxy = KubeProxy()
     pki: Pki = Pki()

@@ -15,6 +15,8 @@ STORE: Final = f"{STATE}/store/sha256"
 RUN_NOTE: Final = f"{STATE}/run"
 LOCK: Final = f"{STATE}/lock"
 BEFORE: Final = f"{STATE}/before"  # a list of what was in Kubernetes' directories before the first change
+REGISTRIES: Final = f"{STATE}/registries"  # the files of ours that tell of registries, a line each
+LAST_GOOD: Final = f"{STATE}/last-good"  # what a component ran with before a change that is not proved yet
 CLUSTER_LOCK: Final = "/run/kubeforge.lock"  # gone after a reboot, so reset has nothing to remove
 
 # operating system
@@ -42,6 +44,7 @@ KUBERNETES: Final = "/etc/kubernetes"
 PKI: Final = f"{KUBERNETES}/pki"
 ETCD_PKI: Final = f"{PKI}/etcd"
 MANIFESTS: Final = f"{KUBERNETES}/manifests"
+COMPONENT_CONFIG: Final = f"{KUBERNETES}/config"  # files of ours that components read; names tell their content
 ADMIN_CONF: Final = f"{KUBERNETES}/admin.conf"
 SUPER_ADMIN_CONF: Final = f"{KUBERNETES}/super-admin.conf"
 CONTROLLER_MANAGER_CONF: Final = f"{KUBERNETES}/controller-manager.conf"
@@ -52,6 +55,7 @@ KUBELET: Final = "/var/lib/kubelet"
 KUBELET_CONFIG: Final = f"{KUBELET}/config.yaml"
 KUBELET_INSTANCE_CONFIG: Final = f"{KUBELET}/instance-config.yaml"
 KUBELET_FLAGS: Final = f"{KUBELET}/kubeadm-flags.env"
+KUBELET_LOGINS: Final = f"{KUBELET}/config.json"  # docker's format; read again every five minutes
 KUBELET_PKI: Final = f"{KUBELET}/pki"
 KUBELET_CLIENT_CURRENT: Final = f"{KUBELET_PKI}/kubelet-client-current.pem"
 KUBELET_SERVING_CURRENT: Final = f"{KUBELET_PKI}/kubelet-server-current.pem"
@@ -125,3 +129,8 @@ ETCD_TURN_DEADLINE: Final = 30.0
 CHECK_DEADLINE: Final = 120.0
 ENDPOINT_DEADLINE: Final = 60.0  # the API serves already: a balancer only has to notice
 BUSY_DEADLINE: Final = 180.0
+HOST_AWAY: Final = 45.0
+"""Longer than a reboot usually takes; a host that is away for longer is not waited for."""
+COMPONENT_DEADLINE: Final = 180.0
+GATE_DEADLINE: Final = 60.0
+RELOAD_DEADLINE: Final = 150.0  # the API server looks at its certificates at the latest after a minute

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from kubeforge.errors import InputError, Problem
 from kubeforge.spec.model import ClusterSpec
-from kubeforge.spec.rules import access, components, hosts, networks, nodes, parts
+from kubeforge.spec.rules import access, api_server, components, flags, hosts, networks, nodes, parts
 from kubeforge.spec.rules.findings import InventoryRule, Rule
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ RULES: Final[tuple[Rule, ...]] = (
     *networks.RULES,
     *access.RULES,
     *components.RULES,
+    *flags.RULES,
+    *api_server.RULES,
     *nodes.RULES,
 )
 INVENTORY_RULES: Final[tuple[InventoryRule, ...]] = (

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubeforge.addons import registry
+from kubeforge.addons import kube_proxy, registry
 from kubeforge.addons.model import Cluster
-from kubeforge.engine.model import Action, Context
+from kubeforge.cluster.kinds import Obj, key_of
+from kubeforge.cluster.programs import refused_proxy_config
+from kubeforge.engine.model import Action, ActionContext, Context
+from kubeforge.errors import UnfitHost
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
@@ -33,4 +36,22 @@ def apply(context: Context) -> Iterator[Action]:
     cluster = Cluster(
         spec=context.cluster, inventory=context.inventory, facts=context.facts, images=context.parts.images
     )
-    yield Objects(name="addons.apply", objects=tuple(registry.objects(cluster)))
+    yield Objects(name="addons.apply", objects=tuple(registry.objects(cluster)), judge=_judge)
+
+
+def _judge(run: ActionContext, obj: Obj) -> None:
+    """Have kube-proxy read its configuration first: all nodes get it at once, and none would say that it is wrong."""
+    if key_of(obj) != ("v1", "ConfigMap", *kube_proxy.WORKLOAD[1:]):
+        return
+    image = run.context.parts.images[kube_proxy.WORKLOAD[2]]
+    told = refused_proxy_config(run.remote, image, obj["data"][kube_proxy.CONFIG])
+    if told is None:
+        run.say(f"warning: {image} could not be asked whether it takes its configuration")
+    elif told:
+        raise UnfitHost(
+            "kube-proxy does not take what cluster.yml gives it; nothing was changed",
+            host=run.context.host.name,
+            step="addons.apply",
+            evidence=told,
+            remedy="correct kube_proxy in cluster.yml by what it said",
+        )

@@ -15,12 +15,14 @@ from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import kubelet_log, pod_log, unit_log
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS
+from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.operations.model import Change, Verb
-from kubeforge.spec.addresses import endpoint_kind, inner_endpoint, local_api
+from kubeforge.spec.addresses import endpoint_kind, has_own_address, inner_endpoint, local_api
 from kubeforge.spec.model import EndpointKind
 from kubeforge.spec.nodes import runs_workloads
 from kubeforge.spec.paths import CHECK_DEADLINE, ENDPOINT_DEADLINE, HAPROXY_UNIT
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.rolling import restarted
 
 __all__ = ["Gate", "dns", "endpoint", "ingress", "service"]
 
@@ -29,11 +31,14 @@ _POLL: Final = 1.2  # seconds before a new attempt takes the place of one withou
 
 @task("checks.endpoint")
 def endpoint(context: Context) -> Iterator[Action]:
-    """The API answers this worker at the cluster's endpoint: without it, no kubelet joins."""
-    if WORKERS in context.host.groups and CONTROL_PLANE not in context.host.groups:
+    """The API answers this node at the cluster's endpoint: without it no worker joins, and no pod network comes up."""
+    spec, inventory = context.cluster, context.inventory
+    if context.host in inventory.workers or (
+        context.host in inventory.control_planes and has_own_address(spec, inventory)
+    ):
         balancer = HAPROXY_UNIT.rpartition("/")[2]
         yield Gate(
-            check=endpoint_check(context.cluster, context.inventory),
+            check=endpoint_check(spec, inventory),
             units=(balancer,),
             deadline=ENDPOINT_DEADLINE,
             remedy=_remedy(context),
@@ -98,8 +103,12 @@ class Gate(Action):
         return f"checks.{self.check.name}"
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
-        """Ask now, where nothing changes before; else it will be asked then."""
-        why = "after the changes above" if run.expected.changed else self.check.ask(run.remote, PATIENCE)
+        """Ask now, where nothing changes before; else it will be asked then.
+
+        An API server that restarts leaves its own Service for a moment, and every node has to learn that it is back.
+        """
+        after = run.expected.changed or API_SERVER in restarted(run.context)
+        why = "after the changes above" if after else self.check.ask(run.remote, PATIENCE)
         return [] if why is None else [Change(title=self.title, verb=Verb.RUN, why=f"wait: {why}")]
 
     def run(self, run: ActionContext) -> Sequence[Change]:

@@ -10,11 +10,12 @@ from typing import Final
 
 from kubeforge.cluster.etcd import founding_snapshot
 from kubeforge.cluster.etcd_survey import Standing, Survey, Verdict, quorum_lost
+from kubeforge.documents import Object, dump
 from kubeforge.engine.model import Action, Context
 from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER
-from kubeforge.manifests.etcd import peer_url
+from kubeforge.manifests.etcd import ETCD, peer_url, settled
 from kubeforge.manifests.etcd_service import service_unit
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.command import Command
@@ -23,12 +24,14 @@ from kubeforge.operations.file import File, digest
 from kubeforge.operations.model import Entry, Operation, Queries
 from kubeforge.operations.user import User
 from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_UNIT, ETCD_USER, ETCD_WAL
-from kubeforge.tasks import etcd_runs
+from kubeforge.tasks import etcd_runs, living
+from kubeforge.tasks.control_plane import api_servers
 from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
 from kubeforge.tasks.parts import program
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.rolling import Spared, rolled
 
-__all__ = ["install", "member", "quorum", "ready", "service"]
+__all__ = ["install", "member", "quorum", "ready", "roll", "service"]
 
 # $1 etcdutl, $2 snapshot, $3 data directory, $4 its owner, then the member's own flags. Restored beside and moved into
 # place whole: a reboot in the middle leaves no half-made member. An etcd that refused to start may have left an empty
@@ -40,8 +43,9 @@ _FOUND: Final = (
 )
 
 
-def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    return Queries(stats=(ETCD_WAL, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,))
+def _reads(inventory: Inventory, host: Host) -> Queries:
+    own = Queries(stats=(ETCD_WAL, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,))
+    return Queries.merge((living.reads(inventory, host), own))
 
 
 @task("etcd.quorum", reads=_reads)
@@ -89,10 +93,22 @@ def member(context: Context) -> Iterator[Operation | Action]:
         yield from _member(context)
 
 
+@task("etcd.roll", reads=_reads)
+def roll(context: Context) -> Iterator[Operation | Action]:
+    """A member that lives gets its new manifest when the others can do without it, and must come back with it."""
+    if context.host in context.inventory.etcd_members and _lives_in_a_pod(context):
+        gate = Spared(name="etcd.gate", etcd=True, servers=api_servers(context))
+        yield from rolled(context, _pod(context), gate=gate, client=API_SERVER)
+
+
+def _pod(context: Context) -> Object:
+    return settled(context.cluster, context.host, context.parts.images)
+
+
 @task("etcd.ready", reads=_reads)
 def ready(context: Context) -> Iterator[Action]:
-    """Wait until the etcd member serves and votes."""
-    if context.host in context.inventory.etcd_members:
+    """Wait until the etcd member serves and votes, but for one that `roll` changes or judges."""
+    if context.host in context.inventory.etcd_members and not _is_judged_later(context):
         yield MemberServes()
 
 
@@ -112,7 +128,22 @@ def _member(context: Context) -> Iterator[Operation | Action]:
             if place and not etcd_runs.is_service(context.cluster):  # services are founded in a play of their own
                 yield FounderTurn(after=members[place - 1].name)
     yield etcd_runs.no_joiner()
-    yield from etcd_runs.runs(context)
+    if not _waits_for_its_turn(context):
+        yield from etcd_runs.runs(context)
+
+
+def _waits_for_its_turn(context: Context) -> bool:
+    """Whether a member lives with another manifest: see `roll`."""
+    return _lives_in_a_pod(context) and living.runs_otherwise(context, ETCD, dump(_pod(context)).encode())
+
+
+def _is_judged_later(context: Context) -> bool:
+    return _lives_in_a_pod(context) and living.has_its_turn(context, ETCD, dump(_pod(context)).encode())
+
+
+def _lives_in_a_pod(context: Context) -> bool:
+    """Whether there is a member that `roll` may change; one that lost its data does not live."""
+    return not etcd_runs.is_service(context.cluster) and _has_data(context, context.host)
 
 
 def _founding(context: Context) -> Command:

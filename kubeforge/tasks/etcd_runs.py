@@ -141,14 +141,14 @@ def _server_of(host: Host) -> tuple[str, str, str]:
 
 @dataclass(slots=True)
 class Bereft:
-    """Ends, once, the API server beside a member that shall run and has no process: see `end`.
+    """Ends the API server beside a member that shall run and has no process, once each time it has none: see `end`.
 
     Args:
         remote: of the member's host.
         spec: of the cluster.
         host: the member's.
         since: when it was first seen to have none, by the monotonic clock.
-        done: whether the API server was ended.
+        done: whether the API server was ended since the member last ran.
     """
 
     remote: Remote
@@ -159,12 +159,12 @@ class Bereft:
 
     def seen(self, lacks: str | None) -> str | None:
         """Pass on what a member lacks, after each look."""
-        if lacks is None or self.done or is_service(self.spec) or still_runs(self.remote, self.host):
-            self.since = None
+        if lacks is None or is_service(self.spec) or still_runs(self.remote, self.host):
+            self.since, self.done = None, False
             return lacks
         now = time.monotonic()
         self.since = now if self.since is None else self.since
-        if now - self.since >= _ABSENT:
+        if not self.done and now - self.since >= _ABSENT:
             self.remote.run(["sh", "-c", _END, "sh", *_server_of(self.host)])
             self.done = True
         return lacks

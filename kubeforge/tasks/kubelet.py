@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.conditions import Condition, await_condition
@@ -22,6 +23,7 @@ from kubeforge.manifests.control_plane import CONTROLLER_MANAGER
 from kubeforge.operations.absent import Absent
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
+from kubeforge.operations.kept_file import KeptFile
 from kubeforge.operations.model import Change, Entry, Operation, Queries, Verb
 from kubeforge.operations.symlink import Symlink
 from kubeforge.operations.unit import Unit
@@ -33,6 +35,7 @@ from kubeforge.secret import Secret
 from kubeforge.spec.addresses import inner_endpoint, local_api
 from kubeforge.spec.paths import (
     API_DEADLINE,
+    BIN,
     BOOTSTRAP_KUBELET_CONF,
     KUBELET,
     KUBELET_CLIENT_CURRENT,
@@ -47,62 +50,83 @@ from kubeforge.spec.paths import (
     MANIFESTS,
     PKI,
 )
+from kubeforge.tasks import living
 from kubeforge.tasks.drop_ins import foreign_drop_ins
 from kubeforge.tasks.drop_ins import reads as drop_in_reads
+from kubeforge.tasks.kubelet_rolled import KubeletRolled
+from kubeforge.tasks.last_good import Kept
+from kubeforge.tasks.parts import kept_program
+from kubeforge.tasks.parts import program as tool
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.trust import now, trust_of
 from kubeforge.tasks.trust import reads as trust_reads
 
-__all__ = ["TokenPresent", "configure", "join", "leave_bootstrap", "run", "token_of"]
+__all__ = ["TokenPresent", "configure", "join", "leave_bootstrap", "roll", "run", "token_of"]
 
-_FIRST_CLIENT = f"{KUBELET_PKI}/kubelet-client-first.pem"
-_CA = f"{PKI}/ca.crt"
-_UNIT = "kubelet.service"
-_REQUESTS = "certificatesigningrequests.certificates.k8s.io"
+_FIRST_CLIENT: Final = f"{KUBELET_PKI}/kubelet-client-first.pem"
+_CA: Final = f"{PKI}/ca.crt"
+_UNIT: Final = "kubelet.service"
+_REQUESTS: Final = "certificatesigningrequests.certificates.k8s.io"
+_KEPT: Final = (KUBELET_CONFIG, KUBELET_INSTANCE_CONFIG, KUBELET_FLAGS)
+_PROGRAM: Final = f"{BIN}/kubelet"
+_TOOLS: Final = ("kubeadm", "kubectl")
+_READ: Final = (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_UNIT, KUBELET_DROP_IN, BOOTSTRAP_KUBELET_CONF)
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:
     """Read what leads a worker to the API: by then it names its key by path. A control plane's is never read."""
     reads = () if CONTROL_PLANE in host.groups else (KUBELET_CONF,)
-    asked = Queries(stats=(KUBELET_CONF, KUBELET_CLIENT_CURRENT), reads=reads)
-    return Queries.merge((trust_reads(inventory, host), asked, drop_in_reads(_UNIT)))
+    own = Queries(stats=(KUBELET_CONF, KUBELET_CLIENT_CURRENT, *_KEPT), reads=reads)
+    return Queries.merge((trust_reads(inventory, host), living.reads(inventory, host), own, drop_in_reads(_UNIT)))
 
 
 @task("kubelet.configure", reads=_reads)
 def configure(context: Context) -> Iterator[Operation]:
-    """Everything a kubelet reads; nothing is started."""
+    """Everything the kubelet of a new node reads; of one that lives, what is missing. Nothing is started."""
     if not _is_node(context):
         return
-    spec, facts = context.cluster, context.mine
-    for path, mode in ((KUBERNETES, 0o755), (PKI, 0o755), (MANIFESTS, 0o700), (KUBELET, 0o755), (KUBELET_PKI, 0o700)):
-        yield Directory(path=path, mode=mode)
-    yield File(path=KUBELET_CONFIG, content=files.config_yaml(spec, facts).encode())
-    yield File(path=KUBELET_INSTANCE_CONFIG, content=files.instance_config_yaml(spec, facts).encode())
-    yield File(path=KUBELET_FLAGS, content=files.flags_env(spec, context.inventory, context.host, facts).encode())
-    yield from foreign_drop_ins(context, _UNIT, own=(KUBELET_DROP_IN,))
-    if _is_control_plane(context):
-        yield from _as_control_plane(context)
+    if living.node_lives(context):
+        here = context.seen[context.host.name].paths
+        yield from (file for file in _files(context) if not isinstance(here.get(file.path), Entry))
     else:
-        yield from _as_worker(context)
+        yield from _configured(context)
 
 
 @task("kubelet.run", reads=_reads)
 def run(context: Context) -> Iterator[Operation]:
-    """The kubelet of a control plane runs, now and at boot; restarted when its files changed."""
+    """The kubelet of a control plane runs, now and at boot; that of a new one is restarted when its files changed."""
     if _is_control_plane(context):
-        yield _unit(context)
+        yield Unit(name=_UNIT) if living.node_lives(context) else _unit(context)
 
 
 @task("kubelet.join", reads=_reads)
 def join(context: Context) -> Iterator[Operation | Action]:
     """A worker's kubelet runs; where it has no certificate yet, a bootstrap token lets it ask for one."""
-    if not _is_control_plane(context) and _is_node(context):
-        if _must_ask(context):
-            yield TokenPresent(token=token_of(context))
+    if _is_control_plane(context) or not _is_node(context):
+        return
+    if living.node_lives(context):
+        yield Unit(name=_UNIT)
+    else:
+        yield TokenPresent(token=token_of(context))
+        yield _unit(context)
+
+
+@task("kubelet.roll", reads=_reads)
+def roll(context: Context) -> Iterator[Operation | Action]:
+    """The kubelet of a node that lives has its files and runs; with other files it must come back, or has the old."""
+    if _is_node(context) and living.node_lives(context):
+        port = int(files.cluster_configuration(context.cluster)["healthzPort"])
+        operations = list(_configured(context))
         # The kubelet itself writes this file when it joins, so its age says nothing: only a change of ours restarts it.
         moved = list(_moved(context))
-        yield from moved
-        yield _unit(context, *(operation.title for operation in moved))
+        program = kept_program(context, "kubelet", _PROGRAM, living.aside(living.KUBELET, _PROGRAM))
+        unit = _unit(context, *(operation.title for operation in moved))
+        yield from (*operations, *moved, program, unit)
+        kept: tuple[Kept, ...] = (*(one for one in operations if isinstance(one, KeptFile)), program)
+        unproved = living.is_unproved(context, living.KUBELET)
+        yield KubeletRolled(files=kept, unit=unit, health_port=port, unproved=unproved)
+        # What a person uses on the host follows, once its kubelet is seen to serve.
+        yield from (tool(context, name, f"{BIN}/{name}") for name in _TOOLS)
 
 
 @task("kubelet.leave_bootstrap")
@@ -110,6 +134,27 @@ def leave_bootstrap(context: Context) -> Iterator[Operation]:
     """The way in is closed behind a worker: no token stays on it."""
     if not _is_control_plane(context) and _is_node(context):
         yield Absent(path=BOOTSTRAP_KUBELET_CONF, keep=False)
+
+
+def _configured(context: Context) -> Iterator[Operation]:
+    """Everything a kubelet reads."""
+    for path, mode in ((KUBERNETES, 0o755), (PKI, 0o755), (MANIFESTS, 0o700), (KUBELET, 0o755), (KUBELET_PKI, 0o700)):
+        yield Directory(path=path, mode=mode)
+    yield from _files(context)
+    yield from foreign_drop_ins(context, _UNIT, own=(KUBELET_DROP_IN,))
+    yield from _as_control_plane(context) if _is_control_plane(context) else _as_worker(context)
+
+
+def _files(context: Context) -> Iterator[KeptFile]:
+    """What makes it start differently: set aside until it is seen to serve with what is new."""
+    spec, facts = context.cluster, context.mine
+    texts = {
+        KUBELET_CONFIG: files.config_yaml(spec, context.host, facts),
+        KUBELET_INSTANCE_CONFIG: files.instance_config_yaml(spec, context.host, facts),
+        KUBELET_FLAGS: files.flags_env(spec, context.inventory, context.host, facts),
+    }
+    for path, text in texts.items():
+        yield KeptFile(path=path, content=text.encode(), aside=living.aside(living.KUBELET, path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,9 +211,8 @@ class TokenPresent(Action):
 
 
 def _unit(context: Context, *also: str) -> Unit:
-    files = (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_UNIT, KUBELET_DROP_IN, BOOTSTRAP_KUBELET_CONF)
     gone = [one.title for one in foreign_drop_ins(context, _UNIT, own=(KUBELET_DROP_IN,))]
-    return Unit(name=_UNIT, listens=(*(f"file {path}" for path in files), *also, *gone))
+    return Unit(name=_UNIT, listens=(f"artifact {_PROGRAM}", *(f"file {path}" for path in _READ), *also, *gone))
 
 
 def token_of(context: Context) -> BootstrapToken:

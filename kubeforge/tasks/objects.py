@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,10 +17,11 @@ from kubeforge.cluster.kinds import Obj, key_of, sort_key
 from kubeforge.cluster.surplus import immutable, surplus, without
 from kubeforge.documents import holds_secret, revealed
 from kubeforge.engine.model import Action, ActionContext
-from kubeforge.errors import ApiError, ApiUnavailable
+from kubeforge.errors import ApiError, ApiUnavailable, ConnectionFailed
 from kubeforge.operations.model import Change, Diff, Verb
 from kubeforge.secret import Secret
 from kubeforge.spec.paths import APPLY_DEADLINE
+from kubeforge.tasks.etcd_runs import Bereft
 
 __all__ = ["Objects", "object_title"]
 
@@ -36,10 +38,12 @@ class Objects(Action):
     Args:
         name: the action's title: `bootstrap.objects`.
         objects: as they shall be; a `Secret` inside is revealed when it is sent.
+        judge: is shown what a living cluster would get, while planning; raises what it refuses.
     """
 
     name: str
     objects: tuple[Obj, ...]
+    judge: Callable[[ActionContext, Obj], None] | None = None
 
     @property
     def title(self) -> str:
@@ -54,9 +58,13 @@ class Objects(Action):
         try:
             api = api_of(run)
             api.text("/livez/ping")
-            return [due.change for due in _compared(api, self.objects)]
+            due = _compared(api, self.objects)
         except ApiUnavailable:
             return [_change(obj, Verb.CREATE, "is applied once the API serves") for obj in self.objects]
+        if self.judge is not None:
+            for one in due:
+                self.judge(run, one.obj)
+        return [one.change for one in due]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Apply what differs, side by side."""
@@ -69,13 +77,19 @@ class Objects(Action):
         return [one.change for one in due]
 
     def _waiting(self, run: ActionContext, name: str, step: Callable[[], None]) -> None:
+        bereft = Bereft(run.remote, run.context.cluster, run.context.host)
+
         def lacks() -> str | None:
             try:
                 step()
             except ApiError as error:
-                if isinstance(error, ApiUnavailable) or error.status in _PASSING:
-                    return f"{error.step}: {error.cause}"
-                raise
+                lacking = f"{error.step}: {error.cause}"
+                if isinstance(error, ApiUnavailable):
+                    with suppress(ConnectionFailed):  # of a host that reboots: then no API server there is in the way
+                        bereft.seen(lacking)
+                elif error.status not in _PASSING:
+                    raise
+                return lacking
             return None
 
         condition = Condition(

@@ -1,15 +1,16 @@
-"""Parts of the run as operations: a program in its place, an archive of images. Registers no task."""
+"""Parts of the run as operations: a program in its place or in the store, an archive of images. Registers no task."""
 
 from __future__ import annotations
 
 from kubeforge.artifacts.model import LocalFile
 from kubeforge.engine.model import Context
 from kubeforge.errors import ArtifactError
-from kubeforge.operations.artifact import Artifact
+from kubeforge.operations.artifact import Artifact, Stored
 from kubeforge.operations.image import Image
+from kubeforge.operations.kept_artifact import KeptArtifact
 from kubeforge.operations.model import LocalContent
 
-__all__ = ["image_archive", "program", "pulled"]
+__all__ = ["image_archive", "kept_program", "prepared_program", "program", "pulled", "stored_program"]
 
 
 def program(context: Context, name: str, path: str) -> Artifact:
@@ -23,15 +24,36 @@ def program(context: Context, name: str, path: str) -> Artifact:
     Raises:
         ArtifactError: the run resolved no such part for this architecture.
     """
-    arch = context.mine.arch
-    part = context.parts.files.get((name, arch))
-    if part is None:
-        raise ArtifactError(
-            f"there is no {name} for {arch} among the parts from {context.parts.source}",
-            host=context.host.name,
-            remedy="kubeforge artifacts list shows what there is",
-        )
-    return Artifact(path=path, content=_content(part), selinux=context.mine.selinux != "disabled")
+    return Artifact(path=path, content=_part(context, name), selinux=_labelled(context))
+
+
+def kept_program(context: Context, name: str, path: str, aside: str) -> KeptArtifact:
+    """Return a program at its place, where what lives runs it: the version before is set aside.
+
+    Args:
+        context: of the host.
+        name: of the part.
+        path: where it shall be.
+        aside: where the link lies that was there before.
+
+    Raises:
+        ArtifactError: the run resolved no such part for this architecture.
+    """
+    return KeptArtifact(path=path, content=_part(context, name), selinux=_labelled(context), aside=aside)
+
+
+def stored_program(context: Context, name: str) -> Stored:
+    """Return a program in the store alone: it is there before what uses it is changed.
+
+    Raises:
+        ArtifactError: the run resolved no such part for this architecture.
+    """
+    return Stored(name=name, content=_part(context, name), selinux=_labelled(context))
+
+
+def prepared_program(context: Context, name: str, path: str, *, lives: bool) -> Artifact | Stored:
+    """Return a program at its place; where a living node runs another version, in the store until the node's turn."""
+    return stored_program(context, name) if lives else program(context, name, path)
 
 
 def image_archive(context: Context, name: str) -> Image | None:
@@ -43,6 +65,22 @@ def image_archive(context: Context, name: str) -> Image | None:
 def pulled(context: Context, *names: str) -> Image:
     """Return images by their logical names, pulled from their registries; any digest will do."""
     return Image(archive=None, images={context.parts.images[name]: "" for name in names})
+
+
+def _part(context: Context, name: str) -> LocalContent:
+    arch = context.mine.arch
+    part = context.parts.files.get((name, arch))
+    if part is None:
+        raise ArtifactError(
+            f"there is no {name} for {arch} among the parts from {context.parts.source}",
+            host=context.host.name,
+            remedy="kubeforge artifacts list shows what there is",
+        )
+    return _content(part)
+
+
+def _labelled(context: Context) -> bool:
+    return context.mine.selinux != "disabled"
 
 
 def _content(part: LocalFile) -> LocalContent:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
-from kubeforge.engine.model import Context
+from kubeforge.engine.model import Action, Context
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
@@ -26,27 +27,42 @@ from kubeforge.pki.issue import Issued
 from kubeforge.secret import Secret
 from kubeforge.spec.addresses import endpoint_kind, inner_endpoint, local_api
 from kubeforge.spec.model import EndpointKind
-from kubeforge.spec.paths import ETCD_PKI, ETCD_USER, KUBELET_CLIENT_CURRENT, KUBERNETES, PKI
+from kubeforge.spec.paths import (
+    CONTROLLER_MANAGER_CONF,
+    ETCD_PKI,
+    ETCD_USER,
+    KUBELET_CLIENT_CURRENT,
+    KUBERNETES,
+    PKI,
+    SCHEDULER_CONF,
+)
+from kubeforge.tasks import living
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.served import SERVED, CertificatesServed
 from kubeforge.tasks.trust import Trust, now, trust_of
 from kubeforge.tasks.trust import reads as trust_reads
 
-__all__ = ["control_plane", "etcd"]
+__all__ = ["control_plane", "etcd", "reads", "replaced_kubeconfigs", "roll"]
 
 
-def _reads(inventory: Inventory, host: Host) -> Queries:
-    configs = tuple(row.path for row in kubeconfigs.TABLE)
-    return Queries.merge((trust_reads(inventory, host), Queries(stats=(*configs, KUBELET_CLIENT_CURRENT))))
+_COMPONENTS_OWN: Final = (CONTROLLER_MANAGER_CONF, SCHEDULER_CONF)
+"""Read when the component starts, and never again."""
 
 
-@task("pki.control_plane", reads=_reads)
+def reads(inventory: Inventory, host: Host) -> Queries:
+    """Ask for every certificate of a host, and which kubeconfigs it has."""
+    configs = Queries(stats=(*(row.path for row in kubeconfigs.TABLE), KUBELET_CLIENT_CURRENT))
+    return Queries.merge((trust_reads(inventory, host), living.reads(inventory, host), configs))
+
+
+@task("pki.control_plane", reads=reads)
 def control_plane(context: Context) -> Iterator[Operation]:
     """Certificates, keys and kubeconfigs of a control plane."""
     if context.host in context.inventory.control_planes:
         yield from _files(context)
 
 
-@task("pki.etcd", reads=_reads)
+@task("pki.etcd", reads=reads)
 def etcd(context: Context) -> Iterator[Operation]:
     """Certificates and keys of an etcd member on a host of its own."""
     if context.host in context.inventory.etcd_members and context.host not in context.inventory.control_planes:
@@ -58,13 +74,64 @@ def _files(context: Context) -> Iterator[Operation]:
     for path in (KUBERNETES, PKI, ETCD_PKI):
         yield Directory(path=path)
     trust = trust_of(context)
-    wanted = {**_wanted_certificates(context, trust, rows), **_wanted_kubeconfigs(context, trust)}
-    # All at once, because keys are searched for side by side; once, because plan and apply ask the same run.
-    issued = context.vault.once((context.host.name, "issued"), lambda: trust.sign(wanted)) if wanted else {}
+    issued = _issued(context)
+    replaced = {row.name for row in _replaced(context, rows)}
     for row in rows:
-        yield from _shared(context, trust, row) if row.scope is Scope.SHARED else _own(context, row, issued)
+        if row.scope is Scope.SHARED:
+            yield from _shared(context, trust, row)
+        elif row.name not in replaced:
+            yield from _own(context, row, issued)
+    anew = replaced_kubeconfigs(context)
     for config in _kubeconfig_rows(context):
-        yield File(path=config.path, content=_kubeconfig(context, trust, config, issued), mode=KEY_MODE)
+        if config.path not in anew:
+            yield File(path=config.path, content=_kubeconfig(context, trust, config, issued), mode=KEY_MODE)
+
+
+@task("pki.roll", reads=reads)
+def roll(context: Context) -> Iterator[Operation | Action]:
+    """Certificates that are in use are replaced host by host: who serves with them takes the new ones by itself."""
+    replaced = _replaced(context, rows_for(context.inventory, context.host))
+    issued = _issued(context) if replaced else {}
+    for row in replaced:
+        yield from _own(context, row, issued)
+    served = {row.name: issued[row.certificate].certificate for row in replaced if row.name in SERVED}
+    if served:
+        yield CertificatesServed(certificates=tuple(served.items()))
+
+
+def replaced_kubeconfigs(context: Context) -> dict[str, Secret]:
+    """Return path -> content of the kubeconfigs that components of this host run with and that must be others."""
+    if not living.lives(context, context.host.name):
+        return {}
+    issued = _issued(context)
+    here, trust = context.seen[context.host.name], trust_of(context)
+    return {
+        row.path: content
+        for row in _kubeconfig_rows(context)
+        if row.path in _COMPONENTS_OWN and row.path in issued and _is_there(here, row.path)
+        if (content := _kubeconfig(context, trust, row, issued)) is not None
+    }
+
+
+def _issued(context: Context) -> Mapping[str, Issued]:
+    """Issue what the host lacks: at once, because keys are searched for side by side; once, for plan and apply."""
+
+    def sign() -> Mapping[str, Issued]:
+        trust, rows = trust_of(context), rows_for(context.inventory, context.host)
+        wanted = {**_wanted_certificates(context, trust, rows), **_wanted_kubeconfigs(context, trust)}
+        return trust.sign(wanted) if wanted else {}
+
+    return context.vault.once((context.host.name, "issued"), sign)
+
+
+def _replaced(context: Context, rows: Iterable[Row]) -> list[Row]:
+    """Return the host's own certificates that somebody uses and that must be others."""
+    here = context.seen[context.host.name]
+    own = [row for row in rows if row.scope is not Scope.SHARED and row.certificate in here.contents]
+    if not own or not living.is_founded(context):
+        return []
+    issued = _issued(context)
+    return [row for row in own if row.certificate in issued]
 
 
 def _shared(context: Context, trust: Trust, row: Row) -> Iterator[Operation]:

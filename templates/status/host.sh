@@ -7,7 +7,10 @@ shift 2
 part() { printf '\n%s %s\n' "$word" "$*"; }
 
 part units
-systemctl show -p Id,ActiveState -- {{ units }} 2>/dev/null
+systemctl show -p Id,ActiveState,ExecMainStartTimestampMonotonic -- {{ units }} 2>/dev/null
+part clocks
+read -r up rest </proc/uptime
+echo "$up $(date +%s)"
 part manifests
 ls -1 -- {{ manifests }} 2>/dev/null
 part processes

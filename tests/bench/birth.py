@@ -1,7 +1,8 @@
-"""A cluster's birth on control planes and two workers: kubeforge, plain kubeadm, and kubeadm tuned by hand.
+"""A cluster's birth on control planes and two workers: kubeforge, plain kubeadm, kubeadm tuned by hand, and the floor.
 
 All three start from the same state of the same lab, parts on the hosts and images loaded by `apply --tags prepare`, and
-make the same cluster: flannel, kube-proxy, CoreDNS, no ingress.
+make the same cluster: flannel, kube-proxy, CoreDNS, no ingress. The floor, with one control plane, is a cluster that
+only has to be started (see `prewritten`): no tool can be quicker on the same machine.
 The clock starts with the contender's first command and ends when a pod on every worker has resolved
 `kubernetes.default.svc.cluster.local` through the cluster's DNS; with several control planes, when all of them have
 joined, too. The probe asks anew without waiting for the last answer, for which nslookup itself would wait 5 s.
@@ -29,7 +30,8 @@ import yaml
 
 from kubeforge.lab import Host, Lab
 from kubeforge.spec import paths
-from tests.bench import kubeadm
+from kubeforge.spec.model import KeyAlgorithm
+from tests.bench import kubeadm, prewritten
 
 LAB = "bench"
 PROBE_DEADLINE = 240.0
@@ -71,10 +73,12 @@ def by_kubeforge(lab: Lab) -> None:
     kubeforge(lab, "apply", "--yes")
 
 
+FLOOR = "prewritten"
 CONTENDERS: dict[str, Callable[[Lab], None]] = {
     "kubeforge": by_kubeforge,
     "kubeadm": kubeadm.plain,
     "kubeadm tuned": kubeadm.tuned,
+    FLOOR: prewritten.start,
 }
 
 
@@ -118,11 +122,18 @@ def root_of(host: Host) -> Path:
     return Path(f"/proc/{init.pid}/root")
 
 
-def without_ingress(lab: Lab) -> None:
-    """Leave out what only one contender would install; the probe's image has come with ingress' own."""
+def respec(lab: Lab, algorithm: str | None) -> None:
+    """Leave out the ingress, which only one contender would install (the probe's image has come with it).
+
+    Args:
+        lab: its hosts are prepared.
+        algorithm: of kubeforge's keys; None: its default.
+    """
     file = lab.inventory / "cluster.yml"
     spec = yaml.safe_load(file.read_text())
     del spec["addons"]["ingress"]
+    if algorithm:
+        spec.setdefault("pki", {})["algorithm"] = algorithm
     file.write_text(yaml.safe_dump(spec))
 
 
@@ -132,7 +143,7 @@ def processor_seconds() -> float:
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(contender: Callable[[Lab], None], control_planes: int) -> dict[str, float]:
+def measure(name: str, control_planes: int, algorithm: str | None) -> dict[str, float]:
     """One birth on new hosts, in seconds.
 
     Until DNS answers on every worker; until the contender's last command ended; until both; and how long the machine's
@@ -140,13 +151,15 @@ def measure(contender: Callable[[Lab], None], control_planes: int) -> dict[str, 
     """
     with Lab.up(LAB, control_planes=control_planes, workers=2) as lab:
         kubeforge(lab, "apply", "--yes", "--tags", "prepare")
-        without_ingress(lab)
+        respec(lab, algorithm)
         kubeadm.write_units(lab)
+        if name == FLOOR:
+            prewritten.prepare(lab, lambda: by_kubeforge(lab))
         seen: list[float] = []
         begin, worked = time.monotonic(), processor_seconds()
         probe = threading.Thread(target=lambda: seen.append(watch(lab, begin)))
         probe.start()
-        contender(lab)
+        CONTENDERS[name](lab)
         ended = time.monotonic() - begin
         probe.join()
         if not seen:
@@ -160,14 +173,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--control-planes", type=int, default=1)
+    parser.add_argument("--key-algorithm", choices=list(KeyAlgorithm), help="of kubeforge's certificates")
     parser.add_argument("--only", choices=list(CONTENDERS), action="append")
     parser.add_argument("--output", type=Path, default=Path("build/bench/birth.json"))
     options = parser.parse_args()
-    names = options.only or list(CONTENDERS)
+    names = options.only or [name for name in CONTENDERS if name != FLOOR or options.control_planes == 1]
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for turn in range(options.turns):
         for name in names:
-            figures[name].append(measure(CONTENDERS[name], options.control_planes))
+            figures[name].append(measure(name, options.control_planes, options.key_algorithm))
             print(f"turn {turn + 1} {name:14s} {figures[name][-1]}", flush=True)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(figures, indent=2) + "\n")

@@ -186,7 +186,11 @@ def test_kubelet_config_is_what_kubelets_have(cluster: Cluster, objects: Objects
     for name in cluster.names:
         own = yaml.safe_load(cluster.host(name).file("/var/lib/kubelet/config.yaml").content_string)
         assert shared.items() <= own.items()
-        assert set(own) - set(shared) <= {"containerRuntimeEndpoint", "resolvConf", "failCgroupV1"}
+        alone = {"containerRuntimeEndpoint", "resolvConf", "failCgroupV1"}
+        if name not in cluster.workers:
+            alone.add("crashLoopBackOff")  # ADR 68
+            assert own["crashLoopBackOff"] == {"maxContainerRestartPeriod": "30s"}
+        assert set(own) - set(shared) <= alone
 
 
 def test_cluster_info_can_be_verified_with_the_token(objects: Objects) -> None:

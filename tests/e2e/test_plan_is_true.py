@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import BRIDGE, MAIN, OLDER, Cluster
+from tests.e2e.conftest import BRIDGE, MAIN, OLDER, Cluster, wait_until
 
 pytestmark = pytest.mark.clusters(MAIN, OLDER, BRIDGE)
 
@@ -73,6 +73,7 @@ def test_nothing_is_left_to_do(cluster: Cluster) -> None:
 
 
 def test_a_second_apply_touches_nothing(cluster: Cluster) -> None:
+    wait_until(lambda: all("containerStatuses" in pod["status"] for pod in cluster.get("pods", "-A")["items"]))
     before = touched(cluster)
     told = cluster.forge("apply", "--yes")
     assert told.stdout.strip() == "No changes."

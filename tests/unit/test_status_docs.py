@@ -15,6 +15,7 @@ TEXT = (Path(__file__).parents[2] / "docs/status.md").read_text()
 ROWS = {
     "kubernetes": rows.Kubernetes,
     "endpoint": rows.Endpoint,
+    "dns[]": rows.Lookup,
     "hosts[]": rows.HostStatus,
     "nodes[]": rows.Node,
     "components[]": rows.Component,
@@ -42,7 +43,9 @@ def test_every_field_is_described(name: str) -> None:
 
 def test_every_part_is_described() -> None:
     parts = {field.name for field in fields(model.ClusterStatus)}
-    assert parts - {"cluster", "asked"} == {name.removesuffix("[]") for name in ROWS}
+    rows_of = {name.removesuffix("[]") for name in ROWS}
+    assert parts - {"cluster", "asked", "invitations"} == rows_of
+    assert row("invitations[]"), "plain ids"
     assert "`cluster`, `asked`" in TEXT
     assert f"`version` is {model.VERSION}." in TEXT
 

@@ -14,19 +14,22 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from kubeforge.checks.cluster import dns
 from kubeforge.cluster.credentials import Credentials, tls_context
 from kubeforge.cluster.status.probe import Config
-from kubeforge.cluster.status.rows import Way
+from kubeforge.cluster.status.rows import Lookup, Way
 from kubeforge.cluster.tunnel import Opener, TunnelTransport, get_unverified
 from kubeforge.errors import KubeforgeError
+from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.paths import API_PORT
 from kubeforge.transport.base import Remote
 
-__all__ = ["LOOPBACK", "api_server", "controller", "loopback", "way"]
+__all__ = ["LOOPBACK", "api_server", "controller", "loopback", "resolves", "way"]
 
 LOOPBACK: Final = "127.0.0.1"
 _NAME: Final = "kubernetes"  # every API server's certificate has it
 _TIMEOUT: Final = 5.0
+_DNS_TIMEOUT: Final = 3.0  # for each question; a pod that serves answers within milliseconds
 _SERVES: Final = (httpx2.codes.OK, httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN)  # anonymous may be refused
 _WIDTH: Final = 200
 
@@ -80,6 +83,12 @@ def way(remote: Remote, config: Config) -> Way:
     answers = status in _SERVES
     problem = "" if answers else _judged(status, body)
     return Way(host=remote.host, server=config.server, answers=answers, problem=problem)
+
+
+def resolves(remote: Remote, spec: ClusterSpec) -> Lookup:
+    """Ask cluster DNS from a node, the way a pod's packets go."""
+    answer = dns(spec).answer(remote, _DNS_TIMEOUT)
+    return Lookup(host=remote.host, answers=answer.good, problem=answer.detail)
 
 
 def _get(opener: Opener, context: ssl.SSLContext, name: str, port: int, path: str) -> tuple[int, str]:

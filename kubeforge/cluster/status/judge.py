@@ -43,6 +43,8 @@ def judge(status: ClusterStatus) -> tuple[Problem, ...]:
         *_endpoint(status),
         *_versions(status),
         *_addons(status),
+        *_dns(status, gone),
+        *_invitations(status),
         *_runs(status),
     ]
     return tuple(sorted(found, key=lambda one: _ORDER.index(one.severity)))
@@ -235,12 +237,18 @@ def _endpoint(status: ClusterStatus) -> Iterator[Problem]:
     if not status.kubernetes.version:
         return
     endpoint = status.endpoint
-    for way in endpoint.ways:
-        if not way.answers:
-            own = f"kubeforge apply --limit {way.host} puts its kubelet.conf and its balancer right"
-            outer = f"make the balancer at {endpoint.address} lead to port 6443 of the control planes"
-            mend = outer if endpoint.kind == "external" else own
-            yield problem("endpoint-silent", way.host, f"finds no API at {way.server}: {way.problem}", mend=mend)
+    silent = [way for way in endpoint.ways if not way.answers]
+    outer = f"make the balancer at {endpoint.address} lead to port 6443 of the control planes"
+    alike = {way.server for way in silent} == {f"https://{endpoint.address}"}
+    if alike and len(silent) == len(endpoint.ways) > 1:
+        mend = outer if endpoint.kind == "external" else "kubeforge apply puts the balancers right"
+        message = f"nobody finds an API at {endpoint.address}: {silent[0].problem}"
+        yield problem("endpoint-silent", "", message, mend=mend)
+        return
+    for way in silent:
+        own = f"kubeforge apply --limit {way.host} puts its kubelet.conf and its balancer right"
+        mend = outer if endpoint.kind == "external" else own
+        yield problem("endpoint-silent", way.host, f"finds no API at {way.server}: {way.problem}", mend=mend)
 
 
 def _versions(status: ClusterStatus) -> Iterator[Problem]:
@@ -263,6 +271,26 @@ def _addons(status: ClusterStatus) -> Iterator[Problem]:
         missing = one.desired is None
         names = {"namespace": namespace, "workload": f"{kind.lower()}/{name}"}
         yield problem("addon-missing" if missing else "addon-not-ready", one.name, one.problem, **names)
+
+
+def _dns(status: ClusterStatus, gone: set[str]) -> Iterator[Problem]:
+    """Cluster DNS; where the API is down, an addon lacks pods or a node is not well, that is why, and is said."""
+    whole = all(node.ready for node in status.nodes) and not any(one.problem for one in status.addons)
+    if gone or not whole or not status.kubernetes.version:
+        return
+    silent = [one for one in status.dns if not one.answers]
+    if len(silent) == len(status.dns) > 1:
+        message = f"cluster DNS does not answer on any node: {silent[0].problem}"
+        yield problem("dns-silent", "", message, node=silent[0].host)
+        return
+    for one in silent:
+        yield problem("dns-silent", one.host, f"cluster DNS does not answer there: {one.problem}", node=one.host)
+
+
+def _invitations(status: ClusterStatus) -> Iterator[Problem]:
+    for one in status.invitations:
+        message = f"the certificates that token {one} invited a control plane to have gone, or were uploaded anew"
+        yield problem("certificate-key-expired", "", message, token=one)
 
 
 def _runs(status: ClusterStatus) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ __all__ = ["Pod", "Seen", "addons_of", "ask", "leaders_of", "nodes_of", "pods_of
 
 _ROLE: Final = "node-role.kubernetes.io/"
 _SYSTEM: Final = "kube-system"
+_TICK: Final = 1.0  # second; times of nodes have no fractions
 _LEASE: Final = 60.0  # seconds; both renew theirs every few seconds, and give way after 15
 _GROUPS: Final = {"DaemonSet": "apps/v1", "Deployment": "apps/v1"}
 
@@ -35,6 +36,7 @@ class Seen:
         leases: of kube-system.
         requests: for serving certificates.
         workloads: (kind, namespace, name) -> the addon's object, None where it is missing.
+        secrets: metadata of those of kube-system.
     """
 
     version: str
@@ -43,6 +45,7 @@ class Seen:
     leases: Sequence[Obj] = ()
     requests: Sequence[Obj] = ()
     workloads: Mapping[tuple[str, str, str], Obj | None] = field(default_factory=dict)
+    secrets: Sequence[Obj] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,33 +72,40 @@ def ask(api: Api, spec: ClusterSpec) -> Seen:
         partial(api.objects, "v1", "Pod", namespace=_SYSTEM, labels={"tier": "control-plane"}),
         partial(api.objects, "coordination.k8s.io/v1", "Lease", namespace=_SYSTEM),
         partial(api.objects, "certificates.k8s.io/v1", "CertificateSigningRequest", fields={"spec.signerName": SIGNER}),
+        partial(api.metadata, "v1", "Secret", namespace=_SYSTEM),
     ]
     lists += [partial(api.get, _GROUPS[kind], kind, name, namespace) for kind, namespace, name in wanted]
-    version, nodes, pods, leases, requests, *workloads = api.each(lists)
+    version, nodes, pods, leases, requests, secrets, *workloads = api.each(lists)
     return Seen(
         version=str(version["gitVersion"]).removeprefix("v"),
         nodes=nodes,
         pods=pods,
         leases=leases,
         requests=requests,
+        secrets=secrets,
         workloads=dict(zip(wanted, workloads, strict=True)),
     )
 
 
-def nodes_of(seen: Seen | None, wanted: Sequence[str], inventory: Collection[str]) -> tuple[Node, ...]:
+def nodes_of(
+    seen: Seen | None, wanted: Sequence[str], inventory: Collection[str], started: Mapping[str, float]
+) -> tuple[Node, ...]:
     """Return the nodes there should be, in this order, then those nobody asked for.
 
     Args:
         seen: what the API said; None: it did not answer.
         wanted: hosts that should be nodes.
         inventory: all hosts of the inventory.
+        started: host -> when its kubelet was started, by the host's clock; 0: not known.
     """
     if seen is None:
         return tuple(Node(name=name) for name in wanted)
     waiting = {asker(one): str(one["metadata"]["name"]) for one in seen.requests if is_pending(one)}
     known = {str(node["metadata"]["name"]): node for node in seen.nodes}
     return tuple(
-        _node(known[name], inventory, waiting.get(name, "")) if name in known else Node(name=name, registered=False)
+        _node(known[name], inventory, waiting.get(name, ""), started.get(name, 0.0))
+        if name in known
+        else Node(name=name, registered=False)
         for name in dict.fromkeys((*wanted, *known))
     )
 
@@ -152,11 +162,13 @@ def _addon(name: str, title: str, obj: Obj) -> Addon:
     )
 
 
-def _node(node: Obj, inventory: Collection[str], waiting: str) -> Node:
+def _node(node: Obj, inventory: Collection[str], waiting: str, started: float) -> Node:
     metadata, status = node["metadata"], node.get("status") or {}
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
     ready = conditions.get("Ready", {})
-    good = ready.get("status") == "True"
+    # What stands there is of the kubelet before until this one reports: a host that was off for seconds is Ready still.
+    reported = _stamp(ready.get("lastHeartbeatTime")) > started - _TICK
+    good = ready.get("status") == "True" and reported
     addresses = [one["address"] for one in status.get("addresses") or () if one["type"] == "InternalIP"]
     labels: Iterable[str] = metadata.get("labels") or ()
     return Node(
@@ -171,9 +183,16 @@ def _node(node: Obj, inventory: Collection[str], waiting: str) -> Node:
         pressure=tuple(
             sorted(kind for kind, one in conditions.items() if kind != "Ready" and one.get("status") == "True")
         ),
-        problem="" if good else str(ready.get("message") or "it has not reported yet"),
+        problem=_why_not(ready, reported=reported),
         waiting=waiting,
     )
+
+
+def _why_not(ready: Mapping[str, Any], *, reported: bool) -> str:
+    """Return why a node is not Ready; empty: it is."""
+    if ready.get("status") == "True":
+        return "" if reported else "its kubelet has started anew and has not reported since"
+    return str(ready.get("message") or "it has not reported yet")
 
 
 def _pod(pod: Obj) -> Pod:
@@ -193,7 +212,12 @@ def _tag(image: str) -> str:
 
 
 def _time(lease: Mapping[str, Any]) -> float:
+    return _stamp(lease.get("renewTime"))
+
+
+def _stamp(text: object) -> float:
+    """Return seconds since the epoch; 0 where there is no time."""
     try:
-        return datetime.fromisoformat(str(lease.get("renewTime"))).timestamp()
+        return datetime.fromisoformat(str(text)).timestamp()
     except ValueError:
         return 0.0

@@ -21,11 +21,12 @@ from kubeforge.cluster.status.judge import judge
 from kubeforge.cluster.status.kubernetes import Seen, ask
 from kubeforge.cluster.status.model import ClusterStatus
 from kubeforge.cluster.status.picture import Found, runs, status_of
-from kubeforge.cluster.status.probe import asked_of, probe
+from kubeforge.cluster.status.probe import Config, asked_of, probe
 from kubeforge.errors import ConnectionFailed, KubeforgeError
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.spec import paths
+from kubeforge.spec.addresses import has_own_address, inner_endpoint
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.transport.base import ByteSocket, Remote
 
@@ -50,11 +51,11 @@ def look(inventory: Inventory, spec: ClusterSpec, remote_of: Callable[[str], Rem
     others = [host for host in inventory.cluster if host not in inventory.control_planes]
     # Jobs that wait for others come after those in the queue, and are few: so none waits for what cannot begin.
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        probes = {host.name: pool.submit(_visit, inventory, host, remote_of) for host in planes}
+        probes = {host.name: pool.submit(_visit, inventory, spec, host, remote_of) for host in planes}
         entry = pool.submit(_entry, dict(probes), remote_of)
         api = pool.submit(_kubernetes, dict(probes), entry, spec, remote_of)
         components = {host.name: pool.submit(_components, probes[host.name], entry, remote_of) for host in planes}
-        probes |= {host.name: pool.submit(_visit, inventory, host, remote_of) for host in others}
+        probes |= {host.name: pool.submit(_visit, inventory, spec, host, remote_of) for host in others}
         found = {name: future.result() for name, future in probes.items()}
         found |= {name: replace(found[name], components=future.result()) for name, future in components.items()}
         seen, silence = api.result()
@@ -62,7 +63,7 @@ def look(inventory: Inventory, spec: ClusterSpec, remote_of: Callable[[str], Rem
     return replace(status, problems=judge(status))
 
 
-def _visit(inventory: Inventory, host: Host, remote_of: Callable[[str], Remote]) -> Found:
+def _visit(inventory: Inventory, spec: ClusterSpec, host: Host, remote_of: Callable[[str], Remote]) -> Found:
     """Ask one host, and for the API from there."""
     asked = asked_of(inventory, host)
     try:
@@ -71,8 +72,18 @@ def _visit(inventory: Inventory, host: Host, remote_of: Callable[[str], Remote])
     except KubeforgeError as error:
         return Found(host=host.name, asked=asked, why=error.cause)
     config = answer.kubeconfigs.get(paths.KUBELET_CONF)
-    way = health.way(remote, config) if config is not None and config.server else None
-    return Found(host=host.name, asked=asked, answer=answer, way=way)
+    asks = _asks(inventory, spec, host, config) if config is not None and config.server else None
+    if asks is None:
+        return Found(host=host.name, asked=asked, answer=answer)
+    way, dns = health.way(remote, asks), health.resolves(remote, spec)
+    return Found(host=host.name, asked=asked, answer=answer, way=way, dns=dns)
+
+
+def _asks(inventory: Inventory, spec: ClusterSpec, host: Host, config: Config) -> Config:
+    """Return where the API is looked for: a control plane's kubelet asks the one beside it, others the balancers."""
+    if host not in inventory.control_planes or not has_own_address(spec, inventory):
+        return config
+    return replace(config, server=f"https://{inner_endpoint(spec, inventory)}")
 
 
 def _entry(planes: _Probes, remote_of: Callable[[str], Remote]) -> Credentials | str:

@@ -18,6 +18,7 @@ from kubeforge.cluster.status.rows import (
     Etcd,
     HostStatus,
     Kubernetes,
+    Lookup,
     Node,
     Running,
     Versions,
@@ -84,6 +85,7 @@ class ClusterStatus:
         versions: by component.
         addons: that cluster.yml wants.
         runs: of kubeforge.
+        invitations: ids of tokens that invite control planes to certificates that are no longer there.
         problems: the worst first.
     """
 
@@ -91,6 +93,7 @@ class ClusterStatus:
     asked: datetime
     kubernetes: Kubernetes
     endpoint: Endpoint = field(default_factory=Endpoint)
+    dns: tuple[Lookup, ...] = ()
     hosts: tuple[HostStatus, ...] = ()
     nodes: tuple[Node, ...] = ()
     components: tuple[Component, ...] = ()
@@ -99,6 +102,7 @@ class ClusterStatus:
     versions: tuple[Versions, ...] = ()
     addons: tuple[Addon, ...] = ()
     runs: tuple[Running, ...] = ()
+    invitations: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property

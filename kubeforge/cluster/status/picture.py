@@ -18,6 +18,7 @@ from kubeforge.cluster.status.rows import (
     Endpoint,
     HostStatus,
     Kubernetes,
+    Lookup,
     Member,
     Node,
     Running,
@@ -25,13 +26,15 @@ from kubeforge.cluster.status.rows import (
     Way,
 )
 from kubeforge.inventory.model import Host, Inventory
+from kubeforge.manifests.balancer import shares_address
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD
 from kubeforge.pki.certificates import row
+from kubeforge.pki.upload import outlived
 from kubeforge.pki.verify import fingerprint
 from kubeforge.spec import paths
 from kubeforge.spec.addresses import api_endpoint, balancer_hosts, endpoint_kind
-from kubeforge.spec.model import ClusterSpec, EndpointKind
+from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.releases import parse
 from kubeforge.spec.skew import MAY_TRAIL, skew_problem
 
@@ -51,6 +54,7 @@ class Found:
         answer: what it said; None: it could not be asked.
         why: why not.
         way: how its kubelet finds the API; None: it has none.
+        dns: whether cluster DNS answers there; None: it is no node.
         components: of a control plane: name -> (what is wrong, version).
     """
 
@@ -59,6 +63,7 @@ class Found:
     answer: Answer | None = None
     why: str = ""
     way: Way | None = None
+    dns: Lookup | None = None
     components: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -88,7 +93,8 @@ def status_of(
     """
     answers = {name: one.answer for name, one in found.items() if one.answer is not None}
     nodes = [host.name for host in inventory.cluster if host in (*inventory.control_planes, *inventory.workers)]
-    listed = nodes_of(seen, nodes, inventory.hosts)
+    started = {name: answer.kubelet_started for name, answer in answers.items()}
+    listed = nodes_of(seen, nodes, inventory.hosts, started)
     components = tuple(_components(inventory, found, seen))
     etcd = etcd_of(inventory.etcd_members, answers)
     addons = addons_of(seen, spec)
@@ -104,6 +110,7 @@ def status_of(
         asked=asked,
         kubernetes=Kubernetes(wanted=spec.kubernetes, version=seen.version if seen else "", problem=silence),
         endpoint=_endpoint(inventory, spec, found),
+        dns=tuple(one.dns for one in found.values() if one.dns is not None),
         hosts=tuple(_host(inventory, spec, host, found[host.name]) for host in inventory.cluster),
         nodes=listed,
         components=components,
@@ -112,6 +119,7 @@ def status_of(
         versions=tuple(_versions(listed, components, etcd.members, addons)),
         addons=addons,
         runs=tuple(one for name, answer in answers.items() for one in _runs(name, answer)),
+        invitations=outlived(seen.secrets) if seen is not None else (),
     )
 
 
@@ -141,7 +149,7 @@ def _host(inventory: Inventory, spec: ClusterSpec, host: Host, found: Found) -> 
 
 
 def _balancer(spec: ClusterSpec, inventory: Inventory, answer: Answer) -> dict[str, str]:
-    moves = endpoint_kind(spec, inventory) is EndpointKind.HAPROXY
+    moves = shares_address(spec, inventory)
     units = (HAPROXY_SERVICE, KEEPALIVED_SERVICE) if moves else (HAPROXY_SERVICE,)
     return {unit: answer.units.get(unit, "") for unit in units}
 

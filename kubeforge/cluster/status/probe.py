@@ -37,10 +37,12 @@ __all__ = [
 ]
 
 _DEADLINE: Final = 30.0
+_MICROSECONDS: Final = 1e6
 _PATIENCE: Final = ("--dial-timeout=2s", "--command-timeout=3s")
 HAPROXY_SERVICE: Final = paths.HAPROXY_UNIT.rpartition("/")[2]
 KEEPALIVED_SERVICE: Final = paths.KEEPALIVED_UNIT.rpartition("/")[2]
-_UNITS: Final = ("kubelet.service", "containerd.service", HAPROXY_SERVICE, KEEPALIVED_SERVICE)
+_KUBELET: Final = "kubelet.service"
+_UNITS: Final = (_KUBELET, "containerd.service", HAPROXY_SERVICE, KEEPALIVED_SERVICE)
 _FIELD: Final = re.compile(
     r"^ *(?:- )?(server|certificate-authority-data|client-certificate-data): *(\S+)", re.MULTILINE
 )
@@ -82,6 +84,7 @@ class Answer:
 
     Args:
         units: systemd's ActiveState by unit.
+        kubelet_started: when the kubelet was started, seconds of the host's clock; 0: it does not run.
         manifests: names of files in the static pods' folder, without suffix.
         processes: names of processes (15 characters of them).
         left: what an earlier act left undone.
@@ -94,6 +97,7 @@ class Answer:
     """
 
     units: Mapping[str, str] = field(default_factory=dict)
+    kubelet_started: float = 0.0
     manifests: tuple[str, ...] = ()
     processes: frozenset[str] = frozenset()
     left: Interruption | None = None
@@ -166,8 +170,10 @@ def parse(nonce: str, text: str) -> Answer:
         raise ProtocolError("the host gave no whole answer", step="status", evidence=text.splitlines()[-3:])
     first = {words[0]: body for words, body in parts if len(words) == 1}
     named = [(words[0], words[1], body) for words, body in parts if len(words) > 1]
+    units = _units(first["units"])
     return Answer(
-        units=_units(first["units"]),
+        units={name: block.get("ActiveState", "") for name, block in units.items()},
+        kubelet_started=_started(units[_KUBELET], first["clocks"]),
         manifests=tuple(name.removesuffix(".yaml") for name in first["manifests"].split()),
         processes=frozenset(first["processes"].splitlines()),
         left=interrupted(first["note"].encode()),
@@ -187,10 +193,19 @@ def _parts(nonce: str, text: str) -> Iterator[tuple[list[str], str]]:
         yield head.split(), body
 
 
-def _units(text: str) -> dict[str, str]:
+def _units(text: str) -> dict[str, dict[str, str]]:
     blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.split("\n\n")]
-    known = {block.get("Id", ""): block.get("ActiveState", "") for block in blocks}
-    return {name: known.get(name, "") for name in _UNITS}
+    known = {block.get("Id", ""): block for block in blocks}
+    return {name: known.get(name, {}) for name in _UNITS}
+
+
+def _started(unit: Mapping[str, str], clocks: str) -> float:
+    """Return when a unit's process was started; by the monotonic clock, as the other may have been set since."""
+    monotonic = float(unit.get("ExecMainStartTimestampMonotonic") or 0) / _MICROSECONDS
+    if not monotonic or unit.get("ActiveState") != "active":
+        return 0.0
+    up, now = map(float, clocks.split())
+    return now - (up - monotonic)
 
 
 def _config(text: str) -> Config:

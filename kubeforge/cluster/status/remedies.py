@@ -116,10 +116,21 @@ TABLE: Final[Mapping[str, Row]] = {
         _ERROR,
         "kubeforge reset --limit {where} if it may give up that other cluster; or take it out of hosts.yml",
     ),
+    "certificate-key-expired": Row(
+        _WARNING,
+        "kubeforge token join-command --control-plane makes key and token anew; kubeforge token delete {token} ends"
+        " the old one",
+    ),
     # versions, addons, runs
     "version-skew": Row(_ERROR, _LIMITED),
     "version-differs": Row(_WARNING, "kubeforge plan shows what cluster.yml changes"),
     "addon-missing": Row(_ERROR, "kubeforge apply"),
+    "dns-silent": Row(
+        _ERROR,
+        "kubeforge kubectl -- get pods -A -o wide --field-selector spec.nodeName={node} shows what runs there (after a"
+        " reboot of any node, give it a minute); what DNS says: kubeforge kubectl -- -n kube-system logs"
+        " -l k8s-app=kube-dns --tail 20",
+    ),
     "addon-not-ready": Row(_ERROR, "kubeforge kubectl -- -n {namespace} describe {workload}"),
     "run-active": Row(_NOTE, "wait until it has ended"),
     "run-interrupted": Row(_WARNING, "kubeforge apply"),

@@ -14,6 +14,7 @@ __all__ = [
     "Etcd",
     "HostStatus",
     "Kubernetes",
+    "Lookup",
     "Member",
     "Node",
     "Running",
@@ -251,7 +252,7 @@ class Way:
 
     Args:
         host: the node.
-        server: URL in its kubelet.conf.
+        server: URL in its kubelet.conf; on control planes the address that all others ask, where there is one.
         answers: whether an API server answers there, with a certificate that the kubelet trusts for this name.
         problem: what happens instead.
     """
@@ -275,6 +276,21 @@ class Endpoint:
     kind: str = ""
     address: str = ""
     ways: tuple[Way, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """Cluster DNS, as a node sees it.
+
+    Args:
+        host: the node.
+        answers: whether it answered each time it was asked, with the right address.
+        problem: what happened instead.
+    """
+
+    host: str
+    answers: bool
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from kubeforge.spec.model import ClusterSpec, Component
 from kubeforge.spec.releases import RELEASES
 from kubeforge.spec.rules.findings import fault
 
-__all__ = ["RULES"]
+__all__ = ["OWNED_FLAGS", "RULES", "components", "flag_fault", "gate_fault"]
 
 _FLAG: Final = re.compile(r"[a-z][a-z0-9-]*")
 _GATE: Final = re.compile(r"[A-Z][A-Za-z0-9]*")
@@ -93,21 +93,23 @@ OWNED_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-def _components(spec: ClusterSpec) -> Iterator[tuple[str, Component]]:
+def components(spec: ClusterSpec) -> Iterator[tuple[str, Component]]:
+    """Yield the components that cluster.yml has a section for."""
     for name in OWNED_FLAGS:
         yield name, getattr(spec, name)
 
 
 def flags(spec: ClusterSpec) -> Iterator[Problem]:
     """Flags are written without dashes, and are not those kubeforge sets."""
-    for name, component in _components(spec):
+    for name, component in components(spec):
         for flag in component.extra_args:
-            message = _flag_fault(name, flag)
+            message = flag_fault(name, flag)
             if message:
                 yield fault(message, name, "extra_args", flag)
 
 
-def _flag_fault(component: str, flag: str) -> str | None:
+def flag_fault(component: str, flag: str) -> str | None:
+    """Say why a flag cannot be given, whether the component has it or not."""
     plain = flag.lstrip("-").partition("=")[0].replace("_", "-")
     if flag != plain or not _FLAG.fullmatch(flag):
         return f"write the flag's name only, without dashes in front or a value: `{plain}: VALUE`"
@@ -145,12 +147,20 @@ def config_fields(spec: ClusterSpec) -> Iterator[Problem]:
 
 def feature_gates(spec: ClusterSpec) -> Iterator[Problem]:
     """Feature gates are CamelCase names."""
-    for name, component in _components(spec):
+    for name, component in components(spec):
         for gate in component.feature_gates:
-            if not _GATE.fullmatch(gate):
-                better = "".join(part[:1].upper() + part[1:] for part in re.split(r"[-_ .]", gate))
-                hint = f"; {better}?" if _GATE.fullmatch(better) else ""
-                yield fault(f"not the name of a feature gate, which is in CamelCase{hint}", name, "feature_gates", gate)
+            message = gate_fault(gate)
+            if message:
+                yield fault(message, name, "feature_gates", gate)
+
+
+def gate_fault(gate: str) -> str | None:
+    """Say why this cannot be a feature gate."""
+    if _GATE.fullmatch(gate):
+        return None
+    better = "".join(part[:1].upper() + part[1:] for part in re.split(r"[-_ .]", gate))
+    hint = f"; {better}?" if _GATE.fullmatch(better) else ""
+    return f"not the name of a feature gate, which is in CamelCase{hint}"
 
 
 RULES: Final = (flags, dropped_flags, config_fields, feature_gates)

@@ -64,6 +64,18 @@ def registries(spec: ClusterSpec) -> Iterator[Problem]:
                 yield fault(f"`{url}` is not an http(s) URL", *where, index)
 
 
+def logins(spec: ClusterSpec) -> Iterator[Problem]:
+    """Who logs in at a registry has one password."""
+    for registry, login in spec.containerd.logins.items():
+        where = ("containerd", "logins", registry)
+        if not _REGISTRY.fullmatch(registry):
+            yield fault("not a registry's host name: no scheme, no path", *where)
+        if ":" in login.username:
+            yield fault("a user name cannot have a colon in it", *where, "username")
+        if login.password is None and login.password_file is None:
+            yield fault("needs password or password_file", *where)
+
+
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
@@ -81,4 +93,4 @@ def sysctls(spec: ClusterSpec) -> Iterator[Problem]:
             yield fault(f"must stay {_OWNED_SYSCTLS[key]}: pods would not reach each other", "os", "sysctls", key)
 
 
-RULES: Final = (version, mirror, registries, sysctls)
+RULES: Final = (version, mirror, registries, logins, sysctls)

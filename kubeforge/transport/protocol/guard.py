@@ -16,8 +16,9 @@ from kubeforge.errors import KubeforgeError
 from kubeforge.operations.model import Entry, Observation, Queries, UnitState
 from kubeforge.operations.shell import join, quote
 from kubeforge.operations.sysctl import sysctl_path
+from kubeforge.transport.protocol import packages
 from kubeforge.transport.protocol.framing import STAT, STAT_FIELDS, Cursor, chunked, decode, encode
-from kubeforge.transport.protocol.observe import module_test, mount_pattern, package_query, test_line
+from kubeforge.transport.protocol.observe import module_test, mount_pattern, test_line
 
 __all__ = ["Guard", "guard"]
 
@@ -118,7 +119,7 @@ def _folder(seen: Observation, name: str) -> bytes:
 
 def _text_lines(queries: Queries) -> Iterator[str]:
     if queries.packages:
-        yield f"{_PACKAGES}{{ {package_query(queries.packages)}; }} | k | sort -u\n"
+        yield f"{_PACKAGES}{{ {packages.query(queries.packages)}; }} | k | sort -u\n"
     if queries.units:
         show = "".join(chunked(f"systemctl show -p {_UNIT_PROPERTIES} --", queries.units))
         yield f"{_UNITS}{{ {show}}} | u\n"

@@ -20,6 +20,7 @@ from kubeforge.operations.model import Entry, Listed, MountEntry, Observation, Q
 from kubeforge.operations.shell import join, quote
 from kubeforge.operations.sysctl import sysctl_path
 from kubeforge.spec import paths
+from kubeforge.transport.protocol import packages
 from kubeforge.transport.protocol.framing import (
     HEAD,
     STAT,
@@ -31,7 +32,7 @@ from kubeforge.transport.protocol.framing import (
     garbled,
 )
 
-__all__ = ["module_test", "mount_pattern", "package_query", "parse", "script", "test_line"]
+__all__ = ["module_test", "mount_pattern", "parse", "script", "test_line"]
 
 _UNIT_PROPERTIES = "LoadState,ActiveState,UnitFileState,NeedDaemonReload,ActiveEnterTimestamp"
 _MISSING = ("No such file or directory", "Not a directory")
@@ -83,7 +84,7 @@ def _folder(path: str) -> str:
 def _texts(queries: Queries) -> Iterator[str]:
     """Sections that are one program's text; none of them can hold a NUL."""
     if queries.packages:
-        yield f"{package_query(queries.packages)} 2>/dev/null; printf '\\0'\n"
+        yield f"{packages.survey(queries.packages)} 2>/dev/null; printf '\\0'\n"
     if queries.units:
         yield from chunked(f"systemctl show --timestamp=unix -p {_UNIT_PROPERTIES} --", queries.units)
         yield "printf '\\0'\n"
@@ -124,18 +125,6 @@ def module_test(name: str) -> str:
     return " || ".join(signs)
 
 
-def package_query(names: Sequence[str]) -> str:
-    """Return the command that prints name, two letters of state, and version of packages, tab-separated.
-
-    What rpm does not know it says in a line without tabs.
-    """
-    return (
-        "if [ -e /var/lib/dpkg/status ]; then "
-        f"dpkg-query -W -f '${{Package}}\\t${{db:Status-Abbrev}}\\t${{Version}}\\n' -- {join(names)}\n"
-        f"else rpm -q --qf '%{{NAME}}\\tii\\t%{{VERSION}}-%{{RELEASE}}\\n' -- {join(names)}\nfi"
-    )
-
-
 def mount_pattern(path: str) -> str:
     """Return the extended regular expression that finds a mount point in mountinfo (its fifth field)."""
     return f"^([^ ]+ ){{4}}{re.escape(_escaped(path))} "
@@ -163,7 +152,7 @@ def parse(queries: Queries, nonce: str, stdout: bytes, stderr: bytes) -> Observa
     hashes = _hashes(queries.hashes, cursor, errors) if queries.hashes else {}
     trees = _trees(queries.trees, cursor) if queries.trees else {}
     folders = {path: tuple(sorted(decode(name) for (name,) in cursor.fields(1))) for path in queries.folders}
-    packages = _packages(queries.packages, cursor.field()) if queries.packages else {}
+    installed = packages.installed(queries.packages, cursor.field()) if queries.packages else {}
     units = _units(queries.units, cursor.field()) if queries.units else {}
     sysctls = _sysctls(queries.sysctls, cursor.field()) if queries.sysctls else {}
     mounts = _mounts(queries.mounts, cursor.field()) if queries.mounts else {}
@@ -175,7 +164,7 @@ def parse(queries: Queries, nonce: str, stdout: bytes, stderr: bytes) -> Observa
         hashes=hashes,
         contents=_contents(cursor.rest()),
         folders=folders,
-        packages=packages,
+        packages=installed,
         units=units,
         sysctls=sysctls,
         modules=dict(zip(queries.modules, modules, strict=True)),
@@ -242,13 +231,6 @@ def _failures(names: Sequence[str], errors: Cursor) -> dict[str, UnreadablePath 
         name: None if line.endswith(_MISSING) else UnreadablePath(line.rpartition(": ")[2])
         for name, line in zip(names, lines, strict=True)
     }
-
-
-def _packages(asked: Sequence[str], text: bytes) -> dict[str, str | None]:
-    rows = [row.split("\t") for row in text.decode().splitlines()]
-    # a row that rpm prints for what is not installed has no tabs; `hi` is installed and held
-    found = {row[0]: row[2] for row in rows if len(row) == 3 and row[1][1:2] == "i"}
-    return {name: found.get(name) for name in asked}
 
 
 def _units(asked: Sequence[str], text: bytes) -> dict[str, UnitState]:

@@ -76,6 +76,9 @@ class Remotes:
     def open_stream(self, host: str, command: str) -> ByteSocket:
         return self._connections.get(self._inventory.hosts[host]).open_stream(command)
 
+    def release(self, host: str) -> None:
+        self._connections.drop(host)
+
     def close(self) -> None:
         self._connections.close()
 

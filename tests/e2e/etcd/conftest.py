@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -54,12 +53,6 @@ class Etcd(Forge):
         """Let members lose their data, as by a disk that was replaced."""
         for host in hosts:
             self.sh(host, "rm -rf /var/lib/etcd/member; pkill -KILL -x etcd || true")
-
-    def kubectl(self, *words: str) -> str:
-        argv = self.argv("kubectl", "--", *words)
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, env=self.variables, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def snapshots(self) -> dict[str, list[str]]:
         """Return what every host is made of: one sorted line per thing."""

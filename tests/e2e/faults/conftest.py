@@ -110,14 +110,25 @@ class Forge:
         self.run("plan", "--detailed-exitcode").check(0, "No changes.")
 
     def ready(self) -> None:
-        argv = self.argv("kubectl", "--", "get", "nodes", "-o", "json")
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, env=self.variables, timeout=LONGEST)
-        assert done.returncode == 0, done.stderr
         states = {
             item["metadata"]["name"]: next(c["status"] for c in item["status"]["conditions"] if c["type"] == "Ready")
-            for item in json.loads(done.stdout)["items"]
+            for item in json.loads(self.kubectl("get", "nodes", "-o", "json"))["items"]
         }
-        assert states == {host.name: "True" for host in self.lab.hosts}
+        assert states == {host.name: "True" for host in self.lab.hosts if host.role in ("cp", "worker")}
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        """Return what kubectl says; a failure fails the test."""
+        done = subprocess.run(
+            self.argv("kubectl", "--", *words),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self.variables,
+            timeout=LONGEST,
+            **({"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}),
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     @contextmanager
     def started(self, *words: str) -> Iterator[Started]:

@@ -18,7 +18,7 @@ import yaml
 from kubeforge.lab.lab import Lab
 from kubeforge.lab.removal import remains, remove
 from tests.e2e.faults.conftest import LABS, Forge
-from tests.e2e.faults.test_status import until
+from tests.e2e.faults.test_status import look, until
 
 pytestmark = pytest.mark.lab
 
@@ -59,9 +59,14 @@ def test_a_founder_dies_during_the_birth(three: Forge) -> None:
         run.until(lambda: run.step("StepStarted", "cp2", "etcd.ready"))
         three.lab.host("cp2").kill()
         said = run.ended()
-    three.lab.host("cp2").start()
     assert said.code in {11, 13}, said.text
     said.check(said.code, "Not done:", "Run again to go on.").names("cp2", "", "", "")
+    told = look(three, *QUICK)
+    (remedy,) = [
+        one["remedy"] for one in told["problems"] if (one["kind"], one["where"]) == ("host-unreachable", "cp2")
+    ]
+    assert remedy.startswith("see that it is up and can be entered: kubeforge ssh cp2")
+    three.lab.host("cp2").start()
     three.good()
 
 
@@ -86,7 +91,7 @@ def test_one_dies(three: Forge) -> None:
 def test_the_quorum_is_lost_and_recovered_as_it_says(three: Forge) -> None:
     before = three.sh("cp1", "find /etc/kubernetes /var/lib/kubeforge/generations -type f -newermt 1970-01-01 | sort")
     three.lab.host("cp2").kill()
-    told = until(three, lambda told: "etcd-quorum-lost" in kinds(told), *QUICK)
+    told = until(three, lambda told: "etcd-quorum-lost" in kinds(told), *QUICK, seconds=60)
     assert told["verdict"] == "down"
     problem = next(one for one in told["problems"] if one["kind"] == "etcd-quorum-lost")
     assert "1 of 3 members answer, 2 are needed; missing: cp2" in problem["message"]

@@ -74,8 +74,7 @@ def mend(forge: Any, told: dict[str, Any], kind: str) -> None:
     assert words[0] == "kubeforge", words
     verb, *rest = words[1:]
     forge.run(verb, *rest, *(["--yes"] if verb == "apply" else [])).check(0)
-    # controllers that ended again and again while nobody served are started anew after five minutes at the latest
-    until(forge, lambda told: told["good"] and not told["problems"], seconds=330)
+    until(forge, lambda told: told["good"] and not told["problems"])
 
 
 def test_all_is_well(forge: Any) -> None:

@@ -21,11 +21,13 @@ import yaml
 
 from kubeforge.lab.lab import Lab
 from kubeforge.lab.removal import remains, remove
+from kubeforge.spec.releases import RECOMMENDED
 from tests.e2e.conftest import wait_until
 from tests.e2e.faults.conftest import Forge
 
 LABS = Path("/var/lib/kubeforge")
 PATIENCE = 30.0
+QUICK = ("-e", "ansible_timeout=2")
 LONGEST = 5.0
 """Seconds without an answer that the death of any one control plane may cost."""
 ROOT = Path(__file__).parents[3]
@@ -38,10 +40,26 @@ class Record:
     Args:
         loops: name -> when it was answered (monotonic seconds), and what failed when.
         acknowledged: names of the ConfigMaps that were written.
+        closed: how often a server closed a kept connection between two requests.
+        sent_on: how many requests on kept connections a server that was ending sent to another.
+        cut: how many were on their way when the server closed their kept connection, and were sent again.
     """
 
     loops: Mapping[str, Mapping[str, Sequence[Any]]]
     acknowledged: Sequence[str]
+    closed: int = 0
+    sent_on: int = 0
+    cut: int = 0
+
+    @property
+    def failures(self) -> dict[str, Sequence[Any]]:
+        """All requests that failed, by loop: no answer, a connection that broke, 429, 5xx, a status not meant."""
+        return {name: loop["bad"] for name, loop in self.loops.items() if loop["bad"]}
+
+    def rate(self, loop: str) -> float:
+        """Return how many good answers there were in a second."""
+        good: Sequence[float] = self.loops[loop]["good"]
+        return len(good) / (good[-1] - good[0])
 
     def gap(self, loop: str) -> float:
         """Return the longest time without a good answer, seconds."""
@@ -51,14 +69,18 @@ class Record:
     def cut_off(self) -> list[str]:
         """Return how connections ended or were refused; late answers of a busy machine are not among it."""
         failures = [words for loop in self.loops.values() for _, words in loop["bad"]]
-        return [words for words in failures if not words.startswith(("TimeoutError", "RuntimeError"))]
+        told = [words for words in failures if not words.startswith(("TimeoutError", "RuntimeError"))]
+        return [*told, *["a kept connection was cut under a request"] * self.cut]
 
     def told(self) -> str:
         """Return what to know when it was too long."""
-        return "\n".join(
-            f"{name}: {len(loop['good'])} good, longest gap {self.gap(name):.2f} s, failures {loop['bad'][:5]}"
+        lines = [
+            f"{name}: {len(loop['good'])} good, {self.rate(name):.1f} a second, longest gap {self.gap(name):.2f} s, "
+            f"{len(loop['bad'])} failures {loop['bad'][:5]}"
             for name, loop in self.loops.items()
-        )
+        ]
+        kept = f"kept connections: {self.closed} closed between requests, {self.sent_on} sent on, {self.cut} cut"
+        return "\n".join([*lines, kept])
 
 
 @dataclass
@@ -104,6 +126,22 @@ class Ha(Forge):
     def until_good(self, seconds: float = 60.0) -> None:
         wait_until(self.is_good, seconds=seconds, why=lambda: self.run("status").text)
 
+    def problems(self) -> list[dict[str, str]]:
+        """Return what `status` says is amiss; hosts that do not answer are not waited for."""
+        told = json.loads(self.run("status", "-o", "json", *QUICK).out)
+        return list(told["problems"])
+
+    def until_named(self, kind: str, where: str) -> str:
+        """Wait until `status` names a problem; return its remedy."""
+        found: list[str] = []
+
+        def named() -> bool:
+            found[:] = [one["remedy"] for one in self.problems() if (one["kind"], one["where"]) == (kind, where)]
+            return bool(found)
+
+        wait_until(named, why=lambda: str(self.problems()))
+        return found[0]
+
     def etcdctl(self, host: str, *words: str) -> Any:
         """Ask the member on a host, and all others through it."""
         pki = "/etc/kubernetes/pki/etcd"
@@ -118,17 +156,19 @@ class Ha(Forge):
         return name
 
     @contextmanager
-    def client(self, host: str, server: str) -> Iterator[Watched]:
+    def client(self, host: str, server: str, *options: str) -> Iterator[Watched]:
         """Run a client in a host's network; it begins once it has had answers, and is ended in any case.
 
         Args:
             host: whose network.
             server: `https://host:port` that it asks.
+            options: what else it is told.
         """
         kubeconfig = self.run("kubeconfig").check(0).out
         init = self.lab.host(host).init
         assert init is not None
-        argv = ["nsenter", f"--net=/proc/{init.pid}/ns/net", sys.executable, "-m", "tests.e2e.ha.client", server]
+        inside = ["nsenter", f"--net=/proc/{init.pid}/ns/net"]
+        argv = [*inside, sys.executable, "-m", "tests.e2e.ha.client", server, *options]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
             try:
                 assert child.stdin is not None
@@ -148,8 +188,8 @@ class Ha(Forge):
 
 
 @contextmanager
-def made(name: str, *, control_planes: int, workers: int) -> Iterator[Ha]:
-    """Make a lab and take it down, with whatever else is left in its folder."""
+def made(name: str, *, kubernetes: str = RECOMMENDED, **hosts: int) -> Iterator[Ha]:
+    """Make a lab of some hosts and take it down, with whatever else is left in its folder."""
     if os.geteuid() != 0:
         pytest.skip("labs need root")
     LABS.mkdir(parents=True, exist_ok=True)
@@ -158,7 +198,7 @@ def made(name: str, *, control_planes: int, workers: int) -> Iterator[Ha]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KUBEFORGE_LABS", str(folder))
             try:
-                with Lab.up(name, control_planes=control_planes, workers=workers) as lab:
+                with Lab.up(name, kubernetes=kubernetes, progress=None, **hosts) as lab:
                     yield Ha(lab, lab.inventory, folder / "state", {"KUBEFORGE_LABS": str(folder)})
             finally:
                 for left in remains():
@@ -178,3 +218,11 @@ def ha() -> Iterator[Ha]:
     """Three bare hosts for control planes and one for a worker."""
     with made("ha", control_planes=3, workers=1) as forge:
         yield forge
+
+
+@pytest.fixture(scope="module")
+def trio(ha: Ha) -> Ha:
+    """The same, when they live."""
+    ha.apply().check(0)
+    ha.until_good()
+    return ha

@@ -53,13 +53,13 @@ def list_hosts(cluster: Cluster, *left_out: str) -> None:
 
 
 @contextmanager
-def bare(labs: Path, name: str, variant: Variant) -> Iterator[Cluster]:
-    """Make hosts, and take them down in the end."""
+def bare(labs: Path, name: str, variant: Variant, *words: str) -> Iterator[Cluster]:
+    """Make hosts, and take them down in the end; `words`: what else `lab up` is told."""
     environment = {**os.environ, "KUBEFORGE_LABS": str(labs), "KUBEFORGE_STATE": str(labs / "state"), "COLUMNS": "200"}
     environment.pop("KUBEFORGE_INVENTORY", None)
     cluster = Cluster(name=name, folder=labs / name, variant=variant, environment=environment)
     try:
-        cluster.lab("up", name, "--workers", str(variant.workers), "--kubernetes", variant.version)
+        cluster.lab("up", name, "--workers", str(variant.workers), "--kubernetes", variant.version, *words)
         edited(cluster.folder / "inventory/cluster.yml", variant.spec)
         yield cluster
     finally:

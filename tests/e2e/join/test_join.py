@@ -142,6 +142,27 @@ def test_a_line_in_the_inventory_makes_it_one_of_ours(grown: Cluster) -> None:
     assert "No changes." in grown.forge("plan", "--detailed-exitcode").stdout
 
 
+def test_the_certificates_of_an_invitation_have_gone(grown: Cluster) -> None:
+    """Their token ends before the invitation does, as after two hours: it is named, and kubeadm changes nothing."""
+    told = invited(grown, "--control-plane", "--ttl", "6h")
+    owner = grown.get(*SYSTEM, "secret", "kubeadm-certs")["metadata"]["ownerReferences"][0]["name"]
+    ended = {"stringData": {"expiration": "2026-01-01T00:00:00Z"}}
+    grown.kubectl("patch", *SYSTEM, "secret", owner, "--type=merge", "-p", json.dumps(ended))
+    wait_until(lambda: "kubeadm-certs" not in grown.kubectl("get", *SYSTEM, "secrets", "-o", "name"))
+
+    ours = told["token"].partition(".")[0]
+    assert "kubeforge token join-command --control-plane" in known(grown)[ours]["problem"]
+    status = json.loads(grown.forge("status", "-o", "json").stdout)
+    (remedy,) = [one["remedy"] for one in status["problems"] if one["kind"] == "certificate-key-expired"]
+    assert remedy.startswith("kubeforge token join-command --control-plane makes key and token anew;")
+    assert f"kubeforge token delete {ours}" in remedy
+    said = grown.sh("w3", f"if {told['command']} {ANYHOW} 2>&1; then exit 1; fi")
+    assert 'Secret "kubeadm-certs" was not found' in said
+    assert (node(grown, "w3"), members(grown)) == ({}, {grown.first: False})
+    grown.forge("token delete", ours)
+    assert json.loads(grown.forge("status", "-o", "json").stdout)["invitations"] == []
+
+
 def test_a_control_plane_joins(grown: Cluster) -> None:
     told = invited(grown, "--control-plane")
     left = (datetime.fromisoformat(told["certificates_expire"]) - datetime.now(tz=UTC)).total_seconds()

@@ -57,6 +57,25 @@ def test_up_after_a_killed_up(after: float, enter: Enter, traces: Traces) -> Non
     assert traces(lab.record.number, lab.paths.folder) == []
 
 
+@pytest.mark.parametrize("held", [False, True], ids=["before-its-lock", "before-its-boot"])
+def test_a_host_that_somebody_else_is_starting_is_started_once(held: bool, enter: Enter, traces: Traces) -> None:
+    with Lab.up("crash", control_planes=1, workers=0) as lab:
+        host = lab.hosts[0]
+        host.kill()
+        first = host.launch()
+        while held and not host.monitored:
+            time.sleep(0.001)
+        assert host.state == "off"
+        second = host.launch()
+        host.launched(second)
+        init = host.init
+        host.launched(first)
+        assert host.init == init is not None
+        host.wait()
+        assert enter(lab, host.name, "hostname").stdout == f"{host.name}\n"
+    assert traces(lab.record.number, lab.paths.folder) == []
+
+
 def test_down_after_everything_was_killed_and_the_record_is_lost(
     labs_folder: Path, namespaces: Namespaces, traces: Traces
 ) -> None:

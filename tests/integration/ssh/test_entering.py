@@ -228,7 +228,8 @@ def password_server(client: Client, make_key: Any, tmp_path: Path) -> Iterator[C
         def serve() -> None:
             sessions.append(paramiko.Transport(listener.accept()[0]))
             sessions[0].add_server_key(key)
-            sessions[0].start_server(server=_PasswordServer(method))
+            # with an event it does not raise here where the client has hung up before all was agreed on
+            sessions[0].start_server(event=threading.Event(), server=_PasswordServer(method))
 
         threading.Thread(target=serve, daemon=True).start()
         port = listener.getsockname()[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 import yaml
@@ -19,7 +20,8 @@ def shown(*events: ProgressEvent) -> list[str]:
     with ConsoleProgress(Console(file=stream, width=100)) as progress:
         for event in events:
             progress(event)
-    return stream.getvalue().splitlines()
+    seconds = re.compile(r"^ *\d+\.\d s", re.MULTILINE)  # a busy machine takes its time
+    return seconds.sub("… s", stream.getvalue()).splitlines()
 
 
 def test_a_line_for_each_finished_part_and_each_note() -> None:
@@ -29,15 +31,15 @@ def test_a_line_for_each_finished_part_and_each_note() -> None:
         ProgressEvent(part="etcd", stage=Stage.COMPILE, finished=True),
         ProgressEvent(part="artifacts", stage=Stage.NOTE, text="a note [not markup]"),
     )
-    assert lines[0].strip() == "0.0 s  fetched kubelet, 10.0 MB"
-    assert lines[1].strip() == "0.0 s  compiled etcd"
+    assert lines[0].strip() == "… s  fetched kubelet, 10.0 MB"
+    assert lines[1].strip() == "… s  compiled etcd"
     assert lines[2] == "artifacts: a note [not markup]"
 
 
 def test_what_takes_minutes_says_when_it_begins() -> None:
     begun = ProgressEvent(part="etcd", stage=Stage.COMPILE, remaining=25.0)
     lines = shown(begun, begun, ProgressEvent(part="etcd", stage=Stage.COMPILE, finished=True))
-    assert [line.strip() for line in lines] == ["compiling etcd, about 25 s …", "0.0 s  compiled etcd"]
+    assert [line.strip() for line in lines] == ["compiling etcd, about 25 s …", "… s  compiled etcd"]
 
 
 def test_bars_on_a_terminal() -> None:

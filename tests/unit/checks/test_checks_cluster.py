@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,43 +12,13 @@ import pytest
 from kubeforge.checks.cluster import checks_for, dns, endpoint, ingress, service
 from kubeforge.checks.dns import lookup
 from kubeforge.transport.memory import MemoryHost
+from tests.unit.small_dns import answer_to, behind, dns_server
 
 Make = Callable[..., Any]
 
 
-def answer_to(query: bytes, *addresses: str, code: int = 0) -> bytes:
-    number = query[:2]
-    records = b"".join(b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 30, 4) + socket.inet_aton(one) for one in addresses)
-    return number + struct.pack("!HHHHH", 0x8180 | code, 1, len(addresses), 0, 0) + query[12:] + records
-
-
-def behind(talk: Callable[[socket.socket], None]) -> Callable[[], socket.socket]:
-    """Return what opens a stream whose other end `talk` serves."""
-
-    def open_stream() -> socket.socket:
-        ours, theirs = socket.socketpair()
-
-        def run() -> None:
-            with ours:
-                talk(ours)
-
-        threading.Thread(target=run, daemon=True).start()
-        return theirs
-
-    return open_stream
-
-
 def host(address: str, port: int, talk: Callable[[socket.socket], None]) -> MemoryHost:
     return MemoryHost("w1", tunnels={(address, port): behind(talk)})
-
-
-def dns_server(*addresses: str, code: int = 0) -> Callable[[socket.socket], None]:
-    def talk(stream: socket.socket) -> None:
-        (length,) = struct.unpack("!H", stream.recv(2))
-        message = answer_to(stream.recv(length), *addresses, code=code)
-        stream.sendall(struct.pack("!H", len(message)) + message)
-
-    return talk
 
 
 def test_dns_passes(sample: Make) -> None:
@@ -67,6 +37,19 @@ def test_dns_passes(sample: Make) -> None:
 )
 def test_dns_says_what_is_wrong(sample: Make, server: Callable[[socket.socket], None], said: str) -> None:
     assert said in dns(sample().spec).answer(host("10.96.0.10", 53, server), 0.2).detail
+
+
+def test_dns_does_not_pass_by_luck_while_one_of_its_pods_is_dead(sample: Make) -> None:
+    alive, asked = dns_server("10.96.0.1"), itertools.count()
+
+    def one_after_the_other(stream: socket.socket) -> None:
+        if next(asked):
+            stream.recv(512)
+        else:
+            alive(stream)
+
+    answer = dns(sample().spec).answer(host("10.96.0.10", 53, one_after_the_other))
+    assert "closed the connection" in answer.detail
 
 
 def test_dns_of_a_node_without_services(sample: Make) -> None:

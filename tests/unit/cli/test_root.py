@@ -80,7 +80,7 @@ def test_schema_knows_every_field_and_takes_what_the_loader_takes() -> None:
     assert {"name", "kubernetes", "network", "nodes", "addons"} <= set(made["properties"])
     assert made["required"] == ["name", "kubernetes"]
     assert made["additionalProperties"] is False
-    args = made["$defs"]["Component"]["properties"]["extra_args"]
+    args = made["$defs"]["ApiServer"]["properties"]["extra_args"]
     assert args["type"] == ["object", "null"]
     assert args["additionalProperties"]["anyOf"][0]["type"] == ["string", "number", "boolean"]
     assert made["properties"]["network"]["anyOf"][1] == {"type": "null"}

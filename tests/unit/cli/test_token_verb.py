@@ -16,7 +16,7 @@ from kubeforge.cli import root
 from kubeforge.cli import token as verbs
 from kubeforge.cli.boundary import guarded
 from kubeforge.cluster import joining, tokens
-from kubeforge.cluster.joining import Invitation
+from kubeforge.cluster.joining import Invitation, Upload
 from kubeforge.cluster.tokens import KnownToken
 from kubeforge.documents import revealed
 from kubeforge.pki.tokens import parse_token
@@ -44,9 +44,9 @@ class Cluster:
     def remove(self, _api: object, ids: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(one for one in ids if one != "abcdef")
 
-    def upload(self, _api: object, _planes: object, *, now: datetime) -> Secret:
+    def upload(self, _api: object, _planes: object, *, now: datetime) -> Upload:
         self.uploads += 1
-        return KEY
+        return Upload(key=KEY, owner="bcdefg")
 
     def invite(self, _api: object, **given: Any) -> Invitation:
         self.invited.append(given)
@@ -56,7 +56,7 @@ class Cluster:
             token=TOKEN,
             hashes=("sha256:aa",),
             expires=ends,
-            certificate_key=given["certificate_key"],
+            certificate_key=given["upload"].key if given["upload"] else None,
         )
 
 

@@ -14,6 +14,7 @@ from kubeforge.cluster.etcd import (
     add_learner,
     etcdctl,
     founding_snapshot,
+    healthy,
     lacks_health,
     lives,
     members,
@@ -151,3 +152,12 @@ def test_a_new_member_has_the_name_it_will_have() -> None:
     command = tuple(etcdctl("member", *words, "-w", "json"))
     host = MemoryHost("cp1", commands={command: Completed(0, json.dumps({"members": listed}).encode())})
     assert [one.name for one in add_learner(host, "cp3", "https://z:2380")] == ["cp1", "cp3"]
+
+
+def test_who_serves_is_told_by_all_members_at_once() -> None:
+    urls = ("https://192.0.2.11:2379", "https://192.0.2.12:2379")
+    answer = [{"endpoint": urls[0], "health": True}, {"endpoint": urls[1], "health": False, "error": "deadline"}]
+    argv = etcdctl("endpoint", "health", "-w", "json", "--command-timeout=5s", endpoints=urls)
+    assert argv[1] == "--endpoints=https://192.0.2.11:2379,https://192.0.2.12:2379"
+    host = MemoryHost("cp1", commands={tuple(argv): Completed(1, json.dumps(answer).encode())})
+    assert healthy(host, urls) == {urls[0]}

@@ -90,6 +90,9 @@ class MemoryApi:
             if key[:3] == (version, kind, namespace) and obj["type"] == fields["type"]
         ]
 
+    def metadata(self, version: str, kind: str, *, namespace: str) -> list[Obj]:
+        return [deepcopy(obj["metadata"]) for key, obj in self.live.items() if key[:3] == (version, kind, namespace)]
+
     def delete(self, version: str, kind: str, name: str, space: str) -> bool:
         return self.live.pop((version, kind, space, name), None) is not None
 
@@ -181,12 +184,13 @@ def opened(secret: Obj, key: Secret) -> dict[str, str]:
 
 def test_certificates_are_uploaded_sealed_and_owned(api: Api, memory: MemoryApi) -> None:
     hosts = [plane("cp1", without="etcd/ca.key"), plane("cp2")]
-    key = upload_certificates(api, [lambda host=host: host for host in hosts], now=NOW)  # type: ignore[misc]
+    upload = upload_certificates(api, [lambda host=host: host for host in hosts], now=NOW)  # type: ignore[misc]
     made = memory.live["v1", "Secret", SYSTEM, "kubeadm-certs"]
     assert "cp2: sa.key" not in json.dumps(made)
     wanted = {stem.replace("/", "-"): CA.decode() if stem == "ca.crt" else f"cp2: {stem}" for stem in SHARED}
-    assert opened(made, key) == wanted
+    assert opened(made, upload.key) == wanted
     (owner,) = known_tokens(api, NOW)
+    assert owner.id == upload.owner
     assert (owner.usages, owner.groups, owner.expires) == ((), (), NOW + timedelta(hours=2))
     (reference,) = made["metadata"]["ownerReferences"]
     assert (reference["name"], reference["uid"]) == (
@@ -200,8 +204,25 @@ def test_a_later_upload_replaces_the_earlier_one_whole(api: Api, memory: MemoryA
     first, second = (upload_certificates(api, [lambda: plane("cp1")], now=NOW) for _ in range(2))
     made = memory.live["v1", "Secret", SYSTEM, "kubeadm-certs"]
     assert len(made["metadata"]["ownerReferences"]) == 1
-    assert opened(made, second)["sa.pub"] == "cp1: sa.pub"
+    assert opened(made, second.key)["sa.pub"] == "cp1: sa.pub"
     assert first != second
+
+
+def test_an_invitation_whose_certificates_have_gone_says_so(api: Api, memory: MemoryApi) -> None:
+    """kubeadm's own key and ours: the one that is uploaded later makes the earlier one worthless."""
+    first, second = (
+        invite(api, now=NOW, lifetime=None, upload=upload_certificates(api, [lambda: plane("cp1")], now=NOW))
+        for _ in range(2)
+    )
+    assert first.certificate_key is not None
+    assert first.certificates_expire == NOW + timedelta(hours=2)
+
+    def worthless() -> set[str]:
+        return {one.id for one in known_tokens(api, NOW) if "token join-command --control-plane" in one.problem}
+
+    assert worthless() == {first.token.id}
+    memory.live.pop(("v1", "Secret", SYSTEM, "kubeadm-certs"))
+    assert worthless() == {first.token.id, second.token.id}
 
 
 def test_external_etcd_needs_its_clients_files(api: Api, memory: MemoryApi) -> None:
@@ -210,7 +231,7 @@ def test_external_etcd_needs_its_clients_files(api: Api, memory: MemoryApi) -> N
     host = plane("cp1", without="etcd/ca.key")
     for name in ("ca.crt", "client.crt", "client.key"):
         host.write(f"/a/{name}", name.encode())
-    key = upload_certificates(api, [lambda: host], now=NOW)
+    key = upload_certificates(api, [lambda: host], now=NOW).key
     names = opened(memory.live["v1", "Secret", SYSTEM, "kubeadm-certs"], key)
     assert names["external-etcd.key"] == "client.key"
     assert set(names) == {

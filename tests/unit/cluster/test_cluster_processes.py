@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from kubeforge.cluster.processes import lacks_command, lacks_kubelet
+from kubeforge.cluster.processes import lacks_command, lacks_kubelet, processes
 from kubeforge.transport.base import Completed
 from kubeforge.transport.local import LocalTransport
 from kubeforge.transport.memory import MemoryHost
@@ -22,20 +23,77 @@ def test_this_very_process_is_found() -> None:
     assert lacks_command(remote, ["no-such-program"]) == "no-such-program does not run"
 
 
+def test_an_argument_of_several_lines_is_one() -> None:
+    script = "import sys\n\nsys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as child:
+        name = Path(f"/proc/{child.pid}/comm").read_text().strip()
+        remote = ShellRemote(LocalTransport("here"))
+        try:
+            told = lacks_command(remote, [name, "-c", script.replace("\n", " ")])
+            commands = [one.command for one in processes(remote, name)]
+        finally:
+            child.communicate()
+    assert told is None or "other arguments" in told, "it was called by its path"
+    assert (sys.executable, "-c", script.replace("\n", " ")) in commands
+
+
+def test_an_empty_argument_is_one() -> None:
+    with subprocess.Popen(["tail", "-f", "--", "/dev/null", ""], stderr=subprocess.DEVNULL) as child:
+        try:
+            told = [one.command for one in processes(ShellRemote(LocalTransport("here")), "tail")]
+        finally:
+            child.kill()
+    assert ("tail", "-f", "--", "/dev/null", "") in told
+
+
+CLOCKS = "1000.00 1700000000.000000000 100\n"
+"""Up for 1000 s; then the times of files; a process that was started after 990 s is 10 s old."""
+
+
+def answering(lines: str, *files: str) -> MemoryHost:
+    script = sys.modules["kubeforge.cluster.processes"]._COMMAND_LINES
+    return MemoryHost("cp1", commands={("sh", "-c", script, "sh", "etcd", *files): Completed(0, lines.encode())})
+
+
 @pytest.mark.parametrize(
     ("lines", "lacks"),
     [
-        ("etcd\n--name=a\n\n", None),
+        ("99000\n=etcd\n=--name=a\n\n", None),
         ("", "etcd does not run"),
-        ("etcd\n--name=b\n\n", "etcd still runs with other arguments"),
-        ("etcd\n--name=b\n\netcd\n--name=a\n\n", None),
+        ("=etcd\n=--name=a\n\n", "etcd does not run"),
+        ("99000\n=etcd\n=--name=b\n\n", "etcd still runs with other arguments"),
+        ("99000\n=etcd\n=--name=b\n\n99000\n=etcd\n=--name=a\n\n", None),
     ],
 )
 def test_commands(lines: str, lacks: str | None) -> None:
-    host = MemoryHost("cp1")
-    script = sys.modules["kubeforge.cluster.processes"]._COMMAND_LINES
-    host = MemoryHost("cp1", commands={("sh", "-c", script, "sh", "etcd"): Completed(0, lines.encode())})
-    assert lacks_command(host, ["etcd", "--name=a"]) == lacks
+    assert lacks_command(answering(f"{CLOCKS}\n{lines}"), ["etcd", "--name=a"]) == lacks
+
+
+@pytest.mark.parametrize(
+    ("times", "lacks"),
+    [
+        ("1699999989.5\n", None),
+        ("1699999990.5\n", "etcd still runs as it did before the change"),
+        ("1699999980.5\n1699999999.9\n", "etcd still runs as it did before the change"),
+        ("", None),
+    ],
+)
+def test_what_was_written_after_the_start_is_not_in_use(times: str, lacks: str | None) -> None:
+    host = answering(f"{CLOCKS}{times}\n99000\n=etcd\n=--name=a\n\n", "/m", "/c")
+    assert lacks_command(host, ["etcd", "--name=a"], files=("/m", "/c")) == lacks
+
+
+def test_a_real_process_is_older_than_what_is_written_now(tmp_path: Path) -> None:
+    remote = ShellRemote(LocalTransport("here"))
+    name = Path("/proc/self/comm").read_text().strip()
+    assert any(one.fresh for one in processes(remote, name))
+    (tmp_path / "file").write_text("new")
+    mine = [Path("/proc/self/cmdline").read_bytes().decode().split("\0")[1:-1]]
+    told = [one for one in processes(remote, name, files=[str(tmp_path / "file")]) if list(one.command[1:]) in mine]
+    assert told
+    assert not any(one.fresh for one in told)
+    missing = processes(remote, name, files=[str(tmp_path / "missing")])
+    assert any(one.fresh for one in missing)
 
 
 def test_a_kubelet_without_a_health_port_is_not_asked() -> None:

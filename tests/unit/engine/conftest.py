@@ -104,6 +104,7 @@ class World:
     events: list[Event] = field(default_factory=list)
     journal: list[str] = field(default_factory=list)
     closed: bool = False
+    released: list[str] = field(default_factory=list)
     streams: dict[str, Callable[[], ByteSocket]] = field(default_factory=dict)
 
     def remote(self, host: str) -> Remote:
@@ -111,6 +112,9 @@ class World:
 
     def open_stream(self, host: str, command: str) -> ByteSocket:
         return self.streams[host]()
+
+    def release(self, host: str) -> None:
+        self.released.append(host)
 
     def close(self) -> None:
         self.closed = True

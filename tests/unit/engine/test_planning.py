@@ -249,6 +249,31 @@ def test_a_play_may_do_without_facts(world: Any) -> None:
     assert world.hosts["w1"].calls == ["observe"]
 
 
+def test_a_host_as_wanted_is_let_go_at_once(world: Any, wait: Any) -> None:
+    world.task("wait", lambda _: [wait("w2 waits")])
+    for name in ("w1", "w2"):
+        world.hosts[name].put("/etc/a", b"x")
+        world.hosts[name].put("/etc/b", b"x")
+    plays = "[{play: A, hosts: all, tasks: [files.write]}, {play: B, hosts: w2, tasks: [wait]}]"
+    with world.session(plays) as session:
+        plan = session.plan()
+    assert world.released == ["w1"]
+    assert {step.host for step in plan.steps} == {"cp1"}
+
+
+def test_a_host_that_others_look_at_is_not_let_go(world: Any) -> None:
+    def copied(context: Context) -> Any:
+        context.vault.fetch("w2", "/etc/a")
+        yield File(path="/etc/a", content=b"x")
+
+    world.task("copied", copied)
+    for name in ("cp1", "w1", "w2"):
+        world.hosts[name].put("/etc/a", b"x")
+    with world.session("- {play: A, hosts: all, tasks: [copied]}", forks=1) as session:
+        assert session.plan().steps == ()
+    assert world.released == ["cp1", "w1"]
+
+
 def test_reads_are_seen_by_every_task(world: Any) -> None:
     def copy(context: Context) -> Any:
         yield File(path="/etc/copy", content=context.seen["cp1"].contents["/etc/motd"])

@@ -141,3 +141,14 @@ def test_a_connection_that_has_died_is_opened_anew() -> None:
         opened[1].alive = False
         assert remotes.remote("h") is not remote
         assert [wire.closed for wire in opened] == [True, True, False]
+
+
+def test_a_connection_that_was_let_go_is_opened_anew() -> None:
+    opened: list[Wire] = []
+    inventory = Inventory(hosts={"h": Host(name="h", connection=Connection(address="h"))}, groups={})
+    with closing(ConnectedRemotes(inventory, Connections(lambda _: Wire(opened)))) as remotes:
+        remote = remotes.remote("h")
+        remotes.release("h")
+        assert [wire.closed for wire in opened] == [True]
+        assert remotes.remote("h") is not remote
+        assert [wire.closed for wire in opened] == [True, False]

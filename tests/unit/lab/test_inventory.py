@@ -12,6 +12,7 @@ from kubeforge.inventory.loader import load as load_inventory
 from kubeforge.lab.inventory import cluster_yaml, default_inventory, hosts_yaml, write
 from kubeforge.lab.layout import LabPaths
 from kubeforge.lab.record import LabRecord, Shape
+from kubeforge.spec.addresses import balancer_hosts
 from kubeforge.spec.loader import load as load_spec
 from kubeforge.spec.model import ClusterSpec, EndpointKind
 
@@ -43,6 +44,17 @@ def test_external_etcd(paths: LabPaths) -> None:
     both = record(etcd=3)
     assert list(groups(both, paths)["etcd"]["hosts"]) == ["e1", "e2", "e3"]
     assert yaml.safe_load(cluster_yaml(both))["etcd"] == {"topology": "external"}
+
+
+def test_balancers_on_hosts_of_their_own(paths: LabPaths) -> None:
+    wide = record(control_planes=3, load_balancers=2)
+    assert list(groups(wide, paths)["kube_load_balancer"]["hosts"]) == ["lb1", "lb2"]
+    write(wide, paths)
+    inventory = load_inventory(paths.inventory)
+    spec = load_spec(paths.inventory, inventory)
+    assert (spec.endpoint.kind, spec.endpoint.address) == (EndpointKind.HAPROXY, "10.77.0.251")
+    assert balancer_hosts(spec, inventory) == inventory.load_balancers
+    assert "kube_load_balancer" not in groups(record(), paths)
 
 
 def test_several_control_planes_can_be_applied(paths: LabPaths) -> None:

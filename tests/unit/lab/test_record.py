@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
 from kubeforge.errors import LabError
-from kubeforge.lab.record import LabRecord, Shape, check_name, check_version, hosts_of
+from kubeforge.lab.record import LabRecord, Shape, addresses, check_name, check_version, hosts_of, virtual_address
 
 
 def record(number: int = 3, **shape: int) -> LabRecord:
@@ -16,32 +17,41 @@ def record(number: int = 3, **shape: int) -> LabRecord:
 
 
 def test_names_and_addresses() -> None:
-    hosts = record(control_planes=2, workers=1, etcd=1).hosts
+    hosts = record(control_planes=2, workers=1, etcd=1, load_balancers=2).hosts
     assert [(host.name, host.role, host.address) for host in hosts] == [
         ("cp1", "cp", "10.77.3.11"),
         ("cp2", "cp", "10.77.3.12"),
         ("e1", "etcd", "10.77.3.31"),
         ("w1", "worker", "10.77.3.51"),
+        ("lb1", "balancer", "10.77.3.2"),
+        ("lb2", "balancer", "10.77.3.3"),
     ]
 
 
 def test_a_bigger_lab_keeps_the_addresses_of_a_smaller_one() -> None:
     small = record(control_planes=1, workers=2).hosts
-    big = record(control_planes=3, workers=5, etcd=3).hosts
+    big = record(control_planes=3, workers=5, etcd=3, load_balancers=2).hosts
     assert set(small) < set(big)
 
 
 def test_the_biggest_lab_fits_its_subnet() -> None:
-    hosts = hosts_of(Shape(control_planes=20, workers=200, etcd=20), 255)
-    everywhere = [host.address for host in hosts] + ["10.77.255.1", "10.77.255.254"]
-    assert len(set(everywhere)) == 242
+    hosts = hosts_of(Shape(control_planes=20, workers=200, etcd=20, load_balancers=9), 255)
+    everywhere = [host.address for host in hosts] + [*addresses(255), virtual_address(255)]
+    assert len(set(everywhere)) == 252
     assert all(IPv4Address(address) in IPv4Network("10.77.255.0/24") for address in everywhere)
-    assert len({host.mac for host in hosts}) == 240
+    assert len({host.mac for host in hosts}) == 249
     assert all(len(f"v-{host.name}") <= 15 for host in hosts), "longer names are no link names"
 
 
 @pytest.mark.parametrize(
-    "shape", [{"control_planes": 0, "workers": 0}, {"workers": -1}, {"workers": 201}, {"control_planes": 21}]
+    "shape",
+    [
+        {"control_planes": 0, "workers": 0},
+        {"workers": -1},
+        {"workers": 201},
+        {"control_planes": 21},
+        {"load_balancers": 10},
+    ],
 )
 def test_impossible_shapes(shape: dict[str, int]) -> None:
     with pytest.raises(LabError):
@@ -71,6 +81,15 @@ def test_the_file_gives_back_what_was_written(tmp_path: Path) -> None:
     record(workers=4).write(path)
     assert LabRecord.read(path) == record(workers=4)
     assert [file.name for file in tmp_path.iterdir()] == ["lab.json"]
+
+
+def test_a_file_of_a_lab_without_balancers(tmp_path: Path) -> None:
+    path = tmp_path / "lab.json"
+    record(workers=4).write(path)
+    said = json.loads(path.read_text())
+    del said["shape"]["load_balancers"]  # as versions before wrote it
+    path.write_text(json.dumps(said))
+    assert LabRecord.read(path) == record(workers=4)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"name": "x", "shape": {"bogus": 1}}'])

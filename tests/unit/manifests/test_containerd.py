@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable
 from typing import Any
@@ -69,3 +70,12 @@ def test_mirrors(sample: Callable[..., Any]) -> None:
 def test_a_forgotten_variable_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError):
         render("kubelet/kubelet.service")
+
+
+def test_logins_are_what_docker_would_write(sample: Callable[..., Any]) -> None:
+    login = {"username": "puller", "password": "s3cret"}
+    made = containerd.logins(sample(containerd={"logins": {"registry.example:5000": login}}).spec)
+    assert made is not None
+    assert json.loads(made.reveal()) == {"auths": {"registry.example:5000": {"auth": "cHVsbGVyOnMzY3JldA=="}}}
+    assert "cHVsbGVy" not in repr(made)
+    assert containerd.logins(sample().spec) is None

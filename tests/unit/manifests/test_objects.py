@@ -76,7 +76,18 @@ def test_extra_arguments_are_the_manifests(sample: Callable[..., Any]) -> None:
     assert said["etcd"]["local"]["extraArgs"] == [
         {"name": name, "value": value} for name, value in etcd.member_extra(cluster.spec)
     ]
-    assert said["apiServer"] == {}
+    assert said["apiServer"]["extraArgs"] == [{"name": "shutdown-send-retry-after", "value": "true"}]
+
+
+def test_an_api_server_among_others_is_left_alone_before_it_ends(sample: Callable[..., Any]) -> None:
+    cluster = sample(control_planes=3)
+    said = cluster_configuration(cluster.spec, cluster.inventory, cluster.images)
+    listed = [(one["name"], one["value"]) for one in said["apiServer"]["extraArgs"]]
+    assert listed == [
+        ("shutdown-delay-duration", "3s"),
+        ("shutdown-send-retry-after", "true"),
+        ("shutdown-watch-termination-grace-period", "2s"),
+    ]
 
 
 def test_only_what_kubeadm_would_choose_otherwise_is_said(sample: Callable[..., Any]) -> None:
@@ -98,7 +109,7 @@ def test_etcd_apart_and_many_control_planes(sample: Callable[..., Any]) -> None:
     said = cluster_configuration(cluster.spec, cluster.inventory, cluster.images)
     assert said["apiServer"]["certSANs"] == ["lb.example.net", "localhost", "127.0.0.1"]
     assert said["etcd"]["external"]["endpoints"][2] == "https://192.0.2.13:2379"
-    assert said["controlPlaneEndpoint"] == "127.0.0.1:6443"
+    assert said["controlPlaneEndpoint"] == "192.0.2.11:6443", "kubeadm join asks it before the host has a balancer"
 
 
 def test_who_joins_has_no_balancer_of_its_own_yet(sample: Callable[..., Any]) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from kubeforge.documents import dump
 from kubeforge.manifests import control_plane, etcd
+from kubeforge.manifests.config_files import ConfigFile, api_server_files, scheduler_files
+from kubeforge.manifests.kubeadm_config import cluster_configuration
 
 Check = Callable[[str, str], None]
 
@@ -28,6 +30,88 @@ def test_goldens(of_minor: Any, minor: str, golden: Check) -> None:
     }
     for name, pod in pods.items():
         golden(f"{minor}/manifests/{name}.yaml", dump(pod))
+
+
+CONFIGURED = {
+    "api_server": {
+        "log_level": 4,
+        "admission": {
+            "enable": ["AlwaysPullImages"],
+            "disable": ["DefaultIngressClass"],
+            "config": {
+                "PodSecurity": {
+                    "apiVersion": "pod-security.admission.config.k8s.io/v1",
+                    "kind": "PodSecurityConfiguration",
+                    "defaults": {"enforce": "baseline", "enforce-version": "latest"},
+                }
+            },
+        },
+        "audit": {
+            "policy": {
+                "omitStages": ["RequestReceived"],
+                "rules": [
+                    {"level": "None", "nonResourceURLs": ["/healthz*", "/version"]},
+                    {"level": "Metadata", "resources": [{"resources": ["secrets", "configmaps"]}]},
+                    {"level": "Request", "users": ["alice"], "verbs": ["delete"], "namespaces": ["prod"]},
+                ],
+            }
+        },
+        "oidc": [
+            {
+                "issuer": "https://login.example",
+                "audiences": ["kubernetes", "kubectl"],
+                "username_claim": "email",
+                "groups_claim": "groups",
+                "ca": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+            }
+        ],
+        "authorization": [
+            {"type": "Node", "name": "node"},
+            {"type": "RBAC", "name": "rbac"},
+        ],
+    },
+    "controller_manager": {"log_level": 3},
+    "scheduler": {
+        "log_level": 2,
+        "config": {"profiles": [{"schedulerName": "default-scheduler"}, {"schedulerName": "packing"}]},
+    },
+    "etcd": {"extra_args": {"quota-backend-bytes": "8589934592", "heartbeat-interval": "200"}},
+}
+
+
+def test_goldens_of_a_configured_cluster(sample: Callable[..., Any], golden: Check) -> None:
+    cluster = sample(**CONFIGURED)
+    spec, inventory, host, images = cluster.spec, cluster.inventory, cluster.first, cluster.images
+    pods = {
+        "kube-apiserver": control_plane.api_server(spec, inventory, host, images),
+        "kube-controller-manager": control_plane.controller_manager(spec, images),
+        "kube-scheduler": control_plane.scheduler(spec, images),
+        "etcd": etcd.settled(spec, host, images),
+        "kubeadm-config": cluster_configuration(spec, inventory, images),
+    }
+    for name, pod in pods.items():
+        golden(f"configured/{name}.yaml", dump(pod))
+    files = (*api_server_files(spec), *scheduler_files(spec))
+    golden("configured/files.yaml", "".join(f"# --{file.flag}={file.path}\n{file.content.decode()}" for file in files))
+
+
+def test_a_file_with_other_content_has_another_name(sample: Callable[..., Any]) -> None:
+    """So a manifest that goes back finds what it was written for."""
+
+    def file(level: str) -> ConfigFile:
+        policy = {"rules": [{"level": level}]}
+        (found,) = api_server_files(sample(api_server={"audit": {"policy": policy}}).spec)
+        return found
+
+    assert file("None") == file("None")
+    assert file("None").path != file("Metadata").path
+
+
+def test_an_audit_log_on_standard_output_needs_no_folder(sample: Callable[..., Any]) -> None:
+    cluster = sample(api_server={"audit": {"log": "-", "policy": {"rules": [{"level": "None"}]}}})
+    pod = control_plane.api_server(cluster.spec, cluster.inventory, cluster.first, cluster.images)
+    assert "audit-log" not in {volume["name"] for volume in pod["spec"]["volumes"]}
+    assert "audit-log-maxage" not in flags(pod)
 
 
 def test_founders_start_together(sample: Callable[..., Any]) -> None:
@@ -64,10 +148,11 @@ def test_what_the_spec_adds_replaces_and_comes_last(sample: Callable[..., Any]) 
         }
     )
     pod = control_plane.api_server(cluster.spec, cluster.inventory, cluster.first, cluster.images)
-    assert pod["spec"]["containers"][0]["command"][-5:] == [
+    assert pod["spec"]["containers"][0]["command"][-6:] == [
         "--audit-log-path=-",
         "--authorization-mode=RBAC",
         "--feature-gates=Alpha=false,Zeta=true",
+        "--shutdown-send-retry-after=true",
         "--tls-sni-cert-key=a,b",
         "--tls-sni-cert-key=c,d",
     ]

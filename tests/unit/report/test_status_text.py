@@ -14,6 +14,7 @@ from kubeforge.cluster.status.rows import (
     Etcd,
     HostStatus,
     Kubernetes,
+    Lookup,
     Member,
     Node,
     Versions,
@@ -28,6 +29,7 @@ GOOD = ClusterStatus(
     asked=NOW,
     kubernetes=Kubernetes(wanted="1.36.3", version="1.36.3"),
     endpoint=Endpoint(kind="first", address="192.0.2.1:6443", ways=(Way(host="w1", server="x", answers=True),)),
+    dns=(Lookup(host="cp1", answers=True), Lookup(host="w1", answers=False, problem="no answer")),
     hosts=(
         HostStatus(name="cp1", roles=("control-plane", "etcd"), kubelet="active", runtime="active"),
         HostStatus(name="w1", roles=("worker",), kubelet="active", runtime="active"),
@@ -89,6 +91,7 @@ def test_all_is_well() -> None:
         "cp1   leader  3.6.16   5.0 MiB  2.0 MiB  2048.0 MiB  0    -",
         "",
         "endpoint     first 192.0.2.1:6443: answers on 1 of 1 node",
+        "dns          answers on 1 of 2 nodes",
         "addons       coredns 2/2, bridge",
         "certificates the first to end is apiserver on cp1, in 364 days; of authorities is ca on cp1, in 3649 days",
         "versions     kubelet 1.36.3",

@@ -119,11 +119,16 @@ def test_rules_say_nothing_of_fields_that_cannot_be_read(look: Look) -> None:
 
 def test_scalars_are_taken_as_written(look: Look) -> None:
     spec = look(
-        "api_server: {extra_args: {v: 4, profiling: false, at: 2026-11-21, many: [1, 0x10]}}\n"
+        "api_server: {extra_args: {v: 4, profiling: false, vmodule: 2026-11-21, runtime-config: [1, 0x10]}}\n"
         "os: {sysctls: {vm.swappiness: 010}}\nnodes: {w1: {labels: {rack: 12, on: yes, version: 1.30}}}\n"
     ).spec
     assert spec is not None
-    assert spec.api_server.extra_args == {"v": "4", "profiling": "false", "at": "2026-11-21", "many": ["1", "0x10"]}
+    assert spec.api_server.extra_args == {
+        "v": "4",
+        "profiling": "false",
+        "vmodule": "2026-11-21",
+        "runtime-config": ["1", "0x10"],
+    }
     assert spec.os.sysctls == {"vm.swappiness": "010"}
     assert spec.nodes["w1"].labels == {"rack": "12", "on": "yes", "version": "1.30"}
 
@@ -181,3 +186,22 @@ def test_a_relative_mirror_lies_beside_the_spec(look: Look) -> None:
 
 def test_recommended_is_supported() -> None:
     assert release(RECOMMENDED).minor == "1.36"
+
+
+LOGIN = "containerd: {logins: {registry.example: {username: puller, %s}}}\n"
+
+
+def test_a_password_may_lie_in_a_file_of_its_own(look: Look, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret\n")
+    spec = look(LOGIN % "password_file: password").spec
+    assert spec is not None
+    login = spec.containerd.logins["registry.example"]
+    assert login.password is not None
+    assert login.password.get_secret_value() == "s3cret"
+    assert "s3cret" not in repr(spec) + str(spec) + spec.model_dump_json()
+
+
+def test_a_password_that_cannot_be_read(look: Look) -> None:
+    (problem,) = look(LOGIN % "password_file: nowhere").errors
+    assert problem.message.endswith("/nowhere cannot be read: No such file or directory")
+    assert (problem.line, problem.field) == (3, 'containerd.logins["registry.example"].password_file')

@@ -11,9 +11,12 @@ import pytest
 from kubeforge.artifacts.model import ImageArchive, LocalFile, Resolved
 from kubeforge.engine.model import Action, Context
 from kubeforge.engine.vault import OnceVault
-from kubeforge.operations.model import Change, Observation, Operation, Queries, fold
+from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, fold
+from kubeforge.spec.paths import ETCD_MEMBER
+from kubeforge.tasks import etcd_runs, kubelet_rolled, rolling
 from kubeforge.tasks.etcd_runs import no_joiner
-from kubeforge.transport.memory import MemoryHost
+from kubeforge.transport.memory import RUNNING, MemoryHost
+from tests.unit.tasks.rolling_site import ECDSA, FOUNDED, Make
 
 PROGRAMS = (
     *("kubelet", "kubeadm", "kubectl", "etcd", "etcdctl", "etcdutl", "containerd", "containerd-shim-runc-v2"),
@@ -108,3 +111,39 @@ def parts(images: Mapping[str, str]) -> Resolved:
 def site(sample: Callable[..., Any]) -> Callable[..., Site]:
     """Return the maker of sites: arguments as for `sample`."""
     return lambda *arguments, **values: Site(sample(*arguments, **values))
+
+
+@pytest.fixture
+def living_site(site: Make) -> Make:
+    """Return `make(before, **after)`: a cluster that was founded with one spec and shall now have another."""
+
+    def make(before: dict[str, Any] | None = None, *, control_planes: int = 1, **after: Any) -> Any:
+        made = site(control_planes=control_planes, workers=1, **{**ECDSA, **(before or {})})
+        planes = [host.name for host in made.sample.inventory.control_planes]
+        for task in FOUNDED:
+            decided = {name: made._decide(name, task) for name in planes}  # together, as a play does
+            for name, (changes, seen) in decided.items():
+                made.hosts[name].act(changes, seen, run_id="founded")
+        for name in planes:
+            made.hosts[name].overlay(
+                Observation(paths={ETCD_MEMBER: Entry(0o040700)}, units={"kubelet.service": RUNNING})
+            )
+        wanted = site(control_planes=control_planes, workers=1, **{**ECDSA, **after})
+        wanted.hosts = made.hosts
+        return wanted
+
+    return make
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rolling, "COMPONENT_DEADLINE", 0.2)
+    monkeypatch.setattr(rolling, "GATE_DEADLINE", 0.2)
+    monkeypatch.setattr(kubelet_rolled, "COMPONENT_DEADLINE", 0.2)
+    monkeypatch.setattr(rolling, "component_log", lambda _remote, name: [f"{name}: no"])
+    monkeypatch.setattr(kubelet_rolled, "kubelet_log", lambda _remote: ["kubelet: no"])
+    monkeypatch.setattr(rolling, "processes", lambda *_, **__: ())
+    monkeypatch.setattr(kubelet_rolled, "processes", lambda *_, **__: ())
+    monkeypatch.setattr(rolling, "starts", lambda *_: 0)
+    monkeypatch.setattr(rolling, "lacks_health", lambda _: None)
+    monkeypatch.setattr(etcd_runs, "still_runs", lambda *_: "it still runs")

@@ -181,8 +181,9 @@ class _Commands(dict[tuple[str, ...], Any]):
         return self._etcd.asked(words) if self._etcd.lives(self._host) else _error("connection refused")
 
     def _processes(self) -> Completed:
-        lines = self._etcd.command_line(self._host) if self._etcd.lives(self._host) else []
-        return Completed(0, "".join(f"{line}\n" for line in lines).encode())
+        """Clocks first; then of each process its start, and its command."""
+        lines = ["1000", *self._etcd.command_line(self._host)] if self._etcd.lives(self._host) else []
+        return Completed(0, ("100.0 1700000000.0 100\n\n" + "".join(f"{line}\n" for line in lines)).encode())
 
     def _done(self, argv: tuple[str, ...]) -> Completed | None:
         etcd, host = self._etcd, self._host

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,84 +13,17 @@ from kubeforge.cluster.kinds import Obj, key_of
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.events import Events
 from kubeforge.engine.plan import PlannedChange
-from kubeforge.errors import ApiError, ApiUnavailable, DeadlineExceeded, UnfitHost
+from kubeforge.errors import ApiError, ApiUnavailable, ConnectionFailed, DeadlineExceeded, UnfitHost
 from kubeforge.operations.model import Observation, Verb
 from kubeforge.secret import Secret
 from kubeforge.spec.paths import KUBELET_SERVING_CURRENT
-from kubeforge.tasks import checks, control_plane, kubelet, nodes, objects
+from kubeforge.tasks import checks, control_plane, etcd_runs, kubelet, nodes, objects
 from kubeforge.tasks.objects import Objects
+from kubeforge.transport.base import Completed
 from kubeforge.transport.memory import MemoryHost
+from tests.unit.tasks.memory_api import FixedAccess, MemoryApi
 
 Make = Callable[..., Any]
-
-
-@dataclass
-class MemoryApi:
-    """An API in a dictionary; the next calls raise `errors`, in order, and the first `refusals` reviews say no."""
-
-    objects_: dict[tuple[str, str, str, str], Obj] = field(default_factory=dict)
-    errors: list[ApiError] = field(default_factory=list)
-    applied: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    refusals: int = 0
-
-    def _trouble(self) -> None:
-        if self.errors:
-            raise self.errors.pop(0)
-
-    def text(self, _path: str) -> tuple[int, str]:
-        self._trouble()
-        return 200, "ok"
-
-    def get(self, version: str, kind: str, name: str, space: str | None = None) -> Obj | None:
-        return deepcopy(self.objects_.get((version, kind, space or "", name)))
-
-    def apply(self, obj: Obj) -> Obj:
-        self._trouble()
-        self.applied.append(obj["metadata"]["name"])
-        self.objects_[key_of(obj)] = deepcopy(obj)
-        return obj
-
-    def each(self, calls: Any) -> list[Any]:
-        return [call() for call in calls]
-
-    def objects(self, version: str, kind: str, **_: Any) -> list[Obj]:
-        return [deepcopy(obj) for key, obj in self.objects_.items() if key[:2] == (version, kind)]
-
-    def post(self, path: str, body: Obj) -> Obj:
-        assert path.endswith("/subjectaccessreviews")
-        self._trouble()
-        self.asked.append(body["spec"]["user"])
-        return {"status": {"allowed": len(self.asked) > self.refusals}}
-
-    def patch(self, obj: Obj, change: Any) -> Obj:
-        live = self.objects_[key_of(obj)]
-        live["metadata"].setdefault("labels", {}).update(change.get("metadata", {}).get("labels", {}))
-        live["spec"].update(change.get("spec", {}))
-        return live
-
-    def replace(self, obj: Obj, *, subresource: str = "") -> Obj:
-        assert subresource in ("approval", "")
-        self.objects_[key_of(obj)] = deepcopy(obj)
-        return obj
-
-    def delete(self, version: str, kind: str, name: str, space: str | None = None) -> bool:
-        return self.objects_.pop((version, kind, space or "", name), None) is not None
-
-
-@dataclass
-class FixedAccess:
-    """Stands for cluster.access.Access."""
-
-    client: MemoryApi | None
-
-    def api(self, _run: Any) -> MemoryApi:
-        if self.client is None:
-            raise ApiUnavailable("no control plane leads to the API")
-        return self.client
-
-    def renew(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -253,9 +185,33 @@ def test_what_cannot_be_changed_is_made_anew(talk: Make) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404, 409, 503])
-def test_an_api_that_just_begins_to_serve_is_asked_again(talk: Make, status: int) -> None:
+def test_an_api_that_just_begins_to_serve_is_asked_again(
+    talk: Make, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(etcd_runs, "still_runs", lambda *_: "it still runs")
     error = ApiUnavailable("not yet") if status == 503 else ApiError("not yet", status=status, step="apply")
     api = MemoryApi(errors=[error, error])
+    WANTED.run(talk("cp1", nodes.ready, api))
+    assert sorted(api.applied) == ["a", "b"]
+
+
+def test_an_api_server_whose_etcd_is_gone_is_ended(talk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its kubelet waits for answers of it before it starts that etcd."""
+    monkeypatch.setattr(etcd_runs, "_ABSENT", 0.0)
+    monkeypatch.setattr(etcd_runs, "still_runs", lambda *_: None)
+    run = talk("cp1", nodes.ready, MemoryApi(errors=[ApiUnavailable("not within 15 s")] * 4))
+    end = ("sh", "-c", etcd_runs._END, "sh", "kube-apiserver", "--advertise-address=192.0.2.11", "KILL")
+    run.remote.commands[end] = Completed(0)
+    WANTED.run(run)
+    assert run.remote.ran.count(end) == 1
+
+
+def test_a_host_that_reboots_while_objects_wait_is_no_fault(talk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise ConnectionFailed("no answer", host="cp1")
+
+    monkeypatch.setattr(etcd_runs, "still_runs", away)
+    api = MemoryApi(errors=[ApiUnavailable("not yet")] * 2)
     WANTED.run(talk("cp1", nodes.ready, api))
     assert sorted(api.applied) == ["a", "b"]
 
@@ -316,6 +272,16 @@ def test_labels_and_taints_are_set_while_waiting(talk: Make, monkeypatch: pytest
     live = api.objects_["v1", "Node", "", "w1"]
     assert live["metadata"]["labels"] == {"disk": "fast"}
     assert live["spec"]["taints"] == [{"key": "only", "value": "me", "effect": "NoSchedule"}]
+
+
+def test_a_host_that_dies_is_no_api_server_that_is_late(talk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was waited for as long as for an API server, three minutes, and then named as one."""
+    monkeypatch.setattr(control_plane, "HOST_AWAY", 0.2)
+    monkeypatch.setattr(control_plane, "_ASKED_EVERY", 0.1)
+    run = talk("cp1", control_plane.ready, None, changed=True)
+    run.remote.unreachable = True
+    with pytest.raises(ConnectionFailed, match="cp1"):
+        control_plane.ApiServes().run(run)
 
 
 def test_the_controllers_wait_for_the_api_servers_own_roles(talk: Make) -> None:
@@ -381,8 +347,12 @@ def test_whoever_runs_an_external_balancer_is_told_what_it_lacks(site: Make) -> 
     made = site(workers=1, endpoint={"kind": "external", "address": "192.0.2.100"})
     (one,) = made.ask("w1", checks.endpoint)
     assert "the balancer at 192.0.2.100:6443 pass TCP on to 192.0.2.11:6443" in one.remedy
-    (ours,) = site(workers=1).ask("w1", checks.endpoint)
+    (plane,) = made.ask("cp1", checks.endpoint)
+    assert plane.remedy == one.remedy, "its own kubelet asks elsewhere, but kube-proxy and the pod network ask there"
+    own = site(workers=1)
+    (ours,) = own.ask("w1", checks.endpoint)
     assert ours.remedy is None
+    assert own.ask("cp1", checks.endpoint) == []
 
 
 def test_object_titles() -> None:

@@ -140,19 +140,19 @@ def test_a_worker_that_joined_is_led_to_the_new_endpoint(site: Make) -> None:
     made.hosts["w1"].put(KUBELET_CLIENT_CURRENT, b"by the kubelet")
     made.hosts["w1"].put(KUBELET_CONF, kubeconfigs.kubelet(cluster="c", server="192.0.2.11:6443", ca=ca, node="w1"))
     made.begin()
-    made.apply("w1", kubelet.join)
-    assert made.changes("w1", kubelet.join) == []
+    made.apply("w1", kubelet.roll)
+    assert made.changes("w1", kubelet.roll) == []
     made.sample = _with(made.sample, kind="localhost")
     made.begin()
-    changes = made.changes("w1", kubelet.join)
+    changes = made.changes("w1", kubelet.roll)
     assert [(change.title, change.verb) for change in changes] == [
         (f"file {KUBELET_CONF}", "update"),
         ("unit kubelet.service", "restart"),
     ]
-    made.apply("w1", kubelet.join)
+    made.apply("w1", kubelet.roll)
     assert _server(made.hosts["w1"].file(KUBELET_CONF)) == "https://127.0.0.1:6443"
     made.begin()
-    assert made.changes("w1", kubelet.join) == []
+    assert made.changes("w1", kubelet.roll) == []
 
 
 def test_the_administrators_kubeconfig_leads_outside(site: Make) -> None:

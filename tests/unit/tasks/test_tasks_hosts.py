@@ -110,6 +110,39 @@ def test_runtime(site: Make) -> None:
     assert names[-1] == "unit containerd.service"
 
 
+def test_mirrors_and_logins_come_and_go(site: Make) -> None:
+    login = {"username": "u", "password": "s3cret"}
+    told = {"mirrors": {"docker.io": ["http://10.0.0.1:5000"]}, "logins": {"a.example": login}}
+    made = site(containerd=told)
+    written = made.apply("w1", runtime.install)
+    hosts, logins = "/etc/containerd/certs.d/docker.io/hosts.toml", "/var/lib/kubelet/config.json"
+    assert {f"file {hosts}", f"file {logins}", "file /var/lib/kubeforge/registries"} <= set(written)
+    assert made.hosts["w1"].state.paths[logins].permissions == 0o600
+    assert made.changes("w1", runtime.install) == []
+    without = site(containerd={"mirrors": told["mirrors"]})
+    without.hosts = made.hosts
+    assert without.apply("w1", runtime.install) == [f"absent {logins}", "file /var/lib/kubeforge/registries"]
+    none = site()
+    none.hosts = made.hosts
+    assert none.apply("w1", runtime.install) == [f"absent {hosts}", "file /var/lib/kubeforge/registries"]
+    assert none.changes("w1", runtime.install) == []
+
+
+def test_containerd_of_a_node_that_lives_has_a_turn_of_its_own(site: Make) -> None:
+    made = site()
+    unit = "unit containerd.service"
+    assert unit in titles(made.ask("w1", runtime.install))
+    assert made.ask("w1", runtime.roll) == []
+    made.hosts["w1"].put(KUBELET_CLIENT_CURRENT, b"by the kubelet")
+
+    def units(task: Any) -> list[Unit]:
+        return [one for one in made.operations("w1", task) if isinstance(one, Unit)]
+
+    assert [unit.listens for unit in units(runtime.install)] == [()], "started, for images are imported next"
+    assert "file /etc/containerd/config.toml" in units(runtime.roll)[0].listens
+    assert "file /etc/containerd/config.toml" not in titles(made.ask("w1", runtime.install))
+
+
 def test_no_host_waits_long_for_its_containers_at_shutdown(site: Make) -> None:
     made = site()
     file = f"file {CONTAINER_SCOPES}"
@@ -189,7 +222,11 @@ def test_a_worker_asks_for_its_certificate_once(site: Make) -> None:
     made.hosts["w1"].put(KUBELET_CLIENT_CURRENT, b"by the kubelet")
     made.begin()
     assert made.changes("w1", kubelet.configure) == []
-    assert titles(made.ask("w1", kubelet.join)) == ["unit kubelet.service"]
+    (unit,) = made.ask("w1", kubelet.join)
+    assert unit == Unit(name="kubelet.service")
+    assert [title for title in titles(made.ask("w1", kubelet.roll)) if title.startswith("unit")] == [
+        "unit kubelet.service"
+    ]
 
 
 def test_workers_of_a_run_share_one_token_that_is_a_secret(site: Make) -> None:

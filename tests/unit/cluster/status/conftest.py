@@ -22,10 +22,12 @@ from kubeforge.pki.issue import Authority, Issued, authority, leaf, new_keys
 from kubeforge.pki.kubeconfigs import with_certificate
 from kubeforge.secret import Secret
 from kubeforge.spec import paths
+from kubeforge.spec.addresses import dns_ip, service_ip
 from kubeforge.spec.model import KeyAlgorithm
 from kubeforge.transport.base import ByteSocket, Completed
 from kubeforge.transport.memory import MemoryHost
 from tests.conftest import Sample, make_sample
+from tests.unit.small_dns import behind, dns_server
 
 NOW = datetime.now(tz=UTC)
 READY = [{"type": "Ready", "status": "True"}]
@@ -212,6 +214,7 @@ def objects(sample: Sample) -> dict[str, Any]:
         "/api/v1/namespaces/kube-system/pods": {"items": pods},
         "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases": {"items": leases},
         "/apis/certificates.k8s.io/v1/certificatesigningrequests": {"items": []},
+        "/api/v1/namespaces/kube-system/secrets": {"items": None},  # as it says of none
         daemons.format("kube-system", "kube-proxy"): workload("DaemonSet", "k/kube-proxy:v1.36.3"),
         daemons.format("kube-flannel", "kube-flannel-ds"): workload("DaemonSet", "k/flannel:v0.28"),
         "/apis/apps/v1/namespaces/kube-system/deployments/coredns": workload("Deployment", "k/coredns:v1.14.2"),
@@ -230,11 +233,14 @@ def host_of(world: World, name: str) -> Asked:
         "units": "\n\n".join(f"Id={unit}\nActiveState=active" for unit in units),
         "manifests": "".join(f"{one}.yaml\n" for one in (*COMPONENTS, "etcd")) if plane else "",
         "processes": "".join(f"{one[:15]}\n" for one in (*COMPONENTS, "etcd")) if plane else "systemd\n",
+        "clocks": "500.25 1763741000",
         "note": "",
         f"certificate {paths.PKI}/ca.crt": ca.certificate.decode(),
         f"kubeconfig {paths.KUBELET_CONF}": config,
     }
-    host.tunnels = {(first, 6443): server.open}
+    spec = sample.spec
+    resolver = behind(dns_server(service_ip(spec, 1)))
+    host.tunnels = {(first, 6443): server.open, (dns_ip(spec), 53): resolver}
     if plane:
         admin = issue(ca, Usage.CLIENT)
         host.kubeconfig = with_certificate(

@@ -20,6 +20,7 @@ from kubeforge.cluster.status.rows import (
     Etcd,
     HostStatus,
     Kubernetes,
+    Lookup,
     Member,
     Node,
     Running,
@@ -71,6 +72,7 @@ GOOD = ClusterStatus(
         address="192.0.2.11:6443",
         ways=(Way(host="w1", server="https://127.0.0.1:6443", answers=True),),
     ),
+    dns=tuple(Lookup(host=name, answers=True) for name in (*PLANES, "w1")),
     hosts=(*map(host, PLANES), host("w1")),
     nodes=(*map(node, PLANES), node("w1")),
     components=tuple(
@@ -253,6 +255,10 @@ CASES: dict[str, tuple[ClusterStatus, dict[str, str]]] = {
         ),
         {"endpoint-silent": "w1"},
     ),
+    "dns": (
+        replace(GOOD, dns=(*GOOD.dns[:-1], Lookup(host="w1", answers=False, problem="no"))),
+        {"dns-silent": "w1"},
+    ),
     "another authority": (changed(GOOD, "hosts", "w1", authority="BB"), {"authority-foreign": "w1"}),
     "expired": (replace(GOOD, certificates=(certificate(days=-3, due=True),)), {"certificate-expired": "cp1"}),
     "ends soon": (replace(GOOD, certificates=(certificate(days=20, due=True),)), {"certificate-expires": "cp1"}),
@@ -294,6 +300,7 @@ CASES: dict[str, tuple[ClusterStatus, dict[str, str]]] = {
         replace(GOOD, addons=(replace(GOOD.addons[0], ready=1, problem="1 of 2 pods are ready"),)),
         {"addon-not-ready": "coredns"},
     ),
+    "an invitation": (replace(GOOD, invitations=("abcdef",)), {"certificate-key-expired": ""}),
     "a run works": (replace(GOOD, runs=(Running(host="cp1", kind="lock", what="x"),)), {"run-active": "cp1"}),
     "a run was cut off": (
         replace(GOOD, runs=(Running(host="w1", kind="interrupted", what="x"),)),
@@ -372,6 +379,31 @@ def test_who_mends_the_endpoint_depends_on_its_kind(kind: str, mend: str) -> Non
     status = replace(GOOD, endpoint=Endpoint(kind=kind, address="192.0.2.11:6443", ways=(way,)))
     (problem,) = judge(status)
     assert problem.remedy.startswith(mend)
+
+
+@pytest.mark.parametrize(("kind", "mend"), [("external", "make the balancer at"), ("haproxy", "kubeforge apply puts")])
+def test_an_address_that_answers_nobody_is_said_once(kind: str, mend: str) -> None:
+    ways = tuple(Way(host=name, server="https://192.0.2.9:6443", answers=False, problem="no") for name in ("cp1", "w1"))
+    status = replace(GOOD, endpoint=Endpoint(kind=kind, address="192.0.2.9:6443", ways=ways))
+    (problem,) = judge(status)
+    assert (problem.kind, problem.where) == ("endpoint-silent", "")
+    assert problem.remedy.startswith(mend)
+    some = replace(status, endpoint=replace(status.endpoint, ways=(replace(ways[0], answers=True), ways[1])))
+    assert [one.where for one in judge(some)] == ["w1"]
+
+
+def test_dns_that_answers_nobody_is_said_once_and_only_where_nothing_else_is_the_cause() -> None:
+    deaf = replace(GOOD, dns=tuple(replace(one, answers=False, problem="no") for one in GOOD.dns))
+    (problem,) = judge(deaf)
+    assert (problem.kind, problem.where) == ("dns-silent", "")
+    assert "spec.nodeName=cp1" in problem.remedy
+    for status in (
+        replace(deaf, kubernetes=DOWN),
+        changed(deaf, "addons", "coredns", ready=1, problem="1 of 2 pods are ready"),
+        changed(deaf, "nodes", "w1", ready=False, problem="it said so"),
+        changed(deaf, "hosts", "w1", **AWAY),
+    ):
+        assert "dns-silent" not in {one.kind for one in judge(status)}
 
 
 def test_external_members_have_a_journal_and_no_pod_logs() -> None:

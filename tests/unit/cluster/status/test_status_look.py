@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ import pytest
 from kubeforge.cluster.status.look import look
 from kubeforge.cluster.status.model import ClusterStatus, Severity, Verdict
 from kubeforge.pki.certificates import Usage
+from kubeforge.pki.upload import UPLOAD_ANNOTATION
 from kubeforge.report.status import as_text
 from kubeforge.spec import paths
+from kubeforge.spec.addresses import dns_ip
+from tests.unit.small_dns import behind, dns_server
 
 from .conftest import World, issue, make_authority
 
@@ -45,11 +49,36 @@ def test_all_is_well(world: Make) -> None:
     assert [one.host for one in status.components if one.leader] == ["cp1", "cp1"]
     assert (status.etcd.leader, status.etcd.needed, len(status.etcd.members)) == ("cp1", 2, 3)
     assert [(way.host, way.answers) for way in status.endpoint.ways] == [(name, True) for name in made.hosts]
+    assert [(one.host, one.answers) for one in status.dns] == [(name, True) for name in made.hosts]
     assert [(one.name, one.ready, one.desired) for one in status.addons] == [
         ("kube-proxy", 4, 4),
         ("flannel", 4, 4),
         ("coredns", 2, 2),
     ]
+
+
+@pytest.mark.parametrize(("reported", "ready"), [("2025-11-21T16:03:08Z", False), ("2025-11-21T16:03:10Z", True)])
+def test_what_is_known_of_a_node_is_of_the_kubelet_before(world: Make, reported: str, ready: bool) -> None:
+    """Its host was off for some seconds: the API has it Ready until the kubelet there speaks."""
+    made = world()
+    started = "Id=kubelet.service\nActiveState=active\nExecMainStartTimestampMonotonic=490250000"
+    made.hosts["w1"].parts |= {"units": f"{started}\n\nId=containerd.service\nActiveState=active"}
+    made.hosts["w1"].parts["clocks"] = f"500.25 {int(datetime(2025, 11, 21, 16, 3, 20, tzinfo=UTC).timestamp())}"
+    nodes = made.server.answers["/api/v1/nodes"]["items"]
+    (node,) = [one for one in nodes if one["metadata"]["name"] == "w1"]
+    node["status"]["conditions"] = [{"type": "Ready", "status": "True", "lastHeartbeatTime": reported}]
+    status = seen(made)
+    assert told(status) == (set() if ready else {("node-not-ready", "w1")})
+    if not ready:
+        assert "has not reported since" in status.problems[0].message
+
+
+def test_a_node_without_dns(world: Make) -> None:
+    made = world()
+    made.hosts["w1"].tunnels[(dns_ip(made.sample.spec), 53)] = behind(dns_server())
+    status = seen(made)
+    assert told(status) == {("dns-silent", "w1")}
+    assert (status.verdict, status.exit_code) == (Verdict.DEGRADED, 1)
 
 
 def test_one_command_per_host_and_one_for_the_way_in(world: Make) -> None:
@@ -58,6 +87,47 @@ def test_one_command_per_host_and_one_for_the_way_in(world: Make) -> None:
     commands = {name: len(host.ran) for name, host in made.hosts.items()}
     assert commands["w1"] == 1
     assert sorted(commands[name] for name in ("cp1", "cp2", "cp3")) == [1, 1, 2]
+
+
+def test_an_invitation_whose_certificates_have_gone(world: Make) -> None:
+    """Of Secrets only the metadata are asked for."""
+    made = world()
+    mine = {"name": "bootstrap-token-abcdef", "annotations": {UPLOAD_ANNOTATION: "owners"}}
+    certs = {"name": "kubeadm-certs", "ownerReferences": [{"name": "bootstrap-token-owners"}]}
+    listed = [{"metadata": mine}, {"metadata": certs}]
+    made.server.answers["/api/v1/namespaces/kube-system/secrets"]["items"] = listed
+    assert told(seen(made)) == set()
+    listed.pop()
+    status = seen(made)
+    assert (status.verdict, told(status)) == (Verdict.HEALTHY, {("certificate-key-expired", "")})
+    assert status.problems[0].remedy.startswith("kubeforge token join-command --control-plane makes")
+
+
+@pytest.mark.parametrize(
+    ("balancers", "address", "units"),
+    [
+        (2, "192.0.2.99", ["kubeforge-haproxy.service", "kubeforge-keepalived.service"]),
+        (1, "192.0.2.31", ["kubeforge-haproxy.service"]),
+    ],
+    ids=["two share an address", "one has it"],
+)
+def test_balancers_on_hosts_of_their_own(world: Make, balancers: int, address: str, units: list[str]) -> None:
+    made = world(load_balancers=balancers, endpoint={"kind": "haproxy", "address": address})
+    made.hosts["lb1"].parts["units"] = "\n\n".join(f"Id={unit}\nActiveState=active" for unit in units)
+    status = seen(made)
+    hosts = {host.name: host for host in status.hosts}
+    assert hosts["lb1"].roles == ("balancer",)
+    assert list(hosts["lb1"].balancer) == units
+    assert ("balancer-down", "lb1") not in told(status)
+
+
+def test_control_planes_look_for_the_address_that_others_ask(world: Make) -> None:
+    """Their own kubelets do not need it, so nothing else would tell that a balancer in front of them leads nowhere."""
+    made = world(workers=0, endpoint={"kind": "external", "address": "192.0.2.99"})
+    status = seen(made)
+    assert {way.server for way in status.endpoint.ways} == {"https://192.0.2.99:6443"}
+    assert told(status) == {("endpoint-silent", "")}
+    assert status.problems[0].remedy.startswith("make the balancer at 192.0.2.99:6443 lead")
 
 
 def test_one_control_plane_is_dead(world: Make) -> None:
@@ -127,7 +197,7 @@ def test_nobody_can_be_entered(world: Make) -> None:
 def test_bare_hosts(world: Make) -> None:
     made = world(control_planes=1)
     for host in made.hosts.values():
-        host.parts = {"units": "", "manifests": "", "processes": "systemd", "note": ""}
+        host.parts = {"units": "", "clocks": "1 1", "manifests": "", "processes": "systemd", "note": ""}
         host.kubeconfig = None
         host.tunnels.clear()
     made.hosts["cp1"].parts["etcd"] = "sh: 38: etcdctl: not found"

@@ -6,6 +6,7 @@ import base64
 import shutil
 import stat
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +28,12 @@ SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 NOBODY = Identity(node="", address="")
 SECRET = b"PRIVATE KEY"
+SYSTEMCTL = """#!/bin/sh
+read -r up rest </proc/uptime
+echo Id=kubelet.service; echo ActiveState=active
+echo ExecMainStartTimestampMonotonic=$(echo "$up" | awk '{ printf "%.0f", ($1 - 5) * 1000000 }')
+"""
+"""A kubelet that was started five seconds ago."""
 ETCDCTL = """#!/bin/sh
 case "$*" in
 *"endpoint status"*) cat "$(dirname "$0")/status" ;;
@@ -45,9 +52,10 @@ def folders(tmp_path: Path) -> Path:
     """What the script looks at, below a folder of its own."""
     for name in ("etc/kubernetes/pki", "etc/kubernetes/manifests", "var/lib/kubeforge", "run", "bin"):
         (tmp_path / name).mkdir(parents=True)
-    program = tmp_path / "bin/etcdctl"
-    program.write_text(ETCDCTL)
-    program.chmod(stat.S_IRWXU)
+    for name, text in (("etcdctl", ETCDCTL), ("systemctl", SYSTEMCTL)):
+        program = tmp_path / "bin" / name
+        program.write_text(text)
+        program.chmod(stat.S_IRWXU)
     (tmp_path / "bin/status").write_text("")
     return tmp_path
 
@@ -57,7 +65,7 @@ def run(shell: str, folders: Path, *words: str) -> str:
     moved = script()
     for place in ("/etc/kubernetes", "/var/lib/kubeforge", "/var/lib/etcd", "/run/kubeforge"):
         moved = moved.replace(place, f"{folders}{place}")
-    moved = moved.replace(f"{BIN}/", f"{folders}/bin/")
+    moved = moved.replace(f"{BIN}/", f"{folders}/bin/").replace("systemctl ", f"{folders}/bin/systemctl ")
     argv = [shell, "-c", moved, "sh", "kfword", *words]
     done = subprocess.run(argv, capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stderr
@@ -84,6 +92,8 @@ def test_a_control_plane(shell: str, folders: Path) -> None:
     assert base64.b64encode(issued.key.reveal()).decode()[:40] not in said
 
     answer = parse("kfword", said)
+    assert answer.units["kubelet.service"] == "active"
+    assert answer.kubelet_started == pytest.approx(time.time() - 5, abs=3)
     assert answer.manifests == ("etcd",)
     assert answer.left is not None
     assert (answer.left.run_id, answer.left.pending) == ("r1", ("file /b",))

@@ -113,6 +113,17 @@ def test_programs_stay_as_long_as_it_is_possible_to_go_back_to_them(every_site: 
     assert snapshot(host) == origin
 
 
+def test_what_waits_to_be_linked_stays(site: Site) -> None:
+    """`apply --tags prepare` stores the next version days before it is linked."""
+    for number in (1, 2):
+        site.run(number, site.program(f"v{number}"))
+    assert site.run(3, site.program("next").stored) is not None
+    assert "next" in site.stored()
+    for number in (4, 5):
+        site.run(number, site.program(f"v{number}"))
+    assert "next" not in site.stored(), "nobody came for it in as many runs as are kept"
+
+
 def test_nothing_is_done_where_there_is_no_more_than_is_kept(site: Site) -> None:
     for number in (1, 2):
         assert site.run(number, site.program(f"v{number}")) is None
@@ -220,7 +231,7 @@ def test_nothing_goes_where_something_changed_meanwhile(site: Site) -> None:
 
     def relink() -> None:
         link.unlink()
-        link.symlink_to(first.stored)
+        link.symlink_to(first.stored.path)
 
     def another_run() -> None:
         host.apply([File(path=host.path("x"), content=b"", owner=host.owner, group=host.group)], "another")

@@ -1,0 +1,123 @@
+"""Which control planes live already, and what on them runs with something else than it shall. Pure, but for `reads`.
+
+A cluster that is founded is written everywhere at once; one that lives is changed host by host, behind gates (ADR 57).
+What tells them apart is the controller manager's manifest: it is written only once the API has served (ADR 43).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+import yaml
+
+from kubeforge.engine.model import Context
+from kubeforge.inventory.model import CONTROL_PLANE, Host, Inventory
+from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
+from kubeforge.manifests.etcd import ETCD
+from kubeforge.manifests.static_pod import manifest_path
+from kubeforge.operations.file import digest
+from kubeforge.operations.model import Entry, Queries
+from kubeforge.spec.paths import COMPONENT_CONFIG, KUBELET_CLIENT_CURRENT, LAST_GOOD
+
+__all__ = [
+    "KUBELET",
+    "aside",
+    "folder",
+    "has_its_turn",
+    "is_founded",
+    "is_unproved",
+    "lives",
+    "node_lives",
+    "reads",
+    "runs_otherwise",
+    "unused_config",
+]
+
+KUBELET: Final = "kubelet"
+_CONFIG_FILE: Final = re.compile(rf"(?<==){re.escape(COMPONENT_CONFIG)}/[-a-z0-9]+\.yaml")
+_PODS: Final = (ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER)
+
+
+def folder(component: str) -> str:
+    """Return where lies what a component ran with before a change that is not proved yet."""
+    return f"{LAST_GOOD}/{component}"
+
+
+def aside(component: str, path: str) -> str:
+    """Return where one file of it lies."""
+    return f"{folder(component)}/{path.rpartition('/')[2]}"
+
+
+def reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
+    """Ask what the components run with, and what was set aside."""
+    manifests = tuple(manifest_path(name) for name in _PODS)
+    asides = tuple(folder(name) for name in (*_PODS, KUBELET))
+    return Queries(stats=(*manifests, *asides, KUBELET_CLIENT_CURRENT), hashes=manifests, reads=manifests)
+
+
+def lives(context: Context, host: str) -> bool:
+    """Whether a control plane was whole when the run began."""
+    return isinstance(context.seen[host].paths.get(manifest_path(CONTROLLER_MANAGER)), Entry)
+
+
+def node_lives(context: Context) -> bool:
+    """Whether this node was part of a cluster when the run began: then it is changed with care, among few."""
+    if CONTROL_PLANE in context.host.groups:
+        return lives(context, context.host.name)
+    return isinstance(context.seen[context.host.name].paths.get(KUBELET_CLIENT_CURRENT), Entry)
+
+
+def is_founded(context: Context) -> bool:
+    """Whether any control plane was; this host is looked at first, as others may be out of reach."""
+    planes = [host.name for host in context.inventory.control_planes]
+    planes.sort(key=lambda name: name != context.host.name)
+    return any(lives(context, name) for name in planes)
+
+
+def runs_otherwise(context: Context, component: str, manifest: bytes) -> bool:
+    """Whether a component of this host lives with another pod than its manifest shall say: it is changed with care.
+
+    Another text of the same pod, with a comment say, restarts nothing: it is a file like any other.
+    """
+    seen, path = context.seen[context.host.name], manifest_path(component)
+    now = seen.hashes.get(path)
+    if not isinstance(now, str) or now == digest(manifest) or not is_founded(context):
+        return False
+    return _pod_of(seen.contents.get(path, b"")) != _pod_of(manifest)
+
+
+def _pod_of(manifest: bytes) -> object:
+    """Return what the kubelet takes from a manifest; None: nothing."""
+    try:
+        return yaml.safe_load(manifest)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None
+
+
+def is_unproved(context: Context, component: str) -> bool:
+    """Whether an earlier run changed a component of this host and was cut off before it was seen to serve."""
+    return isinstance(context.seen[context.host.name].paths.get(folder(component)), Entry)
+
+
+def has_its_turn(context: Context, component: str, manifest: bytes) -> bool:
+    """Whether a component of this host is changed, or seen to serve, only when the host has its turn."""
+    return runs_otherwise(context, component, manifest) or is_unproved(context, component)
+
+
+def unused_config(context: Context, used: Collection[str]) -> list[str]:
+    """Return the files of ours that this host's components ran with when the run began, and that none needs any more.
+
+    Args:
+        context: of the host.
+        used: those that are needed.
+    """
+    contents = context.seen[context.host.name].contents
+    named = [path for name in (API_SERVER, SCHEDULER) for path in config_of(contents.get(manifest_path(name), b""))]
+    return [path for path in named if path not in used]
+
+
+def config_of(manifest: bytes) -> list[str]:
+    """Return the files of ours that a manifest names."""
+    return _CONFIG_FILE.findall(manifest.decode(errors="replace"))

@@ -1,0 +1,1 @@
+"""Five control planes behind balancers on hosts of their own."""
