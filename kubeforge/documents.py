@@ -14,7 +14,7 @@ import yaml
 
 from kubeforge.secret import Secret
 
-__all__ = ["Object", "dump", "dump_all", "holds_secret", "merged", "revealed"]
+__all__ = ["Object", "dump", "dump_all", "holds_secret", "load", "merged", "revealed"]
 
 Object = dict[str, Any]
 
@@ -23,6 +23,7 @@ _NUMBER_ELSEWHERE: Final = re.compile(
     r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?)|[yYnN]"
 )
 _BASE: Final[type[yaml.SafeDumper]] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_LOADER: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's: ten times as fast
 
 
 class _Dumper(_BASE):  # type: ignore[misc,valid-type]  # libyaml's dumper where it is there: ten times as fast
@@ -54,6 +55,15 @@ def dump(document: Mapping[str, Any]) -> str:
 def dump_all(documents: Iterable[Mapping[str, Any]]) -> str:
     """Return several documents as one YAML stream."""
     return "---\n".join(dump(document) for document in documents)
+
+
+def load(text: str | bytes) -> Any:
+    """Return what one YAML document says.
+
+    Raises:
+        yaml.YAMLError: it is none.
+    """
+    return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Object:

@@ -18,6 +18,7 @@ import yaml
 from kubeforge.artifacts.cache import Cache
 from kubeforge.artifacts.catalogue import UpstreamFile, upstream_files
 from kubeforge.artifacts.model import Download, LocalFile, Progress, ProgressEvent, Stage, Versions
+from kubeforge.documents import load
 from kubeforge.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class LockFile:
         if self.path is None or not self.path.exists():
             return {}
         try:
-            loaded = yaml.safe_load(self.path.read_bytes()) or {}
+            loaded = load(self.path.read_bytes()) or {}
         except yaml.YAMLError as error:
             raise self._damaged(str(error)) from None
         if not isinstance(loaded, dict) or not all(_DIGEST.fullmatch(str(value)) for value in loaded.values()):

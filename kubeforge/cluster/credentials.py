@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from kubeforge.documents import load
 from kubeforge.errors import ApiError
 from kubeforge.secret import Secret
 
@@ -50,7 +51,7 @@ def parse_kubeconfig(content: bytes | Secret) -> Credentials:
     """
     raw = content.reveal() if isinstance(content, Secret) else content
     try:
-        config: dict[str, Any] = yaml.safe_load(raw)
+        config: dict[str, Any] = load(raw)
         context = _named(config["contexts"], config["current-context"])["context"]
         cluster = _named(config["clusters"], context["cluster"])["cluster"]
         user = _named(config["users"], context["user"])["user"]

@@ -14,6 +14,7 @@ from typing import Any, Final
 import yaml
 
 from kubeforge.cluster.api import Api
+from kubeforge.documents import load
 from kubeforge.errors import ApiError
 from kubeforge.pki.tokens import SIGNATURE_PREFIX
 
@@ -56,7 +57,7 @@ class Discovery:
 
     def _cluster(self) -> Mapping[str, Any]:
         try:
-            cluster: Mapping[str, Any] = yaml.safe_load(self.kubeconfig)["clusters"][0]["cluster"]
+            cluster: Mapping[str, Any] = load(self.kubeconfig)["clusters"][0]["cluster"]
             b64decode(cluster["certificate-authority-data"], validate=True)
             str(cluster["server"])
         except (yaml.YAMLError, LookupError, TypeError, ValueError):

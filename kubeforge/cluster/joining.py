@@ -11,13 +11,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-import yaml
-
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, until
 from kubeforge.cluster.discovery import trusted_discovery
 from kubeforge.cluster.tokens import create, remove
-from kubeforge.documents import revealed
+from kubeforge.documents import load, revealed
 from kubeforge.errors import ApiError, ConnectionFailed, OperationFailed, UnfitHost
 from kubeforge.pki.tokens import BootstrapToken, ca_hashes, new_token, signature, token_secret
 from kubeforge.pki.upload import (
@@ -177,7 +175,7 @@ def _configuration(api: Api) -> Mapping[str, Any]:
             step="kube-system/kubeadm-config",
             remedy="kubeforge apply writes it",
         )
-    configuration: Mapping[str, Any] = yaml.safe_load(text)
+    configuration: Mapping[str, Any] = load(text)
     return configuration
 
 

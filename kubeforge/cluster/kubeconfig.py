@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from kubeforge.documents import dump
+from kubeforge.documents import dump, load
 from kubeforge.errors import ApiUnavailable, ConnectionFailed, InputError, KubeforgeError, Problem
 from kubeforge.secret import Secret
 from kubeforge.spec.paths import ADMIN_CONF
@@ -72,7 +72,7 @@ def named(kubeconfig: Secret, *, name: str, server: str, tls_server_name: str | 
         KubeforgeError: it is no such kubeconfig; the message never quotes it.
     """
     try:
-        config = yaml.safe_load(kubeconfig.reveal())
+        config = load(kubeconfig.reveal())
         cluster, user = dict(config["clusters"][0]["cluster"]), config["users"][0]["user"]
     except (yaml.YAMLError, KeyError, IndexError, TypeError):
         # `from None`: a YAML error quotes the text, which holds a key
@@ -117,10 +117,10 @@ def merge_into(path: Path, kubeconfig: Secret) -> None:
     Raises:
         InputError: the file is there and is no kubeconfig, or cannot be written; it stays as it is.
     """
-    added = yaml.safe_load(kubeconfig.reveal())
+    added = load(kubeconfig.reveal())
     try:
         target = path.resolve()  # a link stays a link
-        existing = yaml.safe_load(target.read_bytes()) if target.exists() else None
+        existing = load(target.read_bytes()) if target.exists() else None
         whole = merged(existing or {}, added)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _replace(target, dump(whole).encode())

@@ -38,6 +38,8 @@ __all__ = ["cluster_configuration", "config_yaml", "drop_in", "flags_env", "inst
 
 _LONGEST_PAUSE: Final = "30s"
 """Between two starts of a container that ends again and again, on a control plane; without it five minutes (ADR 68)."""
+_MANIFESTS_READ: Final = "2s"
+"""How often static pods' manifests are read without having been told of a change; 20 s if nothing is said (ADR 62)."""
 _PAUSE_GATE: Final = "KubeletCrashLoopBackOffMax"
 """On by default from 1.35 on (pkg/features/kube_features.go)."""
 
@@ -56,6 +58,7 @@ def cluster_configuration(spec: ClusterSpec) -> Object:
         "cgroupDriver": "systemd",
         "clusterDNS": [dns_ip(spec)],
         "clusterDomain": spec.network.domain,
+        "fileCheckFrequency": _MANIFESTS_READ,
         "healthzBindAddress": "127.0.0.1",
         "healthzPort": KUBELET_HEALTH_PORT,
         "rotateCertificates": True,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from kubeforge.documents import Object, dump
+from kubeforge.documents import Object, dump, load
 from kubeforge.pki import verify
 from kubeforge.pki.certificates import Identity, Request, Usage
 from kubeforge.pki.issue import Issued
@@ -143,7 +143,7 @@ def public_parts(content: bytes) -> tuple[str, bytes, bytes]:
         ValueError: it is none, or carries no certificate.
     """
     try:
-        document: Any = yaml.safe_load(content)
+        document: Any = load(content)
         cluster = document["clusters"][0]["cluster"]
         certificate = document["users"][0]["user"]["client-certificate-data"]
         return str(cluster["server"]), b64decode(cluster["certificate-authority-data"]), b64decode(certificate)
@@ -161,7 +161,7 @@ def leads_to(content: bytes, *, server: str, ca: bytes | None = None) -> bool:
         ca: PEM of the cluster's authority, which it carries, or names by a path that is not followed; None: any.
     """
     try:
-        cluster: Any = yaml.safe_load(content)["clusters"][0]["cluster"]
+        cluster: Any = load(content)["clusters"][0]["cluster"]
         if ca is None:
             return bool(cluster.get("server") == f"https://{server}")
         carried = cluster.get("certificate-authority-data")

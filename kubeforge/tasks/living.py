@@ -12,6 +12,7 @@ from typing import Final
 
 import yaml
 
+from kubeforge.documents import load
 from kubeforge.engine.model import Context
 from kubeforge.inventory.model import CONTROL_PLANE, Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
@@ -91,7 +92,7 @@ def runs_otherwise(context: Context, component: str, manifest: bytes) -> bool:
 def _pod_of(manifest: bytes) -> object:
     """Return what the kubelet takes from a manifest; None: nothing."""
     try:
-        return yaml.safe_load(manifest)
+        return load(manifest)
     except (yaml.YAMLError, UnicodeDecodeError):
         return None
 

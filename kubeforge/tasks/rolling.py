@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-import yaml
-
 from kubeforge.cluster.access import access_of
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.etcd import lacks_health
@@ -22,7 +20,7 @@ from kubeforge.cluster.processes import processes
 from kubeforge.cluster.programs import lacks_image, refused_arguments
 from kubeforge.cluster.quorum import lacks_quorum_without
 from kubeforge.cluster.static_pods import component_of, lacks_answer, lacks_pod, starts
-from kubeforge.documents import Object, dump
+from kubeforge.documents import Object, dump, load
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import DeadlineExceeded, UnfitHost
 from kubeforge.manifests.control_plane import API_SERVER
@@ -302,7 +300,7 @@ class PodRolled(Action):
 
     def _go_back(self, run: ActionContext) -> None:
         old = kept(run, self.files).get(manifest_path(self.component))
-        pod = self.pod if old is None else yaml.safe_load(old)
+        pod = self.pod if old is None else load(old)
         new, before = (set(living.config_of(dump(each).encode())) for each in (self.pod, pod))
         put_back(run, self.files, then=[Absent(path=path, keep=False) for path in sorted(new - before)])
         # With another command it is enough that it runs: the kubelet may never have ended it.

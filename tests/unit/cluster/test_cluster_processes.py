@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,27 +25,31 @@ def test_this_very_process_is_found() -> None:
     assert lacks_command(remote, ["no-such-program"]) == "no-such-program does not run"
 
 
-def test_an_argument_of_several_lines_is_one() -> None:
-    script = "import sys\n\nsys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as child:
-        name = Path(f"/proc/{child.pid}/comm").read_text().strip()
-        remote = ShellRemote(LocalTransport("here"))
+SCRIPT = "import sys\n\nprint(flush=True)\nsys.stdin.read()"
+
+
+@contextmanager
+def started(*words: str) -> Iterator[tuple[str, ...]]:
+    """Run Python with an argument of several lines and more; give how its command shall be told."""
+    argv = [sys.executable, "-c", SCRIPT, *words]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # the kernel names a process a moment after Popen takes it for started
         try:
-            told = lacks_command(remote, [name, "-c", script.replace("\n", " ")])
-            commands = [one.command for one in processes(remote, name)]
+            yield (sys.executable, "-c", SCRIPT.replace("\n", " "), *words)
         finally:
             child.communicate()
-    assert told is None or "other arguments" in told, "it was called by its path"
-    assert (sys.executable, "-c", script.replace("\n", " ")) in commands
 
 
-def test_an_empty_argument_is_one() -> None:
-    with subprocess.Popen(["tail", "-f", "--", "/dev/null", ""], stderr=subprocess.DEVNULL) as child:
-        try:
-            told = [one.command for one in processes(ShellRemote(LocalTransport("here")), "tail")]
-        finally:
-            child.kill()
-    assert ("tail", "-f", "--", "/dev/null", "") in told
+@pytest.mark.parametrize("words", [(), ("",), ("--flag=a b", "", "z")])
+def test_arguments_of_several_lines_and_empty_ones(words: tuple[str, ...]) -> None:
+    remote, name = ShellRemote(LocalTransport("here")), Path(sys.executable).name
+    with started(*words) as command:
+        assert lacks_command(remote, [name, *command[1:]]) == f"{name} still runs with other arguments", (
+            "called by path"
+        )
+        assert command in [one.command for one in processes(remote, name)]
+        assert lacks_command(remote, command) == f"{command[0]} does not run", "a name has no folders"
 
 
 CLOCKS = "1000.00 1700000000.000000000 100\n"
