@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kubeforge.cluster.api import Api
+from kubeforge.cluster.api import FIELD_MANAGER, Api
 from kubeforge.cluster.kinds import Obj
 from kubeforge.errors import ApiError
 
@@ -31,7 +31,7 @@ def node_of(api: Api, name: str) -> Obj:
     node = api.get("v1", "Node", name)
     if node is None:
         names = ", ".join(sorted(one["metadata"]["name"] for one in api.objects("v1", "Node")))
-        raise ApiError(f"the cluster has no node {name}", host=name, remedy=f"nodes there are: {names or 'none'}")
+        raise ApiError(f"the cluster has no node {name}", remedy=f"nodes there are: {names or 'none'}")
     return {"apiVersion": "v1", "kind": "Node", **node}
 
 
@@ -49,7 +49,17 @@ def is_ready(node: Obj) -> bool:
 def cordoned_by(node: Obj) -> str | None:
     """Return the run of ours that cordoned a node; None: it is not cordoned, or somebody else did it."""
     mark: str | None = (node["metadata"].get("annotations") or {}).get(CORDONED_BY)
-    return mark if is_cordoned(node) else None
+    return mark if is_cordoned(node) and _is_ours(node) else None
+
+
+def _is_ours(node: Obj) -> bool:
+    """Say whether the cordon is what we wrote: `kubectl uncordon` leaves our mark, and a cordon may follow it."""
+    owners = {
+        entry.get("manager")
+        for entry in node["metadata"].get("managedFields") or ()
+        if "f:unschedulable" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    }
+    return not owners or FIELD_MANAGER in owners
 
 
 def cordon(api: Api, name: str, *, run_id: str | None) -> bool:

@@ -21,6 +21,7 @@ from kubeforge.cluster.evicting import evict_all
 from kubeforge.cluster.kinds import Obj
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import KubeforgeError, UnfitHost
+from kubeforge.inventory.model import Inventory
 from kubeforge.operations.model import Change, Verb
 from kubeforge.spec.paths import API_DEADLINE
 from kubeforge.tasks.drain_options import options_of
@@ -29,7 +30,7 @@ from kubeforge.tasks.registry import task
 __all__ = ["NODES", "Cordon", "Drain", "Uncordon", "answered", "cordon", "drain", "nodes_of", "uncordon"]
 
 NODES: Final = "nodes"
-"""Variable that names the nodes that a verb is about, by commas; else a task is about its own host's."""
+"""Variable that names the nodes (or groups) that a verb is about, by commas; else a task is about its own host's."""
 _ROUNDS: Final = 2  # what was bound in the moment of the cordon goes with the second; what comes later tolerates it
 T = TypeVar("T")
 
@@ -58,7 +59,15 @@ def nodes_of(context: Context) -> tuple[str, ...]:
     named = context.vars.get(NODES)
     if named is None:
         return (context.host.name,) if context.host.is_node else ()
-    return tuple(dict.fromkeys(word.strip() for word in str(named).split(",") if word.strip()))
+    words = (word.strip() for word in str(named).split(",") if word.strip())
+    return tuple(dict.fromkeys(node for word in words for node in _meant(context.inventory, word)))
+
+
+def _meant(inventory: Inventory, word: str) -> tuple[str, ...]:
+    """Return the nodes of a group of the inventory; any other word is a node's name, of whatever host."""
+    if word in inventory.hosts or word not in inventory.groups:
+        return (word,)
+    return tuple(host.name for host in inventory.group(word) if host.is_node)
 
 
 def answered(run: ActionContext, ask: Callable[[], T], *, step: str) -> T:
@@ -156,7 +165,7 @@ class Drain(Action):
         """
         api = api_of(run)
         node, found = node_of(api, self.node), read_pods(api, self.node, self.options)
-        self._refuse(found, "nothing was done")
+        self._refuse(run, found, "nothing was done")
         if found.going and not is_ready(node) and not self.options.dead:
             run.say(f"warning: node {self.node} is not Ready: nobody will say that its pods have ended")
         if found.going and run.pending:
@@ -173,7 +182,7 @@ class Drain(Action):
         """
         api, done = api_of(run), False
         before = answered(run, lambda: node_of(api, self.node), step=self.title)
-        self._refuse(self._found(run, api), "nothing was done")
+        self._refuse(run, self._found(run, api), "nothing was done")
         try:
             answered(run, lambda: cordon_node(api, self.node, run_id=run.run_id), step=self.title)
             gone = self._emptied(run, api)
@@ -189,7 +198,7 @@ class Drain(Action):
         gone: list[Pod] = []
         for _ in range(_ROUNDS):
             found = self._found(run, api)
-            self._refuse(found, "the node is put back as it was")
+            self._refuse(run, found, "the node is put back as it was")
             if not found.going:
                 return gone
             gone += evict_all(
@@ -198,6 +207,7 @@ class Drain(Action):
                 found.going,
                 self.options,
                 step=self.title,
+                host=run.context.host.name,
                 say=run.say,
                 checkpoint=run.checkpoint,
             )
@@ -208,13 +218,13 @@ class Drain(Action):
     def _found(self, run: ActionContext, api: Api) -> Sorted:
         return answered(run, lambda: read_pods(api, self.node, self.options), step=self.title)
 
-    def _refuse(self, found: Sorted, state: str) -> None:
+    def _refuse(self, run: ActionContext, found: Sorted, state: str) -> None:
         if not found.refused:
             return
         going = ", ".join(map(str, found.of(Fate.EVICT)))
         raise UnfitHost(
-            f"node {self.node} has {len(found.refused)} pods that a drain must not touch; {state}",
-            host=self.node,
+            f"node {self.node} has pods that a drain must not touch ({len(found.refused)}); {state}",
+            host=run.context.host.name,
             step=self.title,
             evidence=[*map(_told, found.refused), f"the others would be evicted: {going or 'there are none'}"],
             remedy="; ".join(dict.fromkeys(pod.remedy for pod in found.refused)),
