@@ -87,7 +87,10 @@ def test_options_of_a_drain_are_variables(cli: Cli) -> None:
 
 def test_tags_are_for_hosts_that_come(cli: Cli) -> None:
     assert cli("replace", "w3", "w4", "-y", "-t", "prepare") == 0
-    assert [(book, choices.tags) for book, choices, _ in cli.opened] == [("node-add", ("prepare",)), ("node-remove", ())]
+    assert [(book, choices.tags) for book, choices, _ in cli.opened] == [
+        ("node-add", ("prepare",)),
+        ("node-remove", ()),
+    ]
 
 
 @pytest.mark.parametrize("words", ["add w3 -l w3 -y", "remove -y", "add w3", "remove w3", "replace -y"])

@@ -105,7 +105,7 @@ def test_a_member_of_etcd_is_in_the_cluster_and_so_is_a_balancer(world: Make) ->
 
 
 @pytest.mark.parametrize(("name", "url", "mine"), [("w1", "", True), ("", "21", True), ("w2", "21", False)])
-def test_whose_a_member_is(sample: Make, name: str, url: str, mine: bool) -> None:  # noqa: FBT001 - a table
+def test_whose_a_member_is(sample: Make, name: str, url: str, mine: bool) -> None:
     """Once it has a name that says it: another machine may have got the address meanwhile."""
     host = sample().inventory.hosts["w1"]
     assert is_of(host, Member(id="1", name=name, peer_urls=(f"https://192.0.2.{url}:2380",))) is mine
@@ -185,7 +185,7 @@ def test_the_living_may_be_asked(world: Make) -> None:
         ("w1", "w1", True, ["node-remove", "node-add"]),
     ],
 )
-def test_the_order_of_a_replacement(old: str, new: str, dead: bool, order: list[str]) -> None:  # noqa: FBT001
+def test_the_order_of_a_replacement(old: str, new: str, dead: bool, order: list[str]) -> None:
     assert [step.playbook for step in replacing(old, new, dead=dead)] == order
 
 

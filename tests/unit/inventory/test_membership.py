@@ -1,4 +1,4 @@
-"""Inventories of runs that change who is in the cluster: roles as they shall be afterwards, and the dead out of reach."""
+"""Inventories of runs that change who is in the cluster: roles as they will be, and the dead out of reach."""
 
 from __future__ import annotations
 

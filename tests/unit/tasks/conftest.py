@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kubeforge.artifacts.model import ImageArchive, LocalFile, Resolved
-from kubeforge.engine.model import Action, Context
 from kubeforge.cluster import access
+from kubeforge.engine.model import Action, Context
 from kubeforge.engine.vault import OnceVault
 from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, fold
 from kubeforge.spec.paths import ETCD_MEMBER
@@ -154,7 +154,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def fleet(living_site: Make, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a cluster that lives, for whole playbooks over it; see tests.unit.tasks.fleet."""
-    from tests.unit.tasks.fleet import Fleet, node  # noqa: PLC0415 - it uses this module
+    from tests.unit.tasks.fleet import Fleet, node  # it uses this module
 
     made, api = living_site(control_planes=3), MemoryApi()
     for name in made.sample.inventory.hosts:

@@ -40,9 +40,7 @@ class World:
     def run(self, *names: str, dead: bool = False, on: str = "cp3") -> tuple[MembersLeave, Conversation]:
         inventory = with_leaving(self.written, names, dead=dead, known=list(self.written.hosts))
         self.site.begin()
-        context = replace(
-            self.site.context(on, leave_etcd), inventory=inventory, host=inventory.hosts[on]
-        )
+        context = replace(self.site.context(on, leave_etcd), inventory=inventory, host=inventory.hosts[on])
         (action,) = leave_etcd(context)
         assert isinstance(action, MembersLeave)
         talk = Conversation(
