@@ -75,7 +75,7 @@ class MembersLeave(Action):
             UnfitHost: another member has failed meanwhile; those that were to follow stay.
             DeadlineExceeded: etcd does not take the change.
         """
-        done = []
+        done: list[Change] = []
         with run.context.vault.once("etcd.membership", threading.Lock):
             while True:
                 peer, found = self._peer(run)

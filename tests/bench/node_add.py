@@ -1,6 +1,7 @@
 """A worker joins a living cluster: from the command to its end, when its pods resolve names.
 
-Its files are there before. The worker leaves again after each turn, and its files are put there anew; neither is measured.
+Its files are there before. The worker leaves again after each turn, and its files are put there anew; neither is
+measured.
 
 .venv/bin/python -m tests.bench.node_add --control-planes 1 --workers 2
 """

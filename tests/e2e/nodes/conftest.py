@@ -18,6 +18,7 @@ import yaml
 from kubeforge.lab.lab import Lab
 from kubeforge.lab.record import addresses
 from kubeforge.lab.removal import remains, remove
+from kubeforge.spec.releases import RECOMMENDED
 from tests.e2e.ha.conftest import LABS, QUICK, Ha
 from tests.e2e.nodes.wire import Wire, watched
 
@@ -92,7 +93,7 @@ def fleet(name: str, *written: str, spec: dict[str, Any] | None = None, **hosts:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KUBEFORGE_LABS", str(folder))
             try:
-                with Lab.up(name, progress=None, **hosts) as lab:
+                with Lab.up(name, kubernetes=RECOMMENDED, progress=None, **hosts) as lab:
                     listed = yaml.safe_load((lab.inventory / "hosts.yml").read_text())
                     made = Fleet(lab, lab.inventory, folder / "state", {"KUBEFORGE_LABS": str(folder)}, listed)
                     file = lab.inventory / "cluster.yml"

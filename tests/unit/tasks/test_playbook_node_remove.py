@@ -1,4 +1,4 @@
-"""The whole playbook of `node remove` planned over hosts in memory: who is asked, what is found to do, what is refused."""
+"""The whole playbook of `node remove` planned over hosts in memory: who is asked, what is to do, what is refused."""
 
 from __future__ import annotations
 
