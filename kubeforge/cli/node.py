@@ -108,6 +108,7 @@ def remove(choices: Choices, *, hosts: tuple[str, ...], dead: bool, diff: bool, 
 
     step = Step(playbook="node-remove", change=removing(hosts, dead=dead))
     _walk(choices, (step,), "node remove", diff=diff, yes=yes)
+    _remind(hosts)
 
 
 @node.command()
@@ -124,6 +125,8 @@ def replace(choices: Choices, *, old: str, new: str | None, dead: bool, diff: bo
     from kubeforge.cluster.membership import replacing
 
     _walk(choices, replacing(old, new or old, dead=dead), "node replace", diff=diff, yes=yes)
+    if new not in (None, old):
+        _remind((old,))
 
 
 def _walk(choices: Choices, steps: tuple[Step, ...], verb: str, *, diff: bool, yes: bool) -> None:
@@ -138,6 +141,11 @@ def _walk(choices: Choices, steps: tuple[Step, ...], verb: str, *, diff: bool, y
             code = attempt(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
         if code:
             click.get_current_context().exit(code)
+
+
+def _remind(gone: tuple[str, ...]) -> None:
+    """Name what only a person can do: hosts.yml is theirs."""
+    click.echo(f"Take {', '.join(gone)} out of hosts.yml, or the next apply takes it in again.", err=True)
 
 
 def _tagged(choices: Choices, step: Step) -> Choices:

@@ -132,14 +132,16 @@ def _members(inventory: Inventory, remote_of: RemoteOf) -> tuple[Member, ...]:
     raise told or KubeforgeError("the inventory has no member of etcd")
 
 
-def adding(names: Sequence[str]) -> Change:
+def adding(names: Sequence[str], *, dead: Sequence[str] = ()) -> Change:
     """Return what makes the inventory of a run that takes hosts in.
 
     Args:
         names: of the hosts; none: all that are written in the inventory and that the cluster has not.
+        dead: hosts that are still written there and must not be asked.
     """
 
-    def change(inventory: Inventory, connect_to: Connect) -> Inventory:
+    def change(written: Inventory, connect_to: Connect) -> Inventory:
+        inventory = without(written, dead)
         with_joining(inventory, names, known=inventory.hosts)  # wrong names are told before anybody is asked
         asked = without(inventory, names)  # who is new has nothing to tell
         known = census(asked, connect_to(asked)).known(inventory)
@@ -149,15 +151,18 @@ def adding(names: Sequence[str]) -> Change:
     return change
 
 
-def removing(names: Sequence[str], *, dead: bool) -> Change:
+def removing(names: Sequence[str], *, dead: bool, then: Sequence[str] = ()) -> Change:
     """Return what makes the inventory of a run that lets hosts go.
 
     Args:
         names: of the hosts.
         dead: they are not asked, not even now.
+        then: hosts that will join afterwards; that they cannot is told before anybody has gone.
     """
 
     def change(inventory: Inventory, connect_to: Connect) -> Inventory:
+        if then:
+            with_joining(inventory, then, known=inventory.hosts)
         with_leaving(inventory, names, dead=dead, known=inventory.hosts)
         asked = without(inventory, names) if dead else inventory
         return with_leaving(inventory, names, dead=dead, known=census(asked, connect_to(asked)).known(inventory))
@@ -187,6 +192,8 @@ def replacing(old: str, new: str, *, dead: bool) -> tuple[Step, ...]:
     more member would not help (etcd.io/docs, "Runtime reconfiguration": replace a failed machine). So does a host that
     is to come back under its own name. Else the new one comes first, and at no moment there are fewer.
     """
-    comes = Step(playbook="node-add", change=adding([new]), brings_parts=True)
-    goes = Step(playbook="node-remove", change=removing([old], dead=dead))
-    return (goes, comes) if dead or old == new else (comes, goes)
+    first = dead or old == new
+    buried = [old] if dead and old != new else []
+    comes = Step(playbook="node-add", change=adding([new], dead=buried), brings_parts=True)
+    goes = Step(playbook="node-remove", change=removing([old], dead=dead, then=[new] if first else []))
+    return (goes, comes) if first else (comes, goes)

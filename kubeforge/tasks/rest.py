@@ -15,6 +15,8 @@ from kubeforge.inventory.membership import JOINING
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.operations.model import Operation, Queries
+from kubeforge.spec.addresses import api_endpoint, endpoint_kind, local_api
+from kubeforge.spec.model import EndpointKind
 from kubeforge.tasks import addons, bootstrap, control_plane, endpoint, living, pki
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.remark import Remark
@@ -67,6 +69,7 @@ def rest_control_plane(context: Context) -> Iterator[Operation | Action]:
 @task("rest.objects", reads=_reads)
 def rest_objects(context: Context) -> Iterator[Action]:
     """kubeadm-config and cluster-info name the endpoint, and etcd's members where they are on hosts of their own."""
+    yield from _told_others(context)
     if _is_one(context):
         yield from bootstrap.objects(context)
     else:
@@ -85,6 +88,15 @@ def rest_endpoint(context: Context) -> Iterator[Operation | Action]:
     """What led to the API before and does no more, once nobody uses it."""
     if _is_one(context):
         yield from endpoint.retire(context)
+
+
+def _told_others(context: Context) -> Iterator[Remark]:
+    """Say what somebody else's balancer has to do: nothing here can."""
+    spec, inventory = context.cluster, context.inventory
+    if endpoint_kind(spec, inventory) is EndpointKind.EXTERNAL:
+        backends = ", ".join(map(local_api, inventory.control_planes))
+        text = f"the balancer at {api_endpoint(spec, inventory)} is not ours: have it pass TCP on to {backends} alone"
+        yield Remark(about="endpoint", text=text)
 
 
 def _versions(context: Context) -> dict[str, str]:

@@ -100,6 +100,23 @@ def test_what_is_refused(cli: Cli, words: str, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "reminds"),
+    [
+        ("remove w3 w4", "Take w3, w4 out of hosts.yml"),
+        ("replace w3 w4", "Take w3 out"),
+        ("replace w3", ""),
+        ("add w3", ""),
+    ],
+)
+def test_what_only_a_person_can_do_is_named(
+    cli: Cli, words: str, reminds: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(*words.split(), "-y") == 0
+    said = capsys.readouterr().err
+    assert reminds in said if reminds else "hosts.yml" not in said
+
+
 def test_a_run_that_fails_leaves_with_its_code(cli: Cli) -> None:
     failed = RunResult(run_id="r", failures=UNREACHABLE.failures)
     cli.runs["node-add"] = FakeRun(SOMETHING, failed)

@@ -201,5 +201,26 @@ def test_a_machine_with_the_name_of_the_dead_is_entered_when_it_joins(world: Mak
     assert "cp1" not in made.reached, "so far"
 
 
+def test_who_is_dead_is_not_asked_either_when_the_other_joins(world: Make) -> None:
+    """Its line is still there."""
+    made = world(["cp2", "cp3", "w1", "w2"], control_planes=4)
+    made.members = ["cp2", "cp3"]
+    _, comes = replacing("cp1", "cp4", dead=True)
+    joining = comes.change(made.inventory, made.connect_to)
+    assert made.reached
+    assert "cp1" not in made.reached
+    assert "cp1" not in joining.hosts
+    assert joining.groups[JOINING] == ("cp4",)
+
+
+def test_nobody_goes_where_the_other_could_not_come(world: Make) -> None:
+    made = world(["cp1", "cp2", "w1", "w2"], control_planes=2)
+    goes, _ = replacing("w1", "w9", dead=True)
+    with pytest.raises(InputError) as caught:
+        goes.change(made.inventory, made.connect_to)
+    assert "no host is called 'w9'" in "\n".join(caught.value.evidence)
+    assert made.reached == []
+
+
 def test_an_empty_cluster_knows_nobody(sample: Make) -> None:
     assert Census(nodes=frozenset()).known(sample().inventory) == ()

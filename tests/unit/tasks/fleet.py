@@ -31,6 +31,7 @@ class Fleet:
         self.api = api
         self.kind = EndpointKind.LOCALHOST
         self.said: list[str] = []
+        self.blocked = False
         self.reached: list[str] = []
         for name in self.written.hosts:
             made.apply(name, os.names)
@@ -79,7 +80,9 @@ class Fleet:
             exclusive=False,
             record=False,
         ) as session:
-            return session.plan()
+            plan = session.plan()
+            self.blocked = session.blocked(plan)
+            return plan
 
 
 def node(name: str) -> Any:

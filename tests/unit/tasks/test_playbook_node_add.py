@@ -33,6 +33,15 @@ def test_for_a_worker_others_learn_its_name_and_nothing_else(fleet: Fleet) -> No
         assert found[name] == {f"file {HOSTS}", f"node {name}"}
 
 
+def test_a_worker_joins_while_a_control_plane_is_away(fleet: Fleet) -> None:
+    bare(fleet, "w1")
+    fleet.made.hosts["cp1"].unreachable = True
+    plan = fleet.joining("w1")
+    assert {failure.host for failure in plan.failures} == {"cp1"}
+    assert {"kubelet.join", "node w1"} <= {change.title for step in plan.steps for change in step.changes}
+    assert not fleet.blocked
+
+
 def test_a_control_plane_joins_etcd_and_the_balancers(fleet: Fleet) -> None:
     bare(fleet, "cp3")
     found = steps(fleet.joining("cp3"))
