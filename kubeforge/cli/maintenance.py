@@ -56,7 +56,13 @@ def drain_options(function: Callable[..., None]) -> Callable[..., None]:
     @click.option("--force", is_flag=True, help="Evict pods that no controller brings up again too; they are lost.")
     @wraps(function)
     def command(
-        grace: str | None, deadline: str | None, *, delete_local_storage: bool, force: bool, **given: Any
+        choices: Choices,
+        *,
+        grace: str | None,
+        deadline: str | None,
+        delete_local_storage: bool,
+        force: bool,
+        **given: Any,
     ) -> None:
         said = {
             "drain_grace": grace,
@@ -64,7 +70,7 @@ def drain_options(function: Callable[..., None]) -> Callable[..., None]:
             "drain_delete_local_storage": "yes" if delete_local_storage else None,
             "drain_force": "yes" if force else None,
         }
-        function(draining={name: value for name, value in said.items() if value is not None}, **given)
+        function(choices, draining={name: value for name, value in said.items() if value is not None}, **given)
 
     return command
 
