@@ -41,7 +41,10 @@ VERBS: Final = {
         _MAINTENANCE,
     ),
     "restart": Verb(
-        "maintenance", "restart", "Restart kubelets or container runtimes, host after host; containers go on.", _MAINTENANCE
+        "maintenance",
+        "restart",
+        "Restart kubelets or container runtimes, host after host; containers go on.",
+        _MAINTENANCE,
     ),
     "status": Verb(
         "status", "status", "Show what the cluster is like now, and for everything that is wrong what mends it.", _LOOK

@@ -20,7 +20,17 @@ from kubeforge.cli.lifecycle import carry_out, run_options
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices
 
-__all__ = ["check_option", "cordon", "drain", "drain_options", "patch", "restart", "rolled", "serial_option", "uncordon"]
+__all__ = [
+    "check_option",
+    "cordon",
+    "drain",
+    "drain_options",
+    "patch",
+    "restart",
+    "rolled",
+    "serial_option",
+    "uncordon",
+]
 
 _SIZE: Final = re.compile(r"[1-9]\d*|([1-9]\d?|100)%")
 _SPAN: Final = re.compile(r"\d+|(\d+(\.\d+)?(h|ms|m|s))+")
@@ -52,7 +62,9 @@ def drain_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @click.option("--grace", callback=_span, help="Time for each pod to end.  [default: what the pod says]")
     @click.option("--deadline", callback=_span, help="Time after which a drain is given up.  [default: 10m]")
-    @click.option("--delete-local-storage", is_flag=True, help="Evict pods with an emptyDir too; what is in it is lost.")
+    @click.option(
+        "--delete-local-storage", is_flag=True, help="Evict pods with an emptyDir too; what is in it is lost."
+    )
     @click.option("--force", is_flag=True, help="Evict pods that no controller brings up again too; they are lost.")
     @wraps(function)
     def command(
@@ -197,9 +209,7 @@ def patch(
 @serial_option
 @check_option
 @options.yes
-def restart(
-    choices: Choices, *, unit: str, pattern: str, serial: tuple[str, ...], check: bool, yes: bool
-) -> None:
+def restart(choices: Choices, *, unit: str, pattern: str, serial: tuple[str, ...], check: bool, yes: bool) -> None:
     """Restart kubelets or container runtimes, host after host; containers go on.
 
     PATTERN selects hosts: names, groups, globs; `a:b`, `a:&b`, `a:!b`.

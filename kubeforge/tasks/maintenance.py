@@ -1,4 +1,4 @@
-"""Rolling work on hosts: kubelet or container runtime restarted, a command run; each host must serve before the next."""
+"""Rolling work: kubelet or container runtime restarted, a command run; each host must serve before the next one."""
 
 from __future__ import annotations
 

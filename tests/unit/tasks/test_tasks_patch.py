@@ -123,10 +123,10 @@ def test_hosts_that_are_no_nodes_are_not_drained(patched: Make) -> None:
     ("text", "cause", "evidence"),
     [
         ("no-apt\n", "it has no apt", ()),
-        ("error Failed to fetch file:/nowhere\n", "its packages cannot be upgraded", ("Failed to fetch file:/nowhere",)),
+        ("error Failed to fetch file:/n\n", "its packages cannot be upgraded", ("Failed to fetch file:/n",)),
         ("refused Unmet dependencies\n", "its packages cannot be upgraded", ("Unmet dependencies",)),
     ],
-)  # fmt: skip
+)
 def test_a_host_that_cannot_be_patched_is_refused(patched: Make, text: str, cause: str, evidence: Any) -> None:
     with pytest.raises(UnfitHost, match=cause) as caught:
         patched(text).made.ask("w1", patch.check)
@@ -241,7 +241,7 @@ def test_asked_for_it_reboots_whatever_it_says(patched: Make) -> None:
         (node("w1"), frozenset(), False),
         (node("w1"), frozenset({"reboot"}), True),
         (node("w1", cordoned=True), frozenset(), False),
-        (node("w1", cordoned=True, **{CORDONED_BY: "r0"}), frozenset(), True),
+        (node("w1", cordoned=True, annotations={CORDONED_BY: "r0"}), frozenset(), True),
     ],
 )
 def test_who_is_waited_for(patched: Make, live: Any, changed: frozenset[str], due: bool) -> None:
