@@ -29,6 +29,7 @@ VERBS: Final = {
     "plan": Verb("lifecycle", "plan", "Show what apply would do; changes nothing.", _CLUSTER),
     "apply": Verb("lifecycle", "apply", "Make the hosts what the spec says.", _CLUSTER),
     "reset": Verb("lifecycle", "reset", "Take the cluster off its hosts.", _CLUSTER),
+    "node": Verb("node", "node", "Hosts come and go: add, remove, replace them; the dead, too.", _CLUSTER),
     "token": Verb("token", "token", "Bootstrap tokens, and the command by which a host joins with kubeadm.", _CLUSTER),
     "etcd": Verb("etcd", "etcd", "The cluster's store: recover it.", _CLUSTER),
     "cordon": Verb("maintenance", "cordon", "Let no new pods come to nodes; what runs there stays.", _MAINTENANCE),

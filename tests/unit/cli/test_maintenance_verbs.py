@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import click
 import pytest
 
 from kubeforge.cli import root, runs
 from kubeforge.cli.boundary import guarded
-from kubeforge.cli.node_exec import run_command
 from kubeforge.cli.runs import Choices
 from tests.unit.cli.test_lifecycle import NOTHING, SOMETHING, UNREACHABLE, FakeRun
 
@@ -31,9 +29,9 @@ class Opened:
         self.choices, self.playbook, self.serial = choices, playbook, tuple(serial)
         yield self.run
 
-    def __call__(self, line: str, run: FakeRun, *more: str, command: click.Command = root) -> int:
+    def __call__(self, line: str, run: FakeRun, *more: str) -> int:
         self.run = run
-        return guarded(command, [*line.split(), *more], "kubeforge")
+        return guarded(root, [*line.split(), *more], "kubeforge")
 
     @property
     def variables(self) -> Any:
@@ -103,8 +101,7 @@ def test_restart(opened: Opened) -> None:
 
 @pytest.mark.parametrize(("words", "line"), [(("uname -r; id",), "uname -r; id"), (("echo", "a b"), "echo 'a b'")])
 def test_node_exec(opened: Opened, words: tuple[str, ...], line: str) -> None:
-    code = opened("--yes --serial 2 --within 5m --drain kube_node --", FakeRun(SOMETHING), *words, command=run_command)
-    assert code == 0
+    assert opened("node exec --yes --serial 2 --within 5m --drain kube_node --", FakeRun(SOMETHING), *words) == 0
     assert opened.choices is not None
     assert (opened.choices.limit, opened.playbook, opened.serial) == ("kube_node", "exec", ("2",))
     assert opened.variables == {"exec_command": line, "exec_within": "5m", "exec_drain": "yes"}
@@ -123,6 +120,7 @@ def test_node_exec(opened: Opened, words: tuple[str, ...], line: str) -> None:
         ("patch --yes --serial 120%", "`120%` is no number of hosts"),
         ("restart sshd w1 --yes", "'sshd' is not one of"),
         ("restart kubelet w1 -l w2 --yes", "no --limit"),
+        ("node exec kube_node --yes", "Missing argument 'COMMAND...'"),
     ],
 )
 def test_refused(opened: Opened, line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
