@@ -12,6 +12,7 @@ import click
 
 from kubeforge.cli import options
 from kubeforge.cli.lifecycle import attempt, run_options
+from kubeforge.cli.node_exec import run_command
 from kubeforge.cli.runs import Choices
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ def _changes(function: Callable[..., None]) -> Callable[..., None]:
 @click.group()
 def node() -> None:
     """Hosts come and go: add, remove, replace them; the dead, too."""
+
+
+node.add_command(run_command)
 
 
 @node.command()

@@ -111,18 +111,23 @@ class Run:
 
 
 @contextmanager
-def opened(choices: Choices, playbook: str, *, parts: bool, change: Change | None = None) -> Iterator[Run]:
+def opened(
+    choices: Choices, playbook: str, *, parts: bool, serial: Sequence[str] = (), change: Change | None = None
+) -> Iterator[Run]:
     """Open a run: the input is read and checked, tasks and playbook are loaded; no host is asked yet.
 
     Args:
         choices: the options.
         playbook: name of a shipped one.
         parts: whether it needs artifacts; those that are remade by a change of membership always do.
+        serial: sizes of batches, `2` or `25%`, for plays that leave them to the command line.
         change: makes the inventory of a run that changes who is in the cluster; asks hosts.
     """
     from kubeforge import tasks
     from kubeforge.cli.passwords import entering
     from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.playbook import Portion
+    from kubeforge.engine.playbook_loader import load
     from kubeforge.engine.remotes import ConnectedRemotes
     from kubeforge.engine.run import Session
     from kubeforge.inventory.membership import REMADE
@@ -133,7 +138,8 @@ def opened(choices: Choices, playbook: str, *, parts: bool, change: Change | Non
     if choices.output == "table":
         show_warnings(found.warnings)
     _log(choices.verbose)
-    display = _display(verbose=choices.verbose > 0)
+    display, registry = _display(verbose=choices.verbose > 0), tasks.load()
+    book = load(shipped(playbook), registry).batched([Portion.of(size) for size in serial])
     with entering(inventory, choices.asked, lambda: _aside(display)) as (entered, connections):
         known = entered
         if change is not None:
@@ -142,8 +148,8 @@ def opened(choices: Choices, playbook: str, *, parts: bool, change: Change | Non
         with Session(
             inventory=known,
             remotes=ConnectedRemotes(known, connections),
-            playbook=shipped(playbook),
-            registry=tasks.load(),
+            playbook=book,
+            registry=registry,
             spec=spec,
             artifacts=_showing(display, spec, found.path) if needs else None,
             limit=choices.limit,

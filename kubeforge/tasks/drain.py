@@ -7,15 +7,15 @@ is written on the Node (`cluster.cordon`): a run that was killed is gone on with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
+from kubeforge.cluster.conditions import Condition, until
 from kubeforge.cluster.cordon import cordon as cordon_node
 from kubeforge.cluster.cordon import cordoned_by, is_cordoned, is_ready, node_of
 from kubeforge.cluster.cordon import uncordon as uncordon_node
-from kubeforge.cluster.conditions import Condition, until
 from kubeforge.cluster.draining import DrainOptions, Fate, Pod, Sorted, read_pods
 from kubeforge.cluster.evicting import evict_all
 from kubeforge.cluster.kinds import Obj
@@ -148,7 +148,7 @@ class Drain(Action):
     """
 
     node: str
-    options: DrainOptions = DrainOptions()
+    options: DrainOptions = field(default_factory=DrainOptions)
     lasting: bool = False
 
     @property

@@ -22,8 +22,11 @@ T = TypeVar("T")
 
 
 def options_of(variables: Mapping[str, Any]) -> DrainOptions:
-    """Return what variables say about draining: `drain_grace` and `drain_deadline` (seconds, or like `5m`),
-    `drain_delete_local_storage`, `drain_force`, `drain_dead` (yes or no).
+    """Return what variables say about draining.
+
+    Args:
+        variables: `drain_grace` and `drain_deadline` (seconds, or like `5m`), `drain_delete_local_storage`,
+            `drain_force` and `drain_dead` (yes or no).
 
     Raises:
         InputError: some cannot be read; all of them.

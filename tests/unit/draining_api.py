@@ -14,12 +14,14 @@ from tests.unit.tasks.memory_api import MemoryApi
 REPLICA = {"kind": "ReplicaSet", "name": "web-5d", "controller": True}
 
 
-def node(name: str = "w1", *, cordoned: bool = False, ready: bool = True, **annotations: str) -> Obj:
+def node(
+    name: str = "w1", *, cordoned: bool = False, ready: bool = True, annotations: dict[str, str] | None = None
+) -> Obj:
     conditions = [{"type": "Ready", "status": "True" if ready else "Unknown"}]
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "resourceVersion": "1", "annotations": dict(annotations)},
+        "metadata": {"name": name, "resourceVersion": "1", "annotations": dict(annotations or {})},
         "spec": {"unschedulable": True} if cordoned else {},
         "status": {"conditions": conditions},
     }
@@ -27,11 +29,11 @@ def node(name: str = "w1", *, cordoned: bool = False, ready: bool = True, **anno
 
 def pod(name: str, *, on: str = "w1", owner: Obj | None = REPLICA, ready: bool = True, **changes: Any) -> Obj:
     """Return a pod; `changes` go over its metadata (labels, finalizers, …), spec (volumes) and status (phase)."""
-    metadata = {"name": name, "namespace": "default", "uid": f"uid-{name}", "labels": {"app": "web"}}
+    metadata: Obj = {"name": name, "namespace": "default", "uid": f"uid-{name}", "labels": {"app": "web"}}
     spec: Obj = {"nodeName": on, "terminationGracePeriodSeconds": 30, "volumes": changes.pop("volumes", [])}
     status = {"phase": changes.pop("phase", "Running"), "conditions": [{"type": "Ready", "status": str(ready)}]}
     if owner:
-        metadata["ownerReferences"] = [owner]  # type: ignore[assignment]  # a list among texts
+        metadata["ownerReferences"] = [owner]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {**metadata, **changes}, "spec": spec, "status": status}
 
 

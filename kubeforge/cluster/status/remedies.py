@@ -69,7 +69,7 @@ TABLE: Final[Mapping[str, Row]] = {
         _ERROR, _LIMITED + "; what the kubelet says: kubeforge ssh {where} journalctl -u kubelet -n 30"
     ),
     "node-pressure": Row(_WARNING, "kubeforge kubectl -- describe node {where}; then give it room"),
-    "node-cordoned": Row(_WARNING, "kubeforge kubectl -- uncordon {where}"),
+    "node-cordoned": Row(_WARNING, "kubeforge uncordon {where}"),
     "node-foreign": Row(_NOTE, _FOREIGN),
     "serving-certificate-waits": Row(_ERROR, "{mend}"),
     # control plane

@@ -20,8 +20,8 @@ OURS = {CORDONED_BY: "r1"}
         (node(), None, True, None),
         (node(cordoned=True), "r2", False, None),
         (node(cordoned=True), None, False, None),
-        (node(cordoned=True, **OURS), "r2", False, "r1"),
-        (node(cordoned=True, **OURS), None, True, None),
+        (node(cordoned=True, annotations=OURS), "r2", False, "r1"),
+        (node(cordoned=True, annotations=OURS), None, True, None),
     ],
 )
 def test_cordon(before: Any, run_id: str | None, changes: bool, whose: str | None) -> None:
@@ -37,8 +37,8 @@ def test_cordon(before: Any, run_id: str | None, changes: bool, whose: str | Non
         (node(), True, False, False),
         (node(cordoned=True), False, False, True),
         (node(cordoned=True), True, True, False),
-        (node(cordoned=True, **OURS), False, True, False),
-        (node(cordoned=True, **OURS), True, True, False),
+        (node(cordoned=True, annotations=OURS), False, True, False),
+        (node(cordoned=True, annotations=OURS), True, True, False),
     ],
 )
 def test_uncordon(before: Any, foreign: bool, changes: bool, cordoned: bool) -> None:
@@ -50,13 +50,13 @@ def test_uncordon(before: Any, foreign: bool, changes: bool, cordoned: bool) -> 
 
 def test_a_mark_without_a_cordon_says_nothing() -> None:
     """`kubectl uncordon` leaves it."""
-    assert cordoned_by(node(**OURS)) is None
+    assert cordoned_by(node(annotations=OURS)) is None
 
 
 @pytest.mark.parametrize(("manager", "whose"), [("kubeforge", "r1"), ("kubectl-cordon", None)])
 def test_a_mark_under_somebody_elses_cordon_says_nothing(manager: str, whose: str | None) -> None:
     """`kubectl uncordon`, and later `kubectl cordon`."""
-    again = node(cordoned=True, **OURS)
+    again = node(cordoned=True, annotations=OURS)
     again["metadata"]["managedFields"] = [{"manager": manager, "fieldsV1": {"f:spec": {"f:unschedulable": {}}}}]
     assert cordoned_by(again) == whose
 

@@ -14,12 +14,13 @@ ORDINARY = DrainOptions()
 DAEMON = {"kind": "DaemonSet", "name": "flannel", "controller": True}
 SCRATCH = [{"name": "scratch", "emptyDir": {}}]
 DEAD = DrainOptions(dead=True)
+AGAIN = "ReplicaSet web-5d brings up another"
 
 
 @pytest.mark.parametrize(
     ("given", "options", "fate", "why"),
     [
-        (pod("a"), ORDINARY, Fate.EVICT, "ReplicaSet web-5d brings up another"),
+        (pod("a"), ORDINARY, Fate.EVICT, AGAIN),
         (pod("a", owner=DAEMON), ORDINARY, Fate.LEAVE, "DaemonSet flannel runs on every node, cordoned or not"),
         (
             pod("a", owner=None, annotations={"kubernetes.io/config.mirror": "x"}),
@@ -34,13 +35,13 @@ DEAD = DrainOptions(dead=True)
         (pod("a", owner={**DAEMON, "controller": False}), ORDINARY, Fate.REFUSE, "no controller brings it up again"),
         (pod("a", owner=None), DrainOptions(force=True), Fate.EVICT, "nobody brings it up again"),
         (pod("a", volumes=SCRATCH), ORDINARY, Fate.REFUSE, "what is in its emptyDir would be lost: scratch"),
-        (pod("a", volumes=SCRATCH), DrainOptions(delete_local=True), Fate.EVICT, "ReplicaSet web-5d brings up another"),
-        (pod("a", volumes=[{"name": "h", "hostPath": {}}]), ORDINARY, Fate.EVICT, "ReplicaSet web-5d brings up another"),
+        (pod("a", volumes=SCRATCH), DrainOptions(delete_local=True), Fate.EVICT, AGAIN),
+        (pod("a", volumes=[{"name": "h", "hostPath": {}}]), ORDINARY, Fate.EVICT, AGAIN),
         (pod("a", owner=None), DEAD, Fate.EVICT, "is lost with its host; nobody brings it up again"),
-        (pod("a", deletionTimestamp="now"), DEAD, Fate.EVICT, "is lost with its host; ReplicaSet web-5d brings up another"),
+        (pod("a", deletionTimestamp="now"), DEAD, Fate.EVICT, f"is lost with its host; {AGAIN}"),
         (pod("a", owner=DAEMON), DEAD, Fate.LEAVE, "DaemonSet flannel runs on every node, cordoned or not"),
     ],
-)  # fmt: skip
+)
 def test_fates(given: Any, options: DrainOptions, fate: Fate, why: str) -> None:
     (judged,) = sort_pods([given], [], options).pods
     assert (judged.fate, judged.why) == (fate, why)

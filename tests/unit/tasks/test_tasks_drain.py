@@ -64,7 +64,8 @@ def titles(changes: Any) -> list[str]:
 
 
 def test_the_plan_lists_the_cordon_and_each_pod(talk: Make) -> None:
-    api = DrainableApi.of(node(), pod("a"), pod("b", deletionTimestamp="now"), budget(allowed=0, expected=3), stuck={"b"})
+    ending, kept = pod("b", deletionTimestamp="now"), budget(allowed=0, expected=3)
+    api = DrainableApi.of(node(), pod("a"), ending, kept, stuck={"b"})
     run, _ = talk(api)
     changes = Drain(node="w1").plan(run)
     assert titles(changes) == ["cordon w1", "pod default/a", "pod default/b"]
@@ -132,7 +133,7 @@ def test_a_drain_given_up_leaves_a_persons_cordon(talk: Make) -> None:
 
 
 def test_a_killed_runs_cordon_is_taken_over_and_taken_back(talk: Make) -> None:
-    api = DrainableApi.of(node(cordoned=True, **OURS), pod("a"), stuck={"a"})
+    api = DrainableApi.of(node(cordoned=True, annotations=OURS), pod("a"), stuck={"a"})
     run, _ = talk(api)
     assert titles(Drain(node="w1").plan(run)) == ["pod default/a"]
     with pytest.raises(DeadlineExceeded):
@@ -223,7 +224,7 @@ def test_cordon(talk: Make) -> None:
 
 
 def test_a_person_makes_our_cordon_theirs(talk: Make) -> None:
-    api = DrainableApi.of(node(cordoned=True, **OURS))
+    api = DrainableApi.of(node(cordoned=True, annotations=OURS))
     run, _ = talk(api)
     assert Cordon(node="w1").plan(run) == []
     (change,) = Cordon(node="w1", lasting=True).plan(run)
@@ -236,7 +237,7 @@ def test_a_person_makes_our_cordon_theirs(talk: Make) -> None:
         (node(), True, []),
         (node(cordoned=True), False, []),
         (node(cordoned=True), True, ["uncordon w1"]),
-        (node(cordoned=True, **OURS), False, ["uncordon w1"]),
+        (node(cordoned=True, annotations=OURS), False, ["uncordon w1"]),
     ],
 )
 def test_uncordon(talk: Make, before: Any, foreign: bool, planned: list[str]) -> None:
@@ -260,10 +261,11 @@ def test_whom_the_tasks_are_about(site: Make) -> None:
     assert nodes_of(made.context("w2", tasks.drain)) == ("w2",)
     assert nodes_of(made.context("cp1", tasks.drain, vars={"nodes": "kube_node,cp1"})) == ("w1", "w2", "cp1")
     assert [item.title for item in tasks.drain(named)] == ["drain w1", "drain w9"]
-    (own,) = tasks.drain(made.context("w2", tasks.drain))
-    assert (own.lasting, list(tasks.uncordon(named))[0].foreign) == (False, True)
-    (cordoned,) = tasks.cordon(made.context("w2", tasks.cordon))
-    assert cordoned.lasting
+    own = made.context("w2", tasks.drain)
+    assert list(tasks.drain(own)) == [Drain(node="w2")]
+    assert list(tasks.uncordon(own)) == [Uncordon(node="w2")]
+    assert next(iter(tasks.uncordon(named))) == Uncordon(node="w1", foreign=True)
+    assert list(tasks.cordon(own)) == [Cordon(node="w2", lasting=True)]
 
 
 def test_a_host_that_is_no_node_is_left_alone(site: Make) -> None:
