@@ -3,7 +3,8 @@
 # ruff: noqa: PLC0415 - --help and completion must not wait for what only these verbs need
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from dataclasses import replace as changed
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import click
 
 from kubeforge.cli import options
 from kubeforge.cli.lifecycle import attempt, run_options
+from kubeforge.cli.maintenance import check_option, drain_options
 from kubeforge.cli.node_exec import run_command
 from kubeforge.cli.runs import Choices
 
@@ -26,37 +28,13 @@ _dead = click.option(
 _diff = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
 
 
-_grace = click.option("--grace", metavar="SPAN", help="What each pod gets to end.  [default: what it says itself]")
-_deadline = click.option("--drain-deadline", metavar="SPAN", help="After this a drain is given up: 90s, 10m.")
-_delete_local = click.option("--delete-local-storage", is_flag=True, help="Evict pods with an emptyDir, too.")
-_force = click.option("--force", is_flag=True, help="Evict pods that no controller brings up again, too.")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asks:
+    """What is shown and asked before anything is done."""
 
-
-def _drains(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of a drain; they are handed over as variables, which playbooks may set, too."""
-
-    @_grace
-    @_deadline
-    @_delete_local
-    @_force
-    @wraps(function)
-    def command(
-        choices: Choices,
-        *,
-        grace: str | None,
-        drain_deadline: str | None,
-        delete_local_storage: bool,
-        force: bool,
-        **given: Any,
-    ) -> None:
-        from kubeforge.tasks.drain_options import DEADLINE, DELETE_LOCAL, FORCE, GRACE
-
-        said = {GRACE: grace, DEADLINE: drain_deadline}
-        said |= {DELETE_LOCAL: "yes" if delete_local_storage else None, FORCE: "yes" if force else None}
-        variables = {name: value for name, value in said.items() if value is not None}
-        function(changed(choices, variables={**choices.variables, **variables}), **given)
-
-    return command
+    diff: bool
+    check: bool
+    yes: bool
 
 
 def _changes(function: Callable[..., None]) -> Callable[..., None]:
@@ -64,12 +42,13 @@ def _changes(function: Callable[..., None]) -> Callable[..., None]:
 
     @run_options
     @_diff
+    @check_option
     @options.yes
     @wraps(function)
-    def command(choices: Choices, **given: Any) -> None:
+    def command(choices: Choices, *, diff: bool, check: bool, yes: bool, **given: Any) -> None:
         if choices.limit:
             raise click.UsageError("the hosts named are those that this is about: no --limit")
-        function(choices, **given)
+        function(choices, asks=_Asks(diff=diff, check=check, yes=yes), **given)
 
     return command
 
@@ -85,7 +64,7 @@ node.add_command(run_command)
 @node.command()
 @click.argument("hosts", nargs=-1, metavar="[HOST…]")
 @_changes
-def add(choices: Choices, *, hosts: tuple[str, ...], diff: bool, yes: bool) -> None:
+def add(choices: Choices, *, hosts: tuple[str, ...], asks: _Asks) -> None:
     """Take hosts in that are new in the inventory: workers, control planes, members of etcd, balancers.
 
     Write their lines into hosts.yml first. Without names: all that the cluster has not yet (balancers must be named).
@@ -93,17 +72,16 @@ def add(choices: Choices, *, hosts: tuple[str, ...], diff: bool, yes: bool) -> N
     """
     from kubeforge.cluster.membership import Step, adding
 
-    _walk(
-        choices, (Step(playbook="node-add", change=adding(hosts), brings_parts=True),), "node add", diff=diff, yes=yes
-    )
+    step = Step(playbook="node-add", change=adding(hosts), brings_parts=True)
+    _walk(choices, (step,), "node add", asks)
 
 
 @node.command()
 @click.argument("hosts", nargs=-1, required=True, metavar="HOST…")
 @_changes
-@_drains
+@drain_options
 @_dead
-def remove(choices: Choices, *, hosts: tuple[str, ...], dead: bool, diff: bool, yes: bool) -> None:
+def remove(choices: Choices, *, hosts: tuple[str, ...], dead: bool, draining: Mapping[str, str], asks: _Asks) -> None:
     """Let hosts go: their pods move, etcd and the cluster forget them, and they become what they were before.
 
     Refused where etcd would lose its quorum. Take their lines out of hosts.yml afterwards.
@@ -111,45 +89,55 @@ def remove(choices: Choices, *, hosts: tuple[str, ...], dead: bool, diff: bool, 
     from kubeforge.cluster.membership import Step, removing
 
     step = Step(playbook="node-remove", change=removing(hosts, dead=dead))
-    _walk(choices, (step,), "node remove", diff=diff, yes=yes)
-    _remind(hosts)
+    _walk(_with(choices, draining), (step,), "node remove", asks)
+    _remind(hosts, asks)
 
 
 @node.command()
 @click.argument("old")
 @click.argument("new", required=False)
 @_changes
-@_drains
+@drain_options
 @_dead
-def replace(choices: Choices, *, old: str, new: str | None, dead: bool, diff: bool, yes: bool) -> None:
+def replace(
+    choices: Choices, *, old: str, new: str | None, dead: bool, draining: Mapping[str, str], asks: _Asks
+) -> None:
     """Put a host in another's place: NEW, or one of the same name.
 
     NEW comes first, and then OLD goes. Where OLD is dead, or its name is to be used again, it goes first.
     """
     from kubeforge.cluster.membership import replacing
 
-    _walk(choices, replacing(old, new or old, dead=dead), "node replace", diff=diff, yes=yes)
+    _walk(_with(choices, draining), replacing(old, new or old, dead=dead), "node replace", asks)
     if new not in (None, old):
-        _remind((old,))
+        _remind((old,), asks)
 
 
-def _walk(choices: Choices, steps: tuple[Step, ...], verb: str, *, diff: bool, yes: bool) -> None:
-    """Make each run, and stop at the first that does not end well."""
+def _with(choices: Choices, variables: Mapping[str, str]) -> Choices:
+    return changed(choices, variables={**choices.variables, **variables})
+
+
+def _walk(choices: Choices, steps: tuple[Step, ...], verb: str, asks: _Asks) -> None:
+    """Make each run, and stop at the first that does not end well; of several, the first alone can be shown before."""
     from kubeforge.cli.runs import opened, refuse_without_terminal
 
-    if not yes:
+    if not (asks.yes or asks.check):
         refuse_without_terminal(verb)
     for step in steps:
         with opened(_tagged(choices, step), step.playbook, parts=step.brings_parts, change=step.change) as run:
-            made = run.plan(diff=diff)
-            code = attempt(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
+            made = run.plan(diff=asks.diff)
+            if asks.check:
+                run.show_plan(made, diff=asks.diff)
+                click.get_current_context().exit(made.exit_code)
+            code = attempt(run, made, diff=asks.diff, agreed=lambda: asks.yes or click.confirm("Do this?", err=True))
         if code:
             click.get_current_context().exit(code)
 
 
-def _remind(gone: tuple[str, ...]) -> None:
+def _remind(gone: tuple[str, ...], asks: _Asks) -> None:
     """Name what only a person can do: hosts.yml is theirs."""
-    click.echo(f"Take {', '.join(gone)} out of hosts.yml, or the next apply takes it in again.", err=True)
+    if not asks.check:
+        click.echo(f"Take {', '.join(gone)} out of hosts.yml, or the next apply takes it in again.", err=True)
 
 
 def _tagged(choices: Choices, step: Step) -> Choices:

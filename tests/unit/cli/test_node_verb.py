@@ -80,9 +80,16 @@ def test_a_replacement_goes_on_where_the_first_run_had_nothing_to_do(cli: Cli) -
 
 
 def test_options_of_a_drain_are_variables(cli: Cli) -> None:
-    assert cli("remove", "w3", "-y", "--grace", "5s", "--drain-deadline", "10m", "--force", "-e", "x=1") == 0
+    assert cli("remove", "w3", "-y", "--grace", "5s", "--deadline", "10m", "--force", "-e", "x=1") == 0
     ((_, choices, _),) = cli.opened
     assert choices.variables == {"x": "1", "drain_grace": "5s", "drain_deadline": "10m", "drain_force": "yes"}
+
+
+@pytest.mark.parametrize("words", ["add w3", "remove w3", "replace w3 w4"])
+def test_a_plan_can_be_shown_alone(cli: Cli, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(*words.split(), "--check") == 0
+    assert [run.did for run in cli.runs.values()] == [["plan", "show"]]
+    assert "hosts.yml" not in capsys.readouterr().err
 
 
 def test_tags_are_for_hosts_that_come(cli: Cli) -> None:
