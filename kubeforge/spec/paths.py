@@ -126,6 +126,7 @@ APPLY_DEADLINE: Final = 60.0
 NODE_DEADLINE: Final = 180.0
 ETCD_DEADLINE: Final = 120.0
 ETCD_TURN_DEADLINE: Final = 30.0
+ETCD_COUNT_DEADLINE: Final = 30.0  # an election takes seconds; a member that is gone for longer is not waited for
 CHECK_DEADLINE: Final = 120.0
 ENDPOINT_DEADLINE: Final = 60.0  # the API serves already: a balancer only has to notice
 BUSY_DEADLINE: Final = 180.0

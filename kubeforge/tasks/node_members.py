@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubeforge.cluster.conditions import Condition, await_condition
-from kubeforge.cluster.etcd import Member, healthy, members, not_yet, remove_member
+from kubeforge.cluster.etcd import Member, NotYet, healthy, members, not_yet, remove_member
 from kubeforge.cluster.etcd_survey import Survey, Verdict, quorum_lost, survey
 from kubeforge.cluster.membership import is_of
 from kubeforge.cluster.quorum import Parting
 from kubeforge.engine.model import Action, ActionContext, Context
-from kubeforge.errors import UnfitHost
+from kubeforge.errors import DeadlineExceeded, UnfitHost
 from kubeforge.inventory.membership import LEAVING, REMADE, departing
 from kubeforge.inventory.model import Host
 from kubeforge.operations.model import Change, Verb
-from kubeforge.spec.paths import ETCD_DEADLINE
+from kubeforge.spec.paths import ETCD_COUNT_DEADLINE, ETCD_DEADLINE
 from kubeforge.tasks.registry import task
 from kubeforge.transport.base import Remote
 
@@ -78,17 +78,40 @@ class MembersLeave(Action):
         done: list[Change] = []
         with run.context.vault.once("etcd.membership", threading.Lock):
             while True:
-                peer, found = self._peer(run)
-                parting = self._parting(run, peer, found)
-                self._refuse(run, parting)
+                peer, parting = self._counted(run)
                 if not parting.order:
                     return done
                 done.append(self._removed(run, peer, parting.order[0]))
 
+    def _counted(self, run: ActionContext) -> tuple[Remote, Parting]:
+        """Count until they may go: where the leader has just left, nobody serves until there is another one."""
+        last: list[tuple[Remote, Parting]] = []
+
+        def lacks() -> str | None:
+            try:
+                peer, found = self._peer(run)
+                last[:] = [(peer, self._parting(run, peer, found))]
+            except (NotYet, UnfitHost) as error:
+                return error.cause
+            parting = last[0][1]
+            return parting.refusal if parting.order else None
+
+        condition = Condition(name="etcd can do without them", lacks=lacks, deadline=ETCD_COUNT_DEADLINE)
+        try:
+            await_condition(condition, run, step=self.title)
+        except DeadlineExceeded:
+            if last:
+                self._refuse(run, last[0][1])
+            raise
+        return last[0]
+
     def _removed(self, run: ActionContext, peer: Remote, member: Member) -> Change:
         def lacks() -> str | None:
-            if all(one.id != member.id for one in members(peer)):
-                return None
+            try:
+                if all(one.id != member.id for one in members(peer)):
+                    return None
+            except NotYet as error:
+                return error.cause
             return not_yet(lambda: remove_member(peer, member)) or "it is being removed"
 
         condition = Condition(

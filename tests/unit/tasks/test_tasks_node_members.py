@@ -104,13 +104,27 @@ def test_a_member_that_would_take_the_quorum_with_it_stays(world: World) -> None
     assert world.etcd.log == []
 
 
-def test_a_member_that_fails_after_the_plan_stops_the_run(world: World) -> None:
+def test_a_member_that_fails_after_the_plan_stops_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_members, "ETCD_COUNT_DEADLINE", 0.2)
     action, run = world.run("cp2")
     action.plan(run)
     world.etcd.down.add("cp1")
     with pytest.raises(UnfitHost, match="would lose its quorum"):
         action.run(run)
     assert set(world.etcd.members) == set(NAMES)
+
+
+def test_an_election_is_waited_for(world: World) -> None:
+    """Where the leader has left, nobody serves for a moment."""
+    action, run = world.run("cp2")
+    looks: list[str] = []
+
+    def looked(name: str) -> Any:
+        looks.append(name)
+        world.etcd.down = {"cp1"} if len(looks) < 6 else set()
+        return world.site.hosts[name]
+
+    assert [change.why for change in action.run(replace(run, connect=looked))] == ["left etcd"]
 
 
 def test_two_go_one_after_the_other_the_dead_one_first(world: World) -> None:
