@@ -66,9 +66,15 @@ class Fleet:
         return self.plan("node-add", with_joining(self.written, names, known=known))
 
     def plan(self, playbook: str, inventory: Inventory) -> Plan:
+        with self.session(playbook, inventory) as session:
+            plan = session.plan()
+            self.blocked = session.blocked(plan)
+            return plan
+
+    def session(self, playbook: str, inventory: Inventory) -> Session:
         spec = self.made.sample.spec
         self.reached.clear()
-        with Session(
+        return Session(
             inventory=inventory,
             playbook=resources.playbook(playbook),
             registry=tasks.load(),
@@ -79,10 +85,7 @@ class Fleet:
             reader=lambda remote, reads, _: (self.made.sample.facts[remote.host], remote.observe(reads)),
             exclusive=False,
             record=False,
-        ) as session:
-            plan = session.plan()
-            self.blocked = session.blocked(plan)
-            return plan
+        )
 
 
 def node(name: str) -> Any:

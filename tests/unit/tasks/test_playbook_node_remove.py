@@ -9,7 +9,16 @@ import pytest
 from kubeforge.inventory.membership import with_leaving
 from kubeforge.pki import kubeconfigs
 from kubeforge.spec.model import EndpointKind
-from kubeforge.spec.paths import ADMIN_CONF, ETCD_WAL, HOSTS, KUBELET_CONF, PKI, SUPER_ADMIN_CONF
+from kubeforge.spec.paths import (
+    ADMIN_CONF,
+    ETCD_WAL,
+    HOSTS,
+    KUBELET_CONF,
+    KUBELET_SERVING_CURRENT,
+    PKI,
+    SUPER_ADMIN_CONF,
+)
+from kubeforge.tasks import nodes
 from tests.unit.tasks.fleet import Fleet, steps
 from tests.unit.tasks.test_tasks_upgrade import runs
 
@@ -20,6 +29,23 @@ def test_a_dead_worker_is_not_reached_and_others_only_forget_its_name(fleet: Fle
     assert "w1" not in fleet.reached
     assert found["cp2"] == {f"file {HOSTS}", "node cp2"}, "without a worker, control planes lose their taint"
     assert {"cordon w1", "object Node w1"} <= found["cp1"]
+
+
+def test_a_dead_worker_is_not_reached_while_it_is_removed_either(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "lacks_kubelet", lambda *_: None)
+    for name in ("cp1", "cp2", "cp3"):
+        fleet.made.hosts[name].put(KUBELET_SERVING_CURRENT, b"x")
+    fleet.made.hosts["w1"].unreachable = True
+    inventory = with_leaving(fleet.written, ["w1"], dead=True, known=list(fleet.written.hosts))
+    with fleet.session("node-remove", inventory) as session:
+        result = session.apply(session.plan())
+    assert result.failures == ()
+    assert result.exit_code == 0
+    assert "w1" not in fleet.reached
+    assert set(fleet.reached) == {"cp1", "cp2", "cp3"}
+    assert ("v1", "Node", "", "w1") not in fleet.api.objects_
+    assert b" w1" not in fleet.made.hosts["cp2"].file(HOSTS)
+    assert fleet.leaving("w1", dead=True).steps == (), "the second run changes nothing"
 
 
 def test_the_dead_first_control_plane_is_not_reached_and_its_role_goes_on(fleet: Fleet) -> None:
