@@ -63,6 +63,7 @@ def with_joining(inventory: Inventory, names: Sequence[str], *, known: Collectio
     if not there:
         _refuse(f"{', '.join(names) or 'nobody'} cannot join: no other control plane is there", _FOUND)
     return _parted(
+        inventory,
         replace(taking, lock_order=(*there, *(one.name for one in taking.control_planes if one.name in names))),
         joining=[name for name in taking.hosts if name in names],
         leads=_lead(taking, names),
@@ -96,7 +97,7 @@ def with_leaving(
     order = tuple(host.name for host in left.control_planes)
     left = replace(_stripped(left, names), gone=gone, lock_order=order)
     _refuse_empty(inventory, left)
-    return _parted(left, leaving=[name for name in left.hosts if name in names], leads=leads)
+    return _parted(inventory, left, leaving=[name for name in left.hosts if name in names], leads=leads)
 
 
 def departing(inventory: Inventory) -> tuple[Host, ...]:
@@ -105,11 +106,18 @@ def departing(inventory: Inventory) -> tuple[Host, ...]:
 
 
 def _parted(
-    inventory: Inventory, *, leads: bool, joining: Sequence[str] = (), leaving: Sequence[str] = ()
+    written: Inventory,
+    inventory: Inventory,
+    *,
+    leads: bool,
+    joining: Sequence[str] = (),
+    leaving: Sequence[str] = (),
 ) -> Inventory:
+    """Add the groups of a run; names of hosts that take no part are groups of nobody, as cluster.yml may name them."""
     moving = {*joining, *leaving}
     staying = tuple(host.name for host in inventory.cluster if host.name not in moving)
-    parts = {
+    parts: dict[str, tuple[str, ...]] = {
+        **{name: () for name in written.hosts if name not in inventory.hosts},
         JOINING: tuple(joining),
         LEAVING: tuple(leaving),
         STAYING: staying,

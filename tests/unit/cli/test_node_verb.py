@@ -142,7 +142,8 @@ all:
 def choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Choices:
     """The options of a run on an inventory of three hosts, all of which the cluster has."""
     (tmp_path / "hosts.yml").write_text(HOSTS)
-    (tmp_path / "cluster.yml").write_text("name: demo\nkubernetes: 1.36.3\n")
+    said = "name: demo\nkubernetes: 1.36.3\nnodes: {w1: {labels: {a: b}}, cp1: {labels: {c: d}}}\n"
+    (tmp_path / "cluster.yml").write_text(said)
     census = membership.Census(nodes=frozenset({"cp1", "cp2", "w1"}))
     monkeypatch.setattr(membership, "census", lambda *_: census)
     return Choices(

@@ -105,6 +105,7 @@ def test_who_is_dead_is_no_host_at_all(sample: Make) -> None:
     written = sample(control_planes=3, workers=2).inventory
     made = with_leaving(written, ["cp1", "w2"], dead=True, known=list(written.hosts))
     assert set(made.hosts) == {"cp2", "cp3", "w1"}
+    assert made.groups["cp1"] == (), "cluster.yml may go on to speak of it"
     assert not [name for listed in made.groups.values() for name in listed if name in ("cp1", "w2")]
     assert made.lock_order == ("cp2", "cp3")
     assert [host.address for host in departing(made)] == ["192.0.2.11", "192.0.2.22"]
