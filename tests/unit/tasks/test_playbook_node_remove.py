@@ -48,6 +48,14 @@ def test_a_dead_worker_is_not_reached_while_it_is_removed_either(fleet: Fleet, m
     assert fleet.leaving("w1", dead=True).steps == (), "the second run changes nothing"
 
 
+def test_a_dead_worker_is_removed_while_a_control_plane_is_away(fleet: Fleet) -> None:
+    fleet.made.hosts["cp2"].unreachable = True
+    plan = fleet.leaving("w1", dead=True)
+    assert {failure.host for failure in plan.failures} == {"cp2"}
+    assert "object Node w1" in {change.title for step in plan.steps for change in step.changes}
+    assert not fleet.blocked
+
+
 def test_the_dead_first_control_plane_is_not_reached_and_its_role_goes_on(fleet: Fleet) -> None:
     fleet.etcd.down.add("cp1")
     fleet.made.hosts["cp1"].unreachable = True
