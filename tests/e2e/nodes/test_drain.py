@@ -1,4 +1,4 @@
-"""Nodes are cordoned, drained and uncordoned: what goes, what stays, and what a drain that is given up leaves behind."""
+"""Nodes are cordoned, drained and uncordoned: what goes, what stays, what a drain that is given up leaves behind."""
 
 from __future__ import annotations
 
@@ -144,7 +144,9 @@ def test_what_would_be_lost_is_refused_all_at_once(herd: Fleet) -> None:
     herd.kubectl("apply", "-f", "-", stdin=bare("alone", "w1"))
     herd.kubectl("apply", "-f", "-", stdin=web(1, volumes=[{"name": "scratch", "emptyDir": {}}], nodeName="w1"))
     herd.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
-    said = herd.run("drain", "w1", "--yes").check(12, "Nothing was done", "default/alone: no controller brings it up again")
+    said = herd.run("drain", "w1", "--yes").check(
+        12, "Nothing was done", "default/alone: no controller brings it up again"
+    )
     said.check(12, "what is in its emptyDir would be lost: scratch")
     said.names("cp1", "drain w1", "pods that a drain must not touch (2)", "--force deletes it for good")
     assert cordon(herd, "w1") == (False, False)
@@ -158,7 +160,9 @@ def test_what_would_be_lost_goes_where_that_is_said(herd: Fleet) -> None:
 
 def test_a_budget_that_never_allows_is_told_before_anything_is_done(herd: Fleet) -> None:
     deployed(herd, 2, least=2)
-    said = herd.run("drain", "w1", "--yes").check(12, "Nothing was done", "2 of 2 pods are Ready, 2 must be, 0 may go now")
+    said = herd.run("drain", "w1", "--yes").check(
+        12, "Nothing was done", "2 of 2 pods are Ready, 2 must be, 0 may go now"
+    )
     said.names("cp1", "drain w1", "never lets one go", "more replicas")
     assert (cordon(herd, "w1"), len(pods(herd, "w1"))) == ((False, False), 2)
 
