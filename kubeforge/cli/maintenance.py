@@ -177,6 +177,7 @@ def drain(
     show_default=True,
     help="Reboot where packages or a new kernel ask for it, everywhere, or nowhere.",
 )
+@click.option("--reboot-deadline", callback=_span, help="Time that a host may be away.  [default: 10m]")
 @click.option("--drain/--no-drain", "drains", default=True, show_default=True, help="Let pods leave a node before.")
 @drain_options
 @check_option
@@ -186,6 +187,7 @@ def patch(
     *,
     serial: tuple[str, ...],
     reboot: str,
+    reboot_deadline: str | None,
     drains: bool,
     draining: Mapping[str, str],
     check: bool,
@@ -196,9 +198,10 @@ def patch(
     Control planes and etcd always go one by one. Kubernetes and the container runtime stay at their versions. A host
     must do its part again before the next one is touched; the first that does not ends the run.
     """
-    from kubeforge.tasks.patch import DRAIN, REBOOT
+    from kubeforge.tasks.patch import AWAY, DRAIN, REBOOT
 
-    variables = {REBOOT: reboot, DRAIN: "yes" if drains else "no", **draining}
+    away = {AWAY: reboot_deadline} if reboot_deadline is not None else {}
+    variables = {REBOOT: reboot, DRAIN: "yes" if drains else "no", **away, **draining}
     rolled(choices, "patch", variables, check=check, yes=yes, serial=serial)
 
 

@@ -16,17 +16,20 @@ from kubeforge.errors import InputError, Problem, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.model import Change, Queries, Verb
 from kubeforge.operations.system_upgrade import Look, SystemUpgrade, look_of, look_script
+from kubeforge.spec.paths import REBOOT_DEADLINE
 from kubeforge.tasks.acting import act
 from kubeforge.tasks.drain import Drain
-from kubeforge.tasks.drain_options import options_of, truth
+from kubeforge.tasks.drain_options import options_of, seconds, truth
 from kubeforge.tasks.host_back import back, spared
 from kubeforge.tasks.reboot import Reboot, When
 from kubeforge.tasks.registry import task
 
-__all__ = ["DRAIN", "REBOOT", "Packages", "check", "drain", "gate", "packages", "reboot", "serves"]
+__all__ = ["AWAY", "DRAIN", "REBOOT", "Packages", "check", "drain", "gate", "packages", "reboot", "serves"]
 
 REBOOT: Final = "patch_reboot"
 """Variable: `auto`, `always`, `never`."""
+AWAY: Final = "patch_reboot_deadline"
+"""Variable: how long a host may be away; seconds, or like `15m`."""
 DRAIN: Final = "patch_drain"
 """Variable: whether pods leave a node before it is patched; yes unless it says no."""
 
@@ -81,11 +84,11 @@ def packages(context: Context) -> Iterator[Action]:
 @task("patch.reboot", reads=_reads)
 def reboot(context: Context) -> Iterator[Action]:
     """Reboot the host where it wants that, or where it is asked for, and wait until it answers."""
-    look, when = _look(context), _when(context)
+    look, when, within = _look(context), _when(context), seconds(context.vars.get(AWAY, REBOOT_DEADLINE))
     if when is When.ALWAYS:
-        yield Reboot(why="is asked for", always=True)
+        yield Reboot(why="is asked for", always=True, within=within)
     elif when is When.AUTO and (look.reboot or look.stale):
-        yield Reboot(why=look.reboot)
+        yield Reboot(why=look.reboot, within=within)
 
 
 @task("patch.serves")

@@ -16,10 +16,9 @@ from kubeforge.errors import ConnectionLost, DeadlineExceeded, InputError, Opera
 from kubeforge.operations.model import Observation
 from kubeforge.operations.system_upgrade import look_script, reboot_script
 from kubeforge.tasks import host_back, patch
-from kubeforge.tasks import reboot as rebooting
 from kubeforge.tasks.drain import Drain
 from kubeforge.tasks.host_back import Back, heartbeats
-from kubeforge.tasks.patch import DRAIN, REBOOT, Packages
+from kubeforge.tasks.patch import AWAY, DRAIN, REBOOT, Packages
 from kubeforge.tasks.reboot import Reboot
 from kubeforge.tasks.rolling import Spared
 from kubeforge.transport.base import Completed
@@ -37,7 +36,6 @@ BOOT = ("sh", "-c", boots._BOOT)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_back, "NODE_DEADLINE", 0.3)
-    monkeypatch.setattr(rebooting, "REBOOT_DEADLINE", 0.3)
     monkeypatch.setattr(host_back, "kubelet_log", lambda _: ["kubelet: no"])
 
 
@@ -223,7 +221,7 @@ def test_packages_that_ask_for_no_reboot_after_all(patched: Make) -> None:
 )
 def test_a_host_that_does_not_come_back(patched: Make, values: Any, why: str) -> None:
     made = patched(ASKS)
-    (reboot,) = made.made.ask("w1", patch.reboot)
+    (reboot,) = made.made.ask("w1", patch.reboot, vars={AWAY: 0.3})
     with pytest.raises(DeadlineExceeded, match=why) as caught:
         reboot.run(made.talk("w1", connect=Rebooting(made, **values).connect))
     assert "it goes on from here" in str(caught.value.remedy)
