@@ -18,12 +18,15 @@ from kubeforge.cli.session import examine_input, supplier
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
     from kubeforge.cli.passwords import Asked
+    from kubeforge.cluster.membership import Change
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session, Supplier
     from kubeforge.errors import Problem
+    from kubeforge.inventory.model import Inventory
     from kubeforge.report.console import LiveConsole, PlainConsole
     from kubeforge.spec.model import ClusterSpec
+    from kubeforge.transport.connect import Connections
 
 __all__ = ["Choices", "Run", "opened", "refuse_without_terminal"]
 
@@ -108,19 +111,26 @@ class Run:
 
 
 @contextmanager
-def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
+def opened(
+    choices: Choices, playbook: str, *, parts: bool, serial: Sequence[str] = (), change: Change | None = None
+) -> Iterator[Run]:
     """Open a run: the input is read and checked, tasks and playbook are loaded; no host is asked yet.
 
     Args:
         choices: the options.
         playbook: name of a shipped one.
-        parts: whether it needs artifacts.
+        parts: whether it needs artifacts; those that are remade by a change of membership always do.
+        serial: sizes of batches, `2` or `25%`, for plays that leave them to the command line.
+        change: makes the inventory of a run that changes who is in the cluster; asks hosts.
     """
     from kubeforge import tasks
     from kubeforge.cli.passwords import entering
     from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.playbook import Portion
+    from kubeforge.engine.playbook_loader import load
     from kubeforge.engine.remotes import ConnectedRemotes
     from kubeforge.engine.run import Session
+    from kubeforge.inventory.membership import REMADE
     from kubeforge.resources import playbook as shipped
 
     found = examine_input(choices.inventory_path, choices.variables)
@@ -128,24 +138,38 @@ def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
     if choices.output == "table":
         show_warnings(found.warnings)
     _log(choices.verbose)
-    display = _display(verbose=choices.verbose > 0)
-    with (
-        entering(inventory, choices.asked, lambda: _aside(display)) as (known, connections),
-        Session(
+    display, registry = _display(verbose=choices.verbose > 0), tasks.load()
+    book = load(shipped(playbook), registry).batched([Portion.of(size) for size in serial])
+    with entering(inventory, choices.asked, lambda: _aside(display)) as (entered, connections):
+        known = entered
+        if change is not None:
+            known, spec = _changed(change, entered, connections, found.path)
+        needs = parts or bool(known.group(REMADE))
+        with Session(
             inventory=known,
             remotes=ConnectedRemotes(known, connections),
-            playbook=shipped(playbook),
-            registry=tasks.load(),
+            playbook=book,
+            registry=registry,
             spec=spec,
-            artifacts=_showing(display, spec, found.path) if parts else None,
+            artifacts=_showing(display, spec, found.path) if needs else None,
             limit=choices.limit,
             tags=choices.tags,
             sinks=[display],
             variables=choices.variables,
             forks=choices.forks or MAX_THREADS,
-        ) as session,
-    ):
-        yield Run(session, spec, display, choices.output, found.warnings)
+        ) as session:
+            yield Run(session, spec, display, choices.output, found.warnings)
+
+
+def _changed(
+    change: Change, inventory: Inventory, connections: Connections, path: Path
+) -> tuple[Inventory, ClusterSpec]:
+    """Return the inventory of a run that changes who is in the cluster, and the spec as it is with that."""
+    from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.spec.loader import load
+
+    changed = change(inventory, lambda known: ConnectedRemotes(known, connections).remote)
+    return changed, load(path, changed)
 
 
 def refuse_without_terminal(verb: str) -> None:

@@ -14,12 +14,15 @@ from typing import Any, TypeVar
 
 from kubeforge.errors import InputError, Problem
 
-__all__ = ["ALWAYS", "Play", "Playbook", "Portion", "TaskCall", "suggestion"]
+__all__ = ["ALWAYS", "SERIAL", "Play", "Playbook", "Portion", "TaskCall", "suggestion"]
 
 T = TypeVar("T")
 
 ALWAYS = "always"
 """A play with this tag runs whatever tags are asked for."""
+
+SERIAL = "serial"
+"""A play with this tag takes the sizes of its batches from the command line, where they are given there."""
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
@@ -47,6 +50,15 @@ class Portion:
     def limit(self, total: int) -> int:
         """Return how many of `total` hosts may fail: rounded down, possibly none."""
         return math.floor(total * self.amount / 100) if self.percent else self.amount
+
+    @staticmethod
+    def of(text: str) -> Portion:
+        """Return what `3` or `25%` says.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        return Portion(int(text.removesuffix("%")), percent=text.endswith("%"))
 
     def __str__(self) -> str:
         return f"{self.amount}%" if self.percent else str(self.amount)
@@ -138,6 +150,17 @@ class Playbook:
         """Every word that selects something here."""
         words = {tag for play in self.plays for tag in play.tags}
         return frozenset(words | {tag for play in self.plays for call in play.tasks for tag in call.tags})
+
+    def batched(self, serial: Sequence[Portion]) -> Playbook:
+        """Return the playbook with other sizes of batches in the plays that leave them to whoever calls.
+
+        Args:
+            serial: the last one repeats; empty: nothing is changed.
+        """
+        if not serial:
+            return self
+        plays = (replace(play, serial=tuple(serial)) if SERIAL in play.tags else play for play in self.plays)
+        return replace(self, plays=tuple(plays))
 
     def tagged(self, tags: Sequence[str]) -> Playbook:
         """Return what `tags` select: whole plays by their tags, single tasks by name or subject.

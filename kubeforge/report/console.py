@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -60,6 +60,10 @@ def scrolled(event: Event, *, verbose: bool) -> Iterator[Text]:
             yield Text(f"warning: {host}: {message}" if host else f"warning: {message}", style="yellow")
         case Stopping(why=why):
             yield Text(why, style="bold yellow")
+
+
+_WARNING: Final = "warning: "
+"""What an action begins with that a person shall read, whatever comes of it."""
 
 
 class PlainConsole:
@@ -124,6 +128,7 @@ class LiveConsole:
         self._console = console
         self._verbose = verbose
         self._lines: dict[str, _Line] = {}
+        self._warned: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._live = Live(self, console=console, refresh_per_second=8, transient=True)
 
@@ -140,8 +145,16 @@ class LiveConsole:
         """Take one event in."""
         with self._lock:
             self._take(event)
-        for line in scrolled(event, verbose=self._verbose):
+        for line in (*scrolled(event, verbose=self._verbose), *self._warning(event)):
             self._console.print(line, soft_wrap=True)
+
+    def _warning(self, event: Event) -> Iterator[Text]:
+        """Yield what an action warns of, once: a live line would be gone with its step, or with the plan."""
+        match event:
+            case ActionSaid(host=host, message=message) if message.startswith(_WARNING):
+                if (host, message) not in self._warned:
+                    self._warned.add((host, message))
+                    yield Text(f"{_WARNING}{host}: {message.removeprefix(_WARNING)}", style="yellow")
 
     def _take(self, event: Event) -> None:
         match event:
