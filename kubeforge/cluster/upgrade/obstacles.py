@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kubeforge.cluster.status.model import Problem, Severity
+from kubeforge.errors import InputError
+from kubeforge.errors import Problem as InputProblem
+from kubeforge.spec.suggestions import did_you_mean
 
-__all__ = ["TABLE", "Row", "obstacle", "without"]
+__all__ = ["TABLE", "Row", "check_ignored", "obstacle", "without"]
 
 _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
@@ -34,9 +37,7 @@ class Row:
 
 TABLE: Final[Mapping[str, Row]] = {
     # where to
-    "downgrade": Row(
-        _ERROR, "name {now} or later; what an upgrade began is taken back by: kubeforge upgrade rollback"
-    ),
+    "downgrade": Row(_ERROR, "name {now} or later; what an upgrade began is taken back by: kubeforge upgrade rollback"),
     "no-way": Row(_ERROR, "go to a minor that is known here first, with the tool that made this cluster"),
     "version-not-known": Row(_WARNING, "kubeforge was made with {newest}; a newer patch is likely to do, try it first"),
     "end-of-life": Row(_WARNING, "go on to a later minor: kubeforge upgrade plan lists them"),
@@ -65,7 +66,9 @@ TABLE: Final[Mapping[str, Row]] = {
     "part-missing": Row(_ERROR, "{mend}"),
     "part-doubtful": Row(_WARNING, "see that this machine reaches it; nothing is stopped before all parts are there"),
     "image-missing": Row(_ERROR, "see containerd.mirrors in cluster.yml, or take parts from a mirror with archives"),
-    "image-doubtful": Row(_WARNING, "see that {where} reaches the registry; nothing is stopped before images are there"),
+    "image-doubtful": Row(
+        _WARNING, "see that {where} reaches the registry; nothing is stopped before images are there"
+    ),
     "compiles": Row(_NOTE, "to have it done before: kubeforge artifacts build --kubernetes {step}"),
     "room": Row(_ERROR, "free room on {where}: old images (crictl rmi --prune, or ctr), logs; or make it bigger"),
     "room-tight": Row(_WARNING, "free room on {where} before: old images, logs; or make it bigger"),
@@ -92,6 +95,23 @@ def obstacle(kind: str, where: str, message: str, **names: str) -> Problem:
     row = TABLE[kind]
     remedy = row.remedy.format(where=where, kind=kind, **names)
     return Problem(kind=kind, severity=row.severity, where=where, message=message, remedy=remedy)
+
+
+def check_ignored(kinds: Iterable[str]) -> None:
+    """Refuse names that are no kinds of problems, and kinds that nobody may ignore.
+
+    Raises:
+        InputError: all of them.
+    """
+    told = []
+    may = [kind for kind, row in TABLE.items() if row.ignorable]
+    for kind in kinds:
+        if kind not in TABLE:
+            told.append(f"there is no kind of problem called {kind}{did_you_mean(kind, may)}")
+        elif not TABLE[kind].ignorable:
+            told.append(f"{kind} cannot be ignored; those that can: {', '.join(may)}")
+    if told:
+        raise InputError([InputProblem(message=message, field="--ignore") for message in told])
 
 
 def without(problems: Iterable[Problem], ignored: Collection[str]) -> tuple[Problem, ...]:
