@@ -40,8 +40,8 @@ def plan(  # noqa: PLR0917 - click passes them by name
     """Show what an upgrade would meet and do; changes nothing.
 
     VERSION is a patch (1.36.3) or a minor (1.36); without it, the versions that the cluster can go to are listed, and
-    one of them is looked at. Leaves with 0 where it can go, 12 where something stands in the way, 11 where no control plane
-    can be entered. docs/upgrade-plan.md describes the fields of -o json and the kinds of problems.
+    one of them is looked at. Leaves with 0 where it can go, 12 where something stands in the way, 11 where no control
+    plane can be entered. docs/upgrade-plan.md describes the fields of -o json and the kinds of problems.
     """
     from kubeforge.cli.answers import answer
     from kubeforge.cli.boundary import console

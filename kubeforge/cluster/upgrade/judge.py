@@ -148,6 +148,10 @@ def _is_under_way(asked: Question) -> bool:
 def _way_problems(asked: Question, way: Path) -> Iterator[Problem]:
     if way.problem and "older" not in way.problem:  # what is older is told host by host
         yield obstacle("no-way", "", way.problem)
+    recorded = asked.seen.kubernetes.recorded
+    servers = {one.now.get(API_SERVER) for one in asked.runs}
+    if recorded and recorded not in {*servers, *way.steps}:
+        yield obstacle("recorded-differs", "", f"kubeadm's ConfigMap says {recorded}, and no API server runs that")
     if not asked.now:
         yield obstacle("unknown-version", "", "no API server and no kubelet tells its version")
 
@@ -191,7 +195,8 @@ def _pauses(runs: Sequence[Runs], moves: Sequence[Restart]) -> Iterator[Problem]
     servers = [one for one in runs if API_SERVER in one.now]
     away = [one.seconds for one in moves if one.what in (API_SERVER, "etcd")]
     if len(servers) == 1 and away:
-        message = f"there is one API server: about {sum(away):.0f} s without an API, {len(away)} times in all"
+        times = "once" if len(away) == 1 else f"in {len(away)} pieces"
+        message = f"has the only API server: about {sum(away):.0f} s without an API, {times}"
         yield obstacle("api-pauses", servers[0].host, message)
 
 

@@ -47,6 +47,8 @@ TABLE: Final[Mapping[str, Row]] = {
     "unhealthy": Row(_ERROR, "{mend}", ignorable=True),
     "run-active": Row(_ERROR, "wait until it has ended, then ask again"),
     "skew": Row(_ERROR, "{mend}"),
+    "skew-now": Row(_WARNING, "going on mends it: API servers are changed first"),
+    "recorded-differs": Row(_NOTE, "an upgrade writes it anew; see that nobody upgrades by kubeadm just now"),
     "etcd-step": Row(_ERROR, "bring etcd to {first} first: {mend}"),
     "not-seen": Row(_WARNING, "see why, then ask again: what is not known may stand in the way"),
     "unknown-version": Row(_WARNING, "see what runs there: kubeforge status -v; it counts as due"),
@@ -115,10 +117,11 @@ def check_ignored(kinds: Iterable[str]) -> None:
 
 
 def without(problems: Iterable[Problem], ignored: Collection[str]) -> tuple[Problem, ...]:
-    """Return the problems, those of ignored kinds as warnings, the worst first; none twice."""
+    """Return the problems, those of ignored kinds as warnings, the worst first; the same is told once."""
     order = tuple(Severity)
-    found = {
-        replace(one, severity=_WARNING) if one.kind in ignored and TABLE[one.kind].ignorable else one: None
-        for one in problems
-    }
+    same: dict[Problem, dict[str, None]] = {}
+    for one in problems:
+        known = replace(one, severity=_WARNING) if one.kind in ignored and TABLE[one.kind].ignorable else one
+        same.setdefault(replace(known, where=""), {})[one.where] = None
+    found = [replace(one, where=", ".join(filter(None, where))) for one, where in same.items()]
     return tuple(sorted(found, key=lambda one: order.index(one.severity)))
