@@ -137,4 +137,4 @@ def _images(
                 size = (
                     file.size if file is not None else _ARCHIVE_SIZES[archive] * len(lacking) // len(ARCHIVES[archive])
                 )
-                yield seen.image_store, int(size * (1 + _UNPACKED)), False
+                yield seen.image_store, round(size * (1 + _UNPACKED)), False

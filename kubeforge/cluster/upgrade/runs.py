@@ -123,9 +123,9 @@ def comparable(version: str) -> bool:
 
 def oldest(runs: tuple[Runs, ...], status: ClusterStatus) -> str:
     """Return the oldest version that an API server runs; where none is known, that of the oldest kubelet."""
-    servers = [one.now.get(API_SERVER, "") for one in runs] + [status.kubernetes.version]
+    servers = [one.now.get(API_SERVER, "") for one in runs]
     kubelets = [one.now.get(KUBELET, "") for one in runs]
-    for found in (servers, kubelets):
+    for found in (servers, [status.kubernetes.version], kubelets):
         known = [version for version in found if version and comparable(version)]
         if known:
             return min(known, key=parse)
