@@ -42,6 +42,7 @@ class Question:
         offered: versions that the source of parts has, the oldest first.
         availability: version -> architecture -> what the source has of it.
         images: version -> what registries say of the images that nodes pull.
+        refused: version -> component -> its binary's words against its arguments; those that could be asked.
         ignored: kinds of problems that shall not stand in the way.
     """
 
@@ -53,6 +54,7 @@ class Question:
     offered: tuple[str, ...]
     availability: Callable[[str], Mapping[str, Availability]]
     images: Callable[[str], Sequence[ImageAnswer]] = lambda _: ()
+    refused: Callable[[str], Mapping[str, tuple[str, ...]]] = lambda _: {}
     ignored: Collection[str] = ()
 
 
@@ -102,7 +104,9 @@ def judge(asked: Question, wanted: str) -> UpgradePlan:
         *_way_problems(asked, way),
         *judge_health(asked.seen, seconds=took),
         *judge_versions(asked.runs, addons, asked.now, wanted, way.steps, today=asked.seen.status.asked.date()),
-        *judge_settings(asked.spec, asked.inventory, asked.seen.hosts, way.steps),
+        *judge_settings(
+            asked.spec, asked.inventory, asked.seen.hosts, {step: asked.refused(step) for step in way.steps}
+        ),
         *judge_apis(asked.seen.kubernetes, asked.now, wanted),
         *judge_supply(by_arch, images, asked.offered),
         *judge_room(room, asked.seen.hosts),

@@ -38,6 +38,7 @@ class Before:
     offered: tuple[str, ...] = OFFERED
     lacking: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: list[ImageAnswer] = field(default_factory=list)
+    refused: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def question(self, *, ignored: Collection[str] = ()) -> Question:
         seen = Seen(status=self.status, hosts=self.hosts, kubernetes=self.kubernetes)
@@ -51,6 +52,7 @@ class Before:
             offered=self.offered,
             availability=self.availability,
             images=lambda _: self.answers,
+            refused=lambda version: self.refused.get(version, {}),
             ignored=ignored,
         )
 
