@@ -122,7 +122,7 @@ def make(version: str = OLD, *, control_planes: int = 3, workers: int = 2, **spe
     versions = versions_of(version)
     planes = [host.name for host in sample.inventory.control_planes]
     names = [host.name for host in sample.inventory.cluster]
-    ends = {"expires": NOW + timedelta(days=300), "days": 300}
+    ends: dict[str, Any] = {"expires": NOW + timedelta(days=300), "days": 300}
     status = ClusterStatus(
         cluster="demo",
         asked=NOW,

@@ -201,6 +201,14 @@ def test_all_that_is_in_the_way_is_told_at_once() -> None:
     assert severities == sorted(severities, key=list(Severity).index)
 
 
+def test_flags_of_etcd_that_are_fatal_later() -> None:
+    made = make(etcd={"extra_args": {"experimental-compaction-batch-limit": "1000"}})
+    assert "spec-refused" not in {one.kind for one in make().plan().problems}
+    told = the(made.plan("1.37.0"), "spec-refused")
+    assert told.where == "etcd.extra_args.experimental-compaction-batch-limit"
+    assert told.message == "at 1.37.0: the etcd of 1.37 has no such flag and would not start"
+
+
 def test_what_may_be_ignored_is_a_warning_then() -> None:
     made = make()
     asked_for("1.36")(made)
