@@ -23,7 +23,7 @@ from kubeforge.spec.nodes import CONTROL_PLANE_TAINT, node_labels, node_taints
 from kubeforge.spec.paths import KUBELET_SERVING_CURRENT, NODE_DEADLINE
 from kubeforge.tasks.registry import task
 
-__all__ = ["NodeReady", "label_faults", "ready", "taints_with"]
+__all__ = ["NodeReady", "as_wanted", "label_faults", "ready", "taints_with"]
 
 _CONFLICT: Final = 409
 
@@ -36,12 +36,18 @@ def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the s
 def ready(context: Context) -> Iterator[Action]:
     """Wait until the node is registered, label and taint it, have its serving certificate signed, wait for Ready."""
     if context.host.groups & {CONTROL_PLANE, WORKERS}:
-        yield NodeReady(
-            node=context.host.name,
-            labels=tuple(node_labels(context.cluster, context.inventory, context.host).items()),
-            taints=node_taints(context.cluster, context.inventory, context.host),
-            health_port=int(cluster_configuration(context.cluster)["healthzPort"]),
-        )
+        yield as_wanted(context)
+
+
+def as_wanted(context: Context, *, anew: bool = False) -> NodeReady:
+    """Return the node of this host as the cluster shall see it; for `anew` see `NodeReady`."""
+    return NodeReady(
+        node=context.host.name,
+        labels=tuple(node_labels(context.cluster, context.inventory, context.host).items()),
+        taints=node_taints(context.cluster, context.inventory, context.host),
+        health_port=int(cluster_configuration(context.cluster)["healthzPort"]),
+        anew=anew,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +59,14 @@ class NodeReady(Action):
         labels: labels it has, beside others.
         taints: taints of ours it has, beside those that Kubernetes sets by itself.
         health_port: of its kubelet; 0: none.
+        anew: whether its serving certificate was taken away in this run, so that it asks for another.
     """
 
     node: str
     labels: tuple[tuple[str, str], ...]
     taints: tuple[Taint, ...]
     health_port: int = 0
+    anew: bool = False
 
     @property
     def title(self) -> str:
@@ -120,7 +128,7 @@ class NodeReady(Action):
         ready_condition = _condition(node, "Ready")
         if ready_condition.get("status") != "True":
             return f"is not Ready: {ready_condition.get('message') or 'it has not reported yet'}"
-        return None if _has_serving_certificate(run) else "has no serving certificate yet"
+        return None if _has_serving_certificate(run, anew=self.anew) else "has no serving certificate yet"
 
     def _mark(self, api: Api, node: Obj) -> None:
         change: dict[str, Any] = {}
@@ -200,9 +208,9 @@ def _condition(node: Obj, kind: str) -> dict[str, Any]:
     return next((condition for condition in conditions if condition["type"] == kind), {})
 
 
-def _has_serving_certificate(run: ActionContext) -> bool:
+def _has_serving_certificate(run: ActionContext, *, anew: bool) -> bool:
     path = KUBELET_SERVING_CURRENT
-    if isinstance(run.context.seen[run.context.host.name].paths.get(path), Entry):
+    if not anew and isinstance(run.context.seen[run.context.host.name].paths.get(path), Entry):
         return True
     return isinstance(run.remote.observe(Queries(stats=(path,))).paths.get(path), Entry)
 

@@ -54,6 +54,7 @@ def rolled(
     gate: Action | None = None,
     reads: Mapping[str, Secret | None] | None = None,
     client: str | None = None,
+    ask: bool = True,
 ) -> Iterator[Operation | Action]:
     """Give what changes a static pod that lives; nothing where it runs as it shall.
 
@@ -63,6 +64,7 @@ def rolled(
         gate: what must hold before it is stopped.
         reads: path of what else it reads when it starts -> its new content; None where it stays.
         client: component of this host that is of no use without it; see `PodRolled`.
+        ask: whether its binary is asked if it takes its arguments; not where they stay.
     """
     name = component_of(pod)
     reads = reads or {}
@@ -73,7 +75,8 @@ def rolled(
     manifest = _kept(name, manifest_path(name), dump(pod).encode())
     files = (manifest, *(_kept(name, path, content) for path, content in reads.items()))
     if due:
-        yield ArgumentsTaken(pod=pod)
+        if ask:
+            yield ArgumentsTaken(pod=pod)
         if gate is not None:
             yield gate
         yield from files
