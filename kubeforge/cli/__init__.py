@@ -30,6 +30,7 @@ VERBS: Final = {
     "reset": Verb("lifecycle", "reset", "Take the cluster off its hosts.", _CLUSTER),
     "token": Verb("token", "token", "Bootstrap tokens, and the command by which a host joins with kubeadm.", _CLUSTER),
     "etcd": Verb("etcd", "etcd", "The cluster's store: recover it.", _CLUSTER),
+    "certs": Verb("certs", "certs", "The cluster's certificates: list, check, renew.", _CLUSTER),
     "status": Verb(
         "status", "status", "Show what the cluster is like now, and for everything that is wrong what mends it.", _LOOK
     ),
