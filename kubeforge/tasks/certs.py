@@ -24,7 +24,7 @@ from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.model import Operation
 from kubeforge.pki.certificates import Kind, Scope, rows_for
 from kubeforge.spec.paths import CONTROLLER_MANAGER_CONF, SCHEDULER_CONF
-from kubeforge.tasks import living, pki
+from kubeforge.tasks import living, moving, pki
 from kubeforge.tasks.control_plane import ApiServes
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.remark import Remark
@@ -40,6 +40,14 @@ _READ_ONCE: Final = {CONTROLLER_MANAGER: CONTROLLER_MANAGER_CONF, SCHEDULER: SCH
 def look(context: Context) -> Iterator[Action]:
     """Refuse where no cluster lives; say which certificates have ended."""
     need_root(context, "certs.look")
+    move = moving.moved(context)
+    if move is not None:
+        raise UnfitHost(
+            f"its address is {move.new}, and what runs there was made for {move.old}",
+            host=context.host.name,
+            step="certs.look",
+            remedy="kubeforge apply repairs that, with new certificates",
+        )
     if not living.is_founded(context):
         raise UnfitHost(
             "no cluster lives on the control planes, so there is nothing to renew",

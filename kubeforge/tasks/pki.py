@@ -37,7 +37,7 @@ from kubeforge.spec.paths import (
     PKI,
     SCHEDULER_CONF,
 )
-from kubeforge.tasks import living
+from kubeforge.tasks import living, moving
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.renewal import wants
 from kubeforge.tasks.served import SERVED, CertificatesServed
@@ -157,7 +157,7 @@ def _replaced(context: Context, rows: Iterable[Row]) -> list[Row]:
     """Return the host's own certificates that somebody uses and that must be others."""
     here = context.seen[context.host.name]
     own = [row for row in rows if row.scope is not Scope.SHARED and row.certificate in here.contents]
-    if not own or not living.is_founded(context):
+    if not own or not living.is_founded(context) or moving.moved(context) is not None:
         return []
     issued = _issued(context)
     return [row for row in own if row.certificate in issued]

@@ -36,8 +36,9 @@ from kubeforge.spec.paths import COMPONENT_DEADLINE, GATE_DEADLINE
 from kubeforge.tasks import living
 from kubeforge.tasks.etcd_runs import Bereft
 from kubeforge.tasks.last_good import Crashed, failure, forget, kept, put_back
+from kubeforge.transport.base import Remote
 
-__all__ = ["ArgumentsTaken", "PodRolled", "Spared", "restarted", "rolled"]
+__all__ = ["ArgumentsTaken", "PodRolled", "Spared", "end_component", "restarted", "rolled"]
 
 _CRASHES: Final = 2
 _STILL_DEAD: Final = 3  # looks in a row without a process: a container that is just being started has none either
@@ -268,7 +269,7 @@ class PodRolled(Action):
         files, before = [file.path for file in self.files], 0
         if self._must_be_ended(run):
             before = starts(run.remote, self.pod)  # its manifest may be an old one, and it was started often since
-            _end(run, self.component, "TERM")
+            end_component(run.remote, self.component, "TERM")
         lacks = partial(lacks_pod, run.remote, self.pod, address=run.context.host.address, files=files)
         try:
             self._await(run, lacks, before)
@@ -314,8 +315,9 @@ class PodRolled(Action):
         self._await(run, lacks, starts(run.remote, pod))
 
 
-def _end(run: ActionContext, component: str, signal: str) -> None:
-    run.remote.run(["sh", "-c", _END, "sh", signal, component[:15]])
+def end_component(remote: Remote, component: str, signal: str) -> None:
+    """Send a signal to every process of a component; where its kubelet runs, it is started again."""
+    remote.run(["sh", "-c", _END, "sh", signal, component[:15]])
 
 
 def _command(pod: Object) -> list[str]:
@@ -354,7 +356,7 @@ class _Crashes:
             self.dead = 0
             return lacks
         if self.client is not None:
-            _end(self.run, self.client, "KILL")
+            end_component(self.run.remote, self.client, "KILL")
             self.client = None
         if starts(self.run.remote, self.pod) - self.before < _CRASHES:
             self.dead = 0
