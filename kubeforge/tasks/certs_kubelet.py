@@ -52,10 +52,8 @@ _ISSUED: Final = f"{KUBELET_PKI}/kubelet-client-issued.pem"
 _OVERDUE: Final = 0.1  # of its life: a kubelet renews by itself when 10 to 30 % are left
 _PATHS: Final = {KUBELET_CLIENT: KUBELET_CLIENT_CURRENT, KUBELET_SERVER: KUBELET_SERVING_CURRENT}
 # The files hold keys beside the certificates: only the latter leave the host.
-_PUBLIC: Final = {
-    path: f"sed -n '/^-----BEGIN CERTIFICATE-----$/,/^-----END CERTIFICATE-----$/p' -- {quote(path)} 2>/dev/null || true"
-    for path in _PATHS.values()
-}
+_SED: Final = "sed -n '/^-----BEGIN CERTIFICATE-----$/,/^-----END CERTIFICATE-----$/p'"
+_PUBLIC: Final = {path: f"{_SED} -- {quote(path)} 2>/dev/null || true" for path in _PATHS.values()}
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:

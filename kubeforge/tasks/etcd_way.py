@@ -56,7 +56,19 @@ def borrowed(remote: Remote, target: Move) -> Iterator[None]:
     properties = ["--property=Type=exec", f"--property=RuntimeMaxSec={_PASSING}"]
     _end(remote)
     remote.run(
-        ["systemd-run", "--quiet", "--collect", f"--unit={WAY}", *properties, "--", "sh", "-euc", _FORWARD, "sh", *words]
+        [
+            "systemd-run",
+            "--quiet",
+            "--collect",
+            f"--unit={WAY}",
+            *properties,
+            "--",
+            "sh",
+            "-euc",
+            _FORWARD,
+            "sh",
+            *words,
+        ]
     )
     try:
         yield

@@ -104,7 +104,7 @@ def run(context: Context) -> Iterator[Operation]:
 
 @task("kubelet.resume", reads=_reads)
 def resume(context: Context) -> Iterator[Operation]:
-    """The kubelet of a control plane whose address is another one runs again, now that all manifests say the new one."""
+    """The kubelet of a control plane that has moved runs again, now that all manifests say the new address."""
     if _is_control_plane(context) and moving.moved(context) is not None:
         yield _unit(context, _ADDRESS)
 
@@ -168,7 +168,9 @@ def _files(context: Context) -> Iterator[File]:
     lives = living.node_lives(context)
     for path, text in texts.items():
         aside = living.aside(living.KUBELET, path)
-        yield KeptFile(path=path, content=text.encode(), aside=aside) if lives else File(path=path, content=text.encode())
+        yield (
+            KeptFile(path=path, content=text.encode(), aside=aside) if lives else File(path=path, content=text.encode())
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

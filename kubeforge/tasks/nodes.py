@@ -147,14 +147,18 @@ class NodeReady(Action):
         node = api.get("v1", "Node", self.node)
         if node is None:
             return "is not registered"
-        wrong = label_faults(node, self.labels)
-        if wrong:
-            return f"lacks the labels {', '.join(wrong)}"
+        return self._wrong(node) or self._unready(node, run)
+
+    def _wrong(self, node: Obj) -> str | None:
+        """Say what a node should not be."""
+        labels = label_faults(node, self.labels)
+        if labels:
+            return f"lacks the labels {', '.join(labels)}"
         if taints_with(node, self.taints) is not None:
             return "has other taints"
-        elsewhere = registered_elsewhere(node, self.address)
-        if elsewhere is not None:
-            return elsewhere
+        return registered_elsewhere(node, self.address)
+
+    def _unready(self, node: Obj, run: ActionContext) -> str | None:
         ready_condition = _condition(node, "Ready")
         if ready_condition.get("status") != "True":
             return f"is not Ready: {ready_condition.get('message') or 'it has not reported yet'}"
@@ -239,11 +243,13 @@ def registered_elsewhere(node: Obj, address: str) -> str | None:
     """Say that a node is registered with other addresses only; None: with this one, or it has none yet."""
     listed = (node.get("status") or {}).get("addresses") or []
     known = [one["address"] for one in listed if one["type"] == "InternalIP"]
-    return f"is registered with {', '.join(known)}, not {address}" if address and known and address not in known else None
+    if not address or not known or address in known:
+        return None
+    return f"is registered with {', '.join(known)}, not {address}"
 
 
 def lacks_name(remote: Remote, address: str) -> str | None:
-    """Say that a kubelet does not show a certificate for an address yet; it asks for one when it has another address."""
+    """Say that a kubelet does not show a certificate for an address; it asks for one when it has another."""
     shown = served_certificate(partial(remote.open_tunnel, address, KUBELET_PORT))
     if shown is None:
         return f"its kubelet does not answer on {address}"

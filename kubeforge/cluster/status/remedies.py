@@ -101,9 +101,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "certificate-expired": Row(_ERROR, "kubeforge certs renew"),
     "certificate-expires": Row(_WARNING, "kubeforge certs renew --hosts {where}"),
     "certificate-unreadable": Row(_ERROR, "move {path} away on {where}, then " + _LIMITED),
-    "kubelet-certificate-expired": Row(
-        _ERROR, "kubeforge certs renew kubelet-client kubelet-server --hosts {where}"
-    ),
+    "kubelet-certificate-expired": Row(_ERROR, "kubeforge certs renew kubelet-client kubelet-server --hosts {where}"),
     "kubelet-certificate-not-rotated": Row(
         _WARNING, "its request may wait: kubeforge kubectl -- get csr; " + _LIMITED + " approves it"
     ),

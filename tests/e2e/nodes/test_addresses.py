@@ -17,7 +17,7 @@ from tests.e2e.ha.conftest import Ha, made
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-SHAPES: dict[str, dict[str, int]] = {
+SHAPES: dict[str, dict[str, Any]] = {
     "single": {"control_planes": 1, "workers": 1},
     "stacked": {"control_planes": 3, "workers": 2},
     "external": {"control_planes": 1, "etcd": 3, "workers": 1},
@@ -53,7 +53,8 @@ def keeps_all(forge: Ha) -> bool:
 
 def members(forge: Ha) -> dict[str, tuple[int, str]]:
     """Return id and peer URL of etcd's members."""
-    first = next(host.name for host in forge.lab.hosts if host.role == ("etcd" if forge.lab.record.shape.etcd else "cp"))
+    role = "etcd" if forge.lab.record.shape.etcd else "cp"
+    first = next(host.name for host in forge.lab.hosts if host.role == role)
     listed = forge.etcdctl(first, "member", "list")["members"]
     return {one["name"]: (one["ID"], one["peerURLs"][0]) for one in listed}
 

@@ -13,7 +13,7 @@ from kubeforge.cluster.etcd_survey import Standing, Survey
 from kubeforge.errors import DeadlineExceeded
 from kubeforge.operations.model import Entry, Observation, UnitState
 from kubeforge.spec.paths import ETCD_WAL, MOVED_FROM, PKI
-from kubeforge.tasks import addresses, etcd_addresses, etcd_way, nodes
+from kubeforge.tasks import addresses, etcd_addresses, etcd_runs, etcd_way, nodes
 from kubeforge.tasks.addresses import AddressSettled, HostMoved, PodsFollow
 from kubeforge.tasks.etcd_addresses import PeersFollow
 from kubeforge.tasks.etcd_way import WAY, borrowed, passing_certificate
@@ -52,7 +52,7 @@ def test_a_moved_control_plane_is_stopped_and_its_old_address_noted(
 ) -> None:
     made = on_willing_hosts(move(living_site(), cp1=MOVE.new))
     monkeypatch.setattr(addresses, "processes", lambda *_, **__: ())
-    monkeypatch.setattr(addresses.etcd_runs, "still_runs", lambda *_: None)
+    monkeypatch.setattr(etcd_runs, "still_runs", lambda *_: None)
     (change,) = HostMoved(move=MOVE).run(talk(made, "cp1"))
     assert change.why.startswith("192.0.2.11 -> 192.0.2.91")
     host = made.hosts["cp1"]
@@ -83,12 +83,11 @@ def test_what_does_not_end_is_named(living_site: Make, monkeypatch: pytest.Monke
 
 def test_an_address_is_borrowed_and_given_back(living_site: Make) -> None:
     host = Willing("cp2")
-    with pytest.raises(RuntimeError), borrowed(host, MOVE):
+    with borrowed(host, MOVE):
         started = host.ran[-1]
         assert started[0] == "systemd-run"
         assert started[-4:] == ("192.0.2.11", "32", "192.0.2.11:2380", "192.0.2.91:2380")
         assert f"--unit={WAY}" in started
-        raise RuntimeError
     assert host.ran[0] == host.ran[-1] == ("systemctl", "stop", "--", WAY), "also one that an earlier run left"
 
 
@@ -204,7 +203,7 @@ def test_a_member_that_does_not_run_is_waited_for(three: Any, monkeypatch: pytes
     Members(made, monkeypatch, serves=False)
     monkeypatch.setattr(etcd_addresses, "ETCD_DEADLINE", 0.1)
     monkeypatch.setattr(etcd_addresses, "lives", lambda remote: remote.host != "cp2")
-    monkeypatch.setattr(etcd_addresses.etcd_runs, "log", lambda *_: ["etcd: no"])
+    monkeypatch.setattr(etcd_runs, "log", lambda *_: ["etcd: no"])
     with pytest.raises(DeadlineExceeded, match="cp2 does not answer"):
         all_moved(made).run(talk(made, "cp1"))
 

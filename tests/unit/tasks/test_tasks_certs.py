@@ -146,9 +146,7 @@ def test_controllers_start_again_with_new_kubeconfigs(living_site: Make, value: 
 def with_kubelet(made: Any, host: str, *, pem: bytes = b"") -> Any:
     """Give a host a kubelet with certificates."""
     there = Entry(0o120777, target="x")
-    made.hosts[host].overlay(
-        Observation(paths={KUBELET_CLIENT_CURRENT: there, KUBELET_SERVING_CURRENT: there})
-    )
+    made.hosts[host].overlay(Observation(paths={KUBELET_CLIENT_CURRENT: there, KUBELET_SERVING_CURRENT: there}))
     made.hosts[host].commands["sh",] = Completed(0, pem)
     return made
 
@@ -199,7 +197,11 @@ def test_the_client_certificate_is_waited_for(living_site: Make, monkeypatch: py
 
 @pytest.mark.parametrize(
     ("names", "said"),
-    [(["apiservr"], "did you mean `apiserver`"), (["etcd-ca"], "is an authority"), (["nothing-of-it", "sa"], "sa is an")],
+    [
+        (["apiservr"], "did you mean `apiserver`"),
+        (["etcd-ca"], "is an authority"),
+        (["nothing-of-it", "sa"], "sa is an"),
+    ],
 )
 def test_names_are_checked_before_any_host_is_asked(names: list[str], said: str) -> None:
     with pytest.raises(InputError) as raised:
