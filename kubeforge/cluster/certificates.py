@@ -94,9 +94,9 @@ class Listing:
 
     @property
     def exit_code(self) -> int:
-        """0 all is well; ENDS_SOON; ENDED (also: unreadable, not valid yet); 11 a host could not be asked."""
+        """0 all is well; ENDS_SOON; ENDED (unreadable, not valid yet, none at all, too); 11 a host was silent."""
         states = {one.state for one in self.certificates}
-        if states - {State.VALID, State.SOON}:
+        if states - {State.VALID, State.SOON} or not (states or self.silent):
             return ENDED
         if self.silent:
             return ConnectionFailed.exit_code

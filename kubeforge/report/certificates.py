@@ -35,8 +35,12 @@ def findings(listing: Listing) -> str:
     wrong = [one for one in listing.certificates if one.state is not State.VALID]
     lines = [*map(_finding, wrong), *_silent(listing)]
     total, first = len(listing.certificates), next(iter(listing.certificates), None)
-    shortest = f"; the first to end is {first.name} on {first.host}, {_left(first)} left" if first else ""
-    summary = f"{len(wrong)} of {counted(total, 'certificate')} not well" if wrong else f"{total} valid{shortest}"
+    if first is None:
+        summary = "no certificate was found: no cluster lives on these hosts"
+    elif wrong:
+        summary = f"{len(wrong)} of {counted(total, 'certificate')} not well"
+    else:
+        summary = f"{total} valid; the first to end is {first.name} on {first.host}, {_left(first)} left"
     return "".join(f"{line}\n" for line in (*lines, summary))
 
 

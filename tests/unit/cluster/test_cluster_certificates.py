@@ -116,7 +116,15 @@ def test_text_and_lines() -> None:
     assert lines[0] == f"cp1: apiserver ({LEAF}) ended 5 d ago"
     assert lines[1] == f"cp1: apiserver ({LEAF}) ends in 25 d"
     assert lines[-1] == "2 of 2 certificates not well"
-    assert findings(Listing(asked=NOW, certificates=(), silent={})) == "0 valid\n"
+    fine = Listing(asked=NOW, certificates=(looked(issued(365)),), silent={})
+    assert findings(fine) == "1 valid; the first to end is apiserver on cp1, 365 d left\n"
+
+
+def test_nothing_found_is_not_well() -> None:
+    """A monitor that looks at the wrong hosts shall not be green."""
+    nothing = Listing(asked=NOW, certificates=(), silent={})
+    assert nothing.exit_code == ENDED
+    assert findings(nothing).startswith("no certificate was found")
 
 
 def test_a_silent_host_does_not_hide_the_others(sample: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

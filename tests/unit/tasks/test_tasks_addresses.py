@@ -91,6 +91,14 @@ def test_an_address_is_borrowed_and_given_back(living_site: Make) -> None:
     assert host.ran[0] == host.ran[-1] == ("systemctl", "stop", "--", WAY), "also one that an earlier run left"
 
 
+def test_systemd_expands_nothing_in_what_it_runs() -> None:
+    """It replaces `${NAME}` inside of an argument, and `$NAME` where that is all of it (systemd.service, COMMAND LINES)."""
+    host = Willing("cp2")
+    with borrowed(host, MOVE):
+        words = host.ran[-1]
+    assert not [word for word in words if "${" in word or word.startswith("$") or "%" in word]
+
+
 def test_a_certificate_for_both_addresses_is_shown_meanwhile(living_site: Make) -> None:
     from cryptography import x509
 
