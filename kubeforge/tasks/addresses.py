@@ -19,11 +19,10 @@ from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.inventory.model import CONTROL_PLANE, Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.operations.absent import Absent
-from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Change, Queries, Verb
 from kubeforge.operations.unit import Unit
-from kubeforge.spec.paths import COMPONENT_DEADLINE, MOVED_FROM, NODE_DEADLINE, STATE
+from kubeforge.spec.paths import COMPONENT_DEADLINE, MOVED_FROM, NODE_DEADLINE
 from kubeforge.tasks import etcd_runs, moving
 from kubeforge.tasks.acting import act
 from kubeforge.tasks.moving import Move
@@ -90,7 +89,7 @@ class HostMoved(Action):
         since it started never ends a static pod (ADR 0060), and the old one leads nowhere.
         """
         note = File(path=MOVED_FROM, content=f"{self.move.old}\n".encode(), mode=0o600)
-        act(run, [Directory(path=STATE, mode=0o700), note], step=self.title)
+        act(run, [note], step=self.title)  # its folder is there since the host was first changed
         if CONTROL_PLANE in run.context.host.groups:
             act(run, [Unit(name="kubelet.service", enabled=None, state="stopped")], step=self.title)
             etcd_runs.end(run.remote, run.context.cluster, self._before(run.context.host))

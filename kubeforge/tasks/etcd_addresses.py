@@ -117,7 +117,7 @@ class PeersFollow(Action):
         return len(everybody) > 1 and {move.host for move in self.moves} == everybody
 
     def _agree(self, run: ActionContext) -> bool:
-        self._wait(run, "the members run at their new addresses", lambda: self._silent(run))
+        self._start(run)
         order = [move.host for move in self.moves]
         with ExitStack() as stack:
             if self._all_moved(run) and not _survey(run).serving:
@@ -133,10 +133,22 @@ class PeersFollow(Action):
                 self._wait(run, f"etcd knows {name} at {url}", partial(_unknown, run, name, url))
         return True
 
-    def _silent(self, run: ActionContext) -> str | None:
-        """Say who does not run of those that moved: they must be there to be found."""
-        silent = [move.host for move in self.moves if not lives(run.remote_of(move.host))]
-        return f"{', '.join(silent)} does not answer" if silent else None
+    def _start(self, run: ActionContext) -> None:
+        """Wait until those that moved run: they must be there to be found."""
+        context = run.context
+        beside = {
+            move.host: etcd_runs.Bereft(run.remote_of(move.host), context.cluster, context.inventory.hosts[move.host])
+            for move in self.moves
+        }
+
+        def silent(host: str) -> str | None:
+            return beside[host].seen(None if lives(run.remote_of(host)) else f"{host} does not answer")
+
+        self._wait(
+            run,
+            "the members run at their new addresses",
+            lambda: "; ".join(filter(None, map(silent, beside))) or None,
+        )
 
     def _wait(self, run: ActionContext, name: str, lacks: object) -> None:
         assert callable(lacks)

@@ -92,7 +92,7 @@ def test_an_address_is_borrowed_and_given_back(living_site: Make) -> None:
 
 
 def test_systemd_expands_nothing_in_what_it_runs() -> None:
-    """It replaces `${NAME}` inside of an argument, and `$NAME` where that is all of it (systemd.service, COMMAND LINES)."""
+    """It replaces `${NAME}` inside of an argument, `$NAME` where that is all of it (systemd.service, COMMAND LINES)."""
     host = Willing("cp2")
     with borrowed(host, MOVE):
         words = host.ran[-1]
@@ -210,6 +210,7 @@ def test_a_member_that_does_not_run_is_waited_for(three: Any, monkeypatch: pytes
     made = move(three, **NEWS)
     Members(made, monkeypatch, serves=False)
     monkeypatch.setattr(etcd_addresses, "ETCD_DEADLINE", 0.1)
+    monkeypatch.setattr(etcd_runs, "still_runs", lambda *_: None)
     monkeypatch.setattr(etcd_addresses, "lives", lambda remote: remote.host != "cp2")
     monkeypatch.setattr(etcd_runs, "log", lambda *_: ["etcd: no"])
     with pytest.raises(DeadlineExceeded, match="cp2 does not answer"):
