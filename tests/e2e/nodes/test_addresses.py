@@ -188,3 +188,18 @@ def test_killed_while_addresses_follow(forge: Ha) -> None:
     assert keeps_all(forge)
     stale(forge, list(old.values()))
     wait_until(lambda: forge.run("plan", "--detailed-exitcode").code == 0)
+
+
+def test_everything_was_stopped_by_hand(forge: Ha) -> None:
+    """Units ended, containers too, the hosts up: apply starts all of it, also members that never serve alone."""
+    units = "kubelet etcd kubeforge-haproxy kubeforge-keepalived containerd"
+    kill = "pkill -KILL -f containerd-shim; pkill -KILL -x etcd; pkill -KILL -x kube-apiserver; true"
+    for host in forge.lab.hosts:
+        forge.sh(
+            host.name, f"systemctl stop {units} 2>/dev/null || true; systemctl disable kubelet etcd 2>/dev/null || true"
+        )
+        forge.sh(host.name, kill)
+    forge.apply().check(0)
+    forge.until_good(seconds=180)
+    assert keeps_all(forge)
+    forge.run("plan", "--detailed-exitcode").check(0, "No changes.")
