@@ -77,7 +77,7 @@ def planned(made: Any, name: str, **variables: str) -> Plan:
         spec=made.sample.spec,
         artifacts=parts(made.sample.images),
         variables=variables,
-        remotes=fleet,  # type: ignore[arg-type]  # a fake of what is used
+        remotes=fleet,
         reader=fleet.reader,
         exclusive=False,
         record=False,
