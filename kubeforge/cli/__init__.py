@@ -33,6 +33,7 @@ VERBS: Final = {
     "node": Verb("node", "node", "Hosts come and go: add, remove, replace them; the dead, too.", _CLUSTER),
     "token": Verb("token", "token", "Bootstrap tokens, and the command by which a host joins with kubeadm.", _CLUSTER),
     "etcd": Verb("etcd", "etcd", "The cluster's store: recover it.", _CLUSTER),
+    "certs": Verb("certs", "certs", "The cluster's certificates: list, check, renew.", _CLUSTER),
     "cordon": Verb("maintenance", "cordon", "Let no new pods come to nodes; what runs there stays.", _MAINTENANCE),
     "drain": Verb("maintenance", "drain", "Let the pods of nodes go elsewhere, node after node.", _MAINTENANCE),
     "uncordon": Verb("maintenance", "uncordon", "Let new pods come to nodes again.", _MAINTENANCE),

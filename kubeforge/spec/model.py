@@ -6,6 +6,7 @@ Rules that look at more than one field, or at the inventory, are in `validate`; 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from pydantic import Field, SecretStr
 
 from kubeforge.spec.audit import AuditPolicy
 from kubeforge.spec.base import Model
+from kubeforge.spec.durations import parse_duration
 
 __all__ = [
     "Addons",
@@ -205,9 +207,16 @@ class Pki(Model):
     algorithm: KeyAlgorithm = KeyAlgorithm.RSA_2048
     days: Annotated[int, Field(ge=1, le=3650)] = 365
     """Validity of leaf certificates."""
+    validity: Annotated[str, Field(pattern=r"^(\d+(\.\d+)?(h|m|s))+$")] | None = None
+    """A span as `12h` or `45m`, in place of `days`: for trials, and where certificates shall be short-lived."""
     ca_days: Annotated[int, Field(ge=1, le=36500)] = 3650
     api_server_sans: list[str] = Field(default_factory=list)
     """More names and addresses for the API server's certificate."""
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long a leaf certificate is valid from the moment it is issued."""
+        return timedelta(days=self.days) if self.validity is None else parse_duration(self.validity)
 
 
 class Taint(Model):

@@ -17,6 +17,7 @@ LOCK: Final = f"{STATE}/lock"
 BEFORE: Final = f"{STATE}/before"  # a list of what was in Kubernetes' directories before the first change
 REGISTRIES: Final = f"{STATE}/registries"  # the files of ours that tell of registries, a line each
 LAST_GOOD: Final = f"{STATE}/last-good"  # what a component ran with before a change that is not proved yet
+MOVED_FROM: Final = f"{STATE}/moved-from"  # the address a host had, until everything has followed its new one
 CLUSTER_LOCK: Final = "/run/kubeforge.lock"  # gone after a reboot, so reset has nothing to remove
 
 # operating system

@@ -24,7 +24,7 @@ from kubeforge.operations.file import File, digest
 from kubeforge.operations.model import Entry, Operation, Queries
 from kubeforge.operations.user import User
 from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_UNIT, ETCD_USER, ETCD_WAL
-from kubeforge.tasks import etcd_runs, living
+from kubeforge.tasks import etcd_runs, living, moving
 from kubeforge.tasks.control_plane import api_servers
 from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
 from kubeforge.tasks.parts import program
@@ -78,6 +78,9 @@ def install(context: Context) -> Iterator[Operation]:
 def service(context: Context) -> Iterator[Operation | Action]:
     """The etcd member of a host of its own, as a service; each serves before the next one is touched."""
     if etcd_runs.is_service(context.cluster) and context.host in context.inventory.etcd_members:
+        if moving.members_moved(context):  # none of them serves before all have their new addresses: `etcd.addresses`
+            yield from _member(context)
+            return
         if _has_data(context, context.host):
             now = context.seen[context.host.name].hashes.get(ETCD_UNIT)
             wanted = service_unit(context.cluster, context.host).encode()

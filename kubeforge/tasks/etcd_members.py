@@ -158,7 +158,7 @@ class MemberServes(Action):
 
     Args:
         name: the action's title.
-        alone: it is enough that it lives where nothing was ever written: the other founders are still to come.
+        alone: it is enough that it lives where others are still to come: founders, or members that were all stopped.
     """
 
     name: str = "etcd.ready"
@@ -197,11 +197,19 @@ class MemberServes(Action):
 
     def _lacks(self, run: ActionContext) -> str | None:
         why = lacks_health(run.remote)
-        if why is None or (self.alone and lives(run.remote) and revision_of(run.remote) == _UNWRITTEN):
+        if why is None or (self.alone and lives(run.remote) and self._is_early(run)):
             return None
         if "learner" in why:
             return _promoted(run) or why
         return why
+
+    def _is_early(self, run: ActionContext) -> bool:
+        """Whether it cannot serve yet, whatever it does: those that will make a quorum with it do not run."""
+        if revision_of(run.remote) == _UNWRITTEN:
+            return True
+        found = _survey(run)
+        running = sum(lives(run.remote_of(one.host)) for one in found.holding)
+        return found.verdict is Verdict.STARTS and running <= len(found.standings) // 2
 
     def _refuse(self, run: ActionContext) -> None:
         """Refuse where nobody serves and nobody will, and where the others have taken the member out."""

@@ -51,7 +51,7 @@ from kubeforge.spec.paths import (
     MANIFESTS,
     PKI,
 )
-from kubeforge.tasks import living
+from kubeforge.tasks import living, moving
 from kubeforge.tasks.drop_ins import foreign_drop_ins
 from kubeforge.tasks.drop_ins import reads as drop_in_reads
 from kubeforge.tasks.kubelet_rolled import KubeletRolled
@@ -62,13 +62,14 @@ from kubeforge.tasks.registry import task
 from kubeforge.tasks.trust import now, trust_of
 from kubeforge.tasks.trust import reads as trust_reads
 
-__all__ = ["TokenPresent", "configure", "join", "lead", "leave_bootstrap", "roll", "run", "token_of"]
+__all__ = ["TokenPresent", "configure", "join", "lead", "leave_bootstrap", "resume", "roll", "run", "token_of"]
 
 _FIRST_CLIENT: Final = f"{KUBELET_PKI}/kubelet-client-first.pem"
 _CA: Final = f"{PKI}/ca.crt"
 _UNIT: Final = "kubelet.service"
 _REQUESTS: Final = "certificatesigningrequests.certificates.k8s.io"
 _KEPT: Final = (KUBELET_CONFIG, KUBELET_INSTANCE_CONFIG, KUBELET_FLAGS)
+_ADDRESS: Final = "address"  # title of the change that says that it is another one
 _PROGRAM: Final = f"{BIN}/kubelet"
 _TOOLS: Final = ("kubeadm", "kubectl")
 _READ: Final = (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_UNIT, KUBELET_DROP_IN, BOOTSTRAP_KUBELET_CONF)
@@ -91,13 +92,22 @@ def configure(context: Context) -> Iterator[Operation]:
         yield from (file for file in _files(context) if not isinstance(here.get(file.path), Entry))
     else:
         yield from _configured(context)
+        if not _is_control_plane(context):
+            yield from _moved(context)
 
 
 @task("kubelet.run", reads=_reads)
 def run(context: Context) -> Iterator[Operation]:
     """The kubelet of a control plane runs, now and at boot; that of a new one is restarted when its files changed."""
-    if _is_control_plane(context):
+    if _is_control_plane(context) and moving.moved(context) is None:
         yield Unit(name=_UNIT) if living.node_lives(context) else _unit(context)
+
+
+@task("kubelet.resume", reads=_reads)
+def resume(context: Context) -> Iterator[Operation]:
+    """The kubelet of a control plane that has moved runs again, now that all manifests say the new address."""
+    if _is_control_plane(context) and moving.moved(context) is not None:
+        yield _unit(context, _ADDRESS)
 
 
 @task("kubelet.join", reads=_reads)
@@ -107,9 +117,11 @@ def join(context: Context) -> Iterator[Operation | Action]:
         return
     if living.node_lives(context):
         yield Unit(name=_UNIT)
-    else:
+    elif _must_ask(context):
         yield TokenPresent(token=token_of(context))
         yield _unit(context)
+    else:
+        yield _unit(context, _ADDRESS, *(operation.title for operation in _moved(context)))
 
 
 @task("kubelet.roll", reads=_reads)
@@ -156,16 +168,20 @@ def _configured(context: Context) -> Iterator[Operation]:
     yield from _as_control_plane(context) if _is_control_plane(context) else _as_worker(context)
 
 
-def _files(context: Context) -> Iterator[KeptFile]:
-    """What makes it start differently: set aside until it is seen to serve with what is new."""
+def _files(context: Context) -> Iterator[File]:
+    """What makes it start differently: of one that lives, set aside until it is seen to serve with what is new."""
     spec, facts = context.cluster, context.mine
     texts = {
         KUBELET_CONFIG: files.config_yaml(spec, context.host, facts),
         KUBELET_INSTANCE_CONFIG: files.instance_config_yaml(spec, context.host, facts),
         KUBELET_FLAGS: files.flags_env(spec, context.inventory, context.host, facts),
     }
+    lives = living.node_lives(context)
     for path, text in texts.items():
-        yield KeptFile(path=path, content=text.encode(), aside=living.aside(living.KUBELET, path))
+        aside = living.aside(living.KUBELET, path)
+        yield (
+            KeptFile(path=path, content=text.encode(), aside=aside) if lives else File(path=path, content=text.encode())
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

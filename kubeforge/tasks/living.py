@@ -21,6 +21,7 @@ from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.file import digest
 from kubeforge.operations.model import Entry, Queries
 from kubeforge.spec.paths import COMPONENT_CONFIG, KUBELET_CLIENT_CURRENT, LAST_GOOD
+from kubeforge.tasks import moving
 
 __all__ = [
     "KUBELET",
@@ -51,23 +52,26 @@ def aside(component: str, path: str) -> str:
     return f"{folder(component)}/{path.rpartition('/')[2]}"
 
 
-def reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    """Ask what the components run with, and what was set aside."""
+def reads(inventory: Inventory, host: Host) -> Queries:
+    """Ask what the components run with, what was set aside, and for which address it was made."""
     manifests = tuple(manifest_path(name) for name in _PODS)
     asides = tuple(folder(name) for name in (*_PODS, KUBELET))
-    return Queries(stats=(*manifests, *asides, KUBELET_CLIENT_CURRENT), hashes=manifests, reads=manifests)
+    own = Queries(stats=(*manifests, *asides, KUBELET_CLIENT_CURRENT), hashes=manifests, reads=manifests)
+    return Queries.merge((own, moving.reads(inventory, host)))
 
 
 def lives(context: Context, host: str) -> bool:
-    """Whether a control plane was whole when the run began."""
-    return isinstance(context.seen[host].paths.get(manifest_path(CONTROLLER_MANAGER)), Entry)
+    """Whether a control plane was whole when the run began; one whose address is another one since is not."""
+    there = isinstance(context.seen[host].paths.get(manifest_path(CONTROLLER_MANAGER)), Entry)
+    return there and not moving.moves(context, [context.inventory.hosts[host]])
 
 
 def node_lives(context: Context) -> bool:
     """Whether this node was part of a cluster when the run began: then it is changed with care, among few."""
     if CONTROL_PLANE in context.host.groups:
         return lives(context, context.host.name)
-    return isinstance(context.seen[context.host.name].paths.get(KUBELET_CLIENT_CURRENT), Entry)
+    joined = isinstance(context.seen[context.host.name].paths.get(KUBELET_CLIENT_CURRENT), Entry)
+    return joined and not moving.is_adrift(context)
 
 
 def is_founded(context: Context) -> bool:
@@ -85,6 +89,8 @@ def runs_otherwise(context: Context, component: str, manifest: bytes) -> bool:
     seen, path = context.seen[context.host.name], manifest_path(component)
     now = seen.hashes.get(path)
     if not isinstance(now, str) or now == digest(manifest) or not is_founded(context):
+        return False
+    if moving.moved(context) is not None:
         return False
     return _pod_of(seen.contents.get(path, b"")) != _pod_of(manifest)
 

@@ -34,8 +34,9 @@ from kubeforge.spec.paths import COMPONENT_DEADLINE, GATE_DEADLINE
 from kubeforge.tasks import living
 from kubeforge.tasks.etcd_runs import Bereft
 from kubeforge.tasks.last_good import Crashed, failure, forget, kept, put_back
+from kubeforge.transport.base import Remote
 
-__all__ = ["ArgumentsTaken", "PodRolled", "Spared", "restarted", "rolled"]
+__all__ = ["ArgumentsTaken", "PodRolled", "Spared", "end_component", "restarted", "rolled"]
 
 _CRASHES: Final = 2
 _STILL_DEAD: Final = 3  # looks in a row without a process: a container that is just being started has none either
@@ -52,6 +53,7 @@ def rolled(
     gate: Action | None = None,
     reads: Mapping[str, Secret | None] | None = None,
     client: str | None = None,
+    ask: bool = True,
 ) -> Iterator[Operation | Action]:
     """Give what changes a static pod that lives; nothing where it runs as it shall.
 
@@ -61,6 +63,7 @@ def rolled(
         gate: what must hold before it is stopped.
         reads: path of what else it reads when it starts -> its new content; None where it stays.
         client: component of this host that is of no use without it; see `PodRolled`.
+        ask: whether its binary is asked if it takes its arguments; not where they stay.
     """
     name = component_of(pod)
     reads = reads or {}
@@ -71,7 +74,8 @@ def rolled(
     manifest = _kept(name, manifest_path(name), dump(pod).encode())
     files = (manifest, *(_kept(name, path, content) for path, content in reads.items()))
     if due:
-        yield ArgumentsTaken(pod=pod)
+        if ask:
+            yield ArgumentsTaken(pod=pod)
         if gate is not None:
             yield gate
         yield from files
@@ -263,7 +267,7 @@ class PodRolled(Action):
         files, before = [file.path for file in self.files], 0
         if self._must_be_ended(run):
             before = starts(run.remote, self.pod)  # its manifest may be an old one, and it was started often since
-            _end(run, self.component, "TERM")
+            end_component(run.remote, self.component, "TERM")
         lacks = partial(lacks_pod, run.remote, self.pod, address=run.context.host.address, files=files)
         try:
             self._await(run, lacks, before)
@@ -309,8 +313,9 @@ class PodRolled(Action):
         self._await(run, lacks, starts(run.remote, pod))
 
 
-def _end(run: ActionContext, component: str, signal: str) -> None:
-    run.remote.run(["sh", "-c", _END, "sh", signal, component[:15]])
+def end_component(remote: Remote, component: str, signal: str) -> None:
+    """Send a signal to every process of a component; where its kubelet runs, it is started again."""
+    remote.run(["sh", "-c", _END, "sh", signal, component[:15]])
 
 
 def _command(pod: Object) -> list[str]:
@@ -349,7 +354,7 @@ class _Crashes:
             self.dead = 0
             return lacks
         if self.client is not None:
-            _end(self.run, self.client, "KILL")
+            end_component(self.run.remote, self.client, "KILL")
             self.client = None
         if starts(self.run.remote, self.pod) - self.before < _CRASHES:
             self.dead = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from kubeforge.engine.model import Context
@@ -100,9 +100,9 @@ class Trust:
             wanted: any name -> what the certificate shall say, and the row name of its authority.
         """
         spec = self.context.cluster
-        keys = new_keys(len(wanted), spec.pki.algorithm)
+        keys, days = new_keys(len(wanted), spec.pki.algorithm), spec.pki.lifetime / timedelta(days=1)
         return {
-            name: leaf(says, key, self.authority(signer), days=spec.pki.days, now=now(self.context))
+            name: leaf(says, key, self.authority(signer), days=days, now=now(self.context))
             for (name, (says, signer)), key in zip(wanted.items(), keys, strict=True)
         }
 

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from kubeforge.cluster.status.probe import Answer, Asked
 from kubeforge.cluster.status.rows import Certificate
-from kubeforge.pki.verify import RENEW_BEFORE
+from kubeforge.pki import verify
 
 __all__ = ["certificates_of"]
 
@@ -45,7 +45,7 @@ def _certificate(
     except ValueError:
         return Certificate(host=host, name=name, path=path, expires=None, days=None, authority=authority)
     end, begin = found.not_valid_after_utc, found.not_valid_before_utc
-    soon = _AUTHORITY_SOON if authority else (end - begin) * _ROTATES_BEFORE if rotates else RENEW_BEFORE
+    soon = _AUTHORITY_SOON if authority else (end - begin) * _ROTATES_BEFORE if rotates else verify.soon(found)
     return Certificate(
         host=host,
         name=name,

@@ -101,10 +101,10 @@ TABLE: Final[Mapping[str, Row]] = {
         _WARNING, _ON_MEMBER + "etcdctl defrag --cluster; to let it grow: etcd.extra_args.quota-backend-bytes"
     ),
     # certificates
-    "certificate-expired": Row(_ERROR, _LIMITED),
-    "certificate-expires": Row(_WARNING, _LIMITED),
+    "certificate-expired": Row(_ERROR, "kubeforge certs renew"),
+    "certificate-expires": Row(_WARNING, "kubeforge certs renew --hosts {where}"),
     "certificate-unreadable": Row(_ERROR, "move {path} away on {where}, then " + _LIMITED),
-    "kubelet-certificate-expired": Row(_ERROR, "kubeforge ssh {where} rm {path}; " + _LIMITED),
+    "kubelet-certificate-expired": Row(_ERROR, "kubeforge certs renew kubelet-client kubelet-server --hosts {where}"),
     "kubelet-certificate-not-rotated": Row(
         _WARNING, "its request may wait: kubeforge kubectl -- get csr; " + _LIMITED + " approves it"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -139,7 +140,8 @@ def test_new_names_reissue_certificates_host_by_host(living_site: Make) -> None:
 
 
 def test_a_controllers_kubeconfig_that_expires_restarts_it(living_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = living_site({"pki": {"algorithm": "ECDSA-P256", "days": 20}})
+    made = living_site()
+    made.vault.once("now", lambda: datetime.now(tz=UTC) + timedelta(days=340))
     told = titles(made.ask("cp1", control_plane.roll))
     assert told == [
         "arguments of kube-controller-manager",
