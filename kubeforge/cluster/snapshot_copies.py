@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from kubeforge.cluster.snapshots import Snapshot, folder, parse_snapshot
+from kubeforge.cluster.snapshots import Snapshot, database, folder, parse_snapshot
 from kubeforge.errors import InputError, OperationFailed, Problem
+from kubeforge.operations.model import Queries
 from kubeforge.secret import Secret
 from kubeforge.spec.paths import SNAPSHOT_ABOUT, SNAPSHOT_DB, SNAPSHOT_DEADLINE, SNAPSHOT_PKI, SNAPSHOTS
 from kubeforge.transport.base import Remote
@@ -43,11 +44,8 @@ _PKI: Final = (
 
 def is_kept(remote: Remote, snapshot: Snapshot) -> bool:
     """Whether a host has a snapshot, whole."""
-    said = f"{snapshot.sha256}  {folder(snapshot.name)}/{SNAPSHOT_DB}\n"
-    done = remote.run(
-        ["sha256sum", "-c", "--quiet", "-"], stdin=said.encode(), expect=range(256), deadline=SNAPSHOT_DEADLINE
-    )
-    return done.status == 0
+    path = database(snapshot.name)
+    return remote.observe(Queries(hashes=(path,))).hashes[path] == snapshot.sha256
 
 
 def pass_on(source: Remote, target: Remote, snapshot: Snapshot) -> None:

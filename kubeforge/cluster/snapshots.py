@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kubeforge.errors import KubeforgeError, Unreadable
+from kubeforge.operations.model import Queries
 from kubeforge.spec.paths import SNAPSHOT_ABOUT, SNAPSHOT_DB, SNAPSHOTS
 from kubeforge.transport.base import Remote
 
@@ -19,8 +20,6 @@ __all__ = ["Kept", "Snapshot", "database", "folder", "kept", "kept_on", "parse_s
 
 _FORMAT: Final = 1
 _THREADS: Final = 16
-# $1: folder of all, $2: name of the file in each
-_ALL: Final = 'for one in "$1"/[!.]*/"$2"; do [ ! -e "$one" ] || cat -- "$one"; done'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,18 +131,19 @@ def kept(remote: Remote) -> tuple[Snapshot, ...]:
     Raises:
         Unreadable: what says about one of them is damaged.
     """
-    answer = remote.run(["sh", "-c", _ALL, "sh", SNAPSHOTS, SNAPSHOT_ABOUT])
+    names = [name for name in remote.observe(Queries(folders=(SNAPSHOTS,))).folders[SNAPSHOTS] if name[0] != "."]
+    about = {name: f"{folder(name)}/{SNAPSHOT_ABOUT}" for name in names}
+    contents = remote.observe(Queries(reads=tuple(about.values()))).contents if about else {}
     found = []
-    for line in filter(None, answer.stdout.splitlines()):
+    for path in filter(contents.__contains__, about.values()):
         try:
-            found.append(parse_snapshot(line))
+            found.append(parse_snapshot(contents[path]))
         except ValueError as error:
             raise Unreadable(
-                f"a {SNAPSHOT_ABOUT} in {SNAPSHOTS} cannot be read: {error}",
+                f"{path} cannot be read: {error}",
                 host=remote.host,
-                step="snapshots",
-                evidence=[line.decode(errors="replace")[:200]],
-                remedy=f"look at {SNAPSHOTS} on the host, and move the folder of the damaged one away",
+                step="etcd.snapshot",
+                remedy="look at it on the host, and move the folder of the damaged snapshot away",
             ) from error
     return tuple(sorted(found, key=lambda one: one.name))
 

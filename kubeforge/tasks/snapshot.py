@@ -21,7 +21,7 @@ from kubeforge.inventory.model import Host
 from kubeforge.manifests.etcd_snapshot import kept_pki, snapshot_script
 from kubeforge.operations.model import Change, Entry, Queries, Verb
 from kubeforge.spec.paths import ETCD_DB, ETCD_WAL, SNAPSHOT_DEADLINE, SNAPSHOTS
-from kubeforge.tasks.etcd_end import halted
+from kubeforge.tasks.etcd_data import halted
 from kubeforge.tasks.registry import task
 
 __all__ = ["REASON", "SNAPSHOT_FROM", "SaveSnapshot", "save", "taken"]
