@@ -11,14 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kubeforge.errors import KubeforgeError, Unreadable
+from kubeforge.errors import KubeforgeError, UnfitHost, Unreadable
 from kubeforge.operations.model import Queries
 from kubeforge.spec.paths import SNAPSHOT_ABOUT, SNAPSHOT_DB, SNAPSHOTS
 from kubeforge.transport.base import Remote
 
-__all__ = ["Kept", "Snapshot", "database", "folder", "kept", "kept_on", "parse_snapshot"]
+__all__ = ["LATEST", "Kept", "Snapshot", "database", "folder", "kept", "kept_on", "parse_snapshot"]
 
+LATEST: Final = "latest"
+"""Stands for the name of the newest."""
 _FORMAT: Final = 1
+_SHOWN: Final = 5
 _THREADS: Final = 16
 
 
@@ -88,6 +91,27 @@ class Kept:
         """Every snapshot once, oldest first."""
         found = {one.name: one for each in self.snapshots.values() for one in each}
         return tuple(found[name] for name in sorted(found))
+
+    def named(self, name: str) -> Snapshot:
+        """Return one.
+
+        Args:
+            name: its own, or `latest`.
+
+        Raises:
+            UnfitHost: none is called so.
+        """
+        known = self.all
+        found = [one for one in known if one.name == name] or list(known[-1:] if name == LATEST else ())
+        if found:
+            return found[0]
+        there = ", ".join(one.name for one in known[-_SHOWN:])
+        raise UnfitHost(
+            f"no host of etcd keeps a snapshot called {name}",
+            step="etcd.snapshot",
+            evidence=[f"{host} cannot be asked: {why}" for host, why in self.silent.items()],
+            remedy=f"the newest that are kept: {there}" if there else "give the folder of one that was kept with --to",
+        )
 
     def holders(self, name: str) -> tuple[str, ...]:
         """Return the hosts that keep a snapshot."""

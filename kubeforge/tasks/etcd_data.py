@@ -1,4 +1,4 @@
-"""A member's data: it is ended in order, so that its database holds everything; its data are made anew. No task here."""
+"""A member's data: how it is ended, so that its database holds everything, and how they are made anew. No task here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a restore is about: which snapshot, onto which hosts, what is lost by it, and whether it may be. Registers no task.
+"""What a restore is about: which snapshot, what is lost by it, and whether it may be. Registers no task.
 
 Asked once a run. A restore that was cut off left a note on the hosts, by which the next run goes on with it.
 """
@@ -26,11 +26,10 @@ from kubeforge.spec.paths import ETCD_LAST_RESTORE, ETCD_RESTORE, SNAPSHOT_PKI
 from kubeforge.spec.releases import release
 from kubeforge.spec.skew import snapshot_problem
 
-__all__ = ["LATEST", "SNAPSHOT", "STEP", "Restoration", "concerned", "restoration", "unfinished"]
+__all__ = ["SNAPSHOT", "STEP", "Restoration", "concerned", "restoration", "unfinished"]
 
 SNAPSHOT: Final = "etcd_snapshot"
 """Variable that names the snapshot: as `etcd snapshot list` does, `latest`, or a folder on the operator's disk."""
-LATEST: Final = "latest"
 STEP: Final = "etcd.restore"
 
 # kubernetes.io, "Restoring an etcd cluster", and etcd.io/docs/v3.6/op-guide/recovery: so far do revisions go on, that
@@ -108,9 +107,11 @@ def _looked_up(run: ActionContext) -> Restoration:
     context = run.context
     members = [host.name for host in context.inventory.etcd_members]
     asked = str(context.vars.get(SNAPSHOT, ""))
+    if not asked:
+        raise InputError([Problem(message="name the snapshot to restore", field=SNAPSHOT)])
     local = Path(asked) if "/" in asked else None
     kept = kept_on(members, run.remote_of)
-    snapshot = read_local(local) if local else _named(asked, kept.all, members[0])
+    snapshot = read_local(local) if local else kept.named(asked)
     notes = list(_notes(run))
     begun = [note for note in notes if note.get("begun") and note.get("snapshot") == snapshot.name]
     now = _revision(run, members)
@@ -126,21 +127,6 @@ def _looked_up(run: ActionContext) -> Restoration:
     )
     _refuse(run, made)
     return made
-
-
-def _named(asked: str, known: Sequence[Snapshot], host: str) -> Snapshot:
-    found = [one for one in known if one.name == asked] or list(known[-1:] if asked == LATEST else ())
-    if not asked:
-        raise InputError([Problem(message="name the snapshot to restore", field=SNAPSHOT)])
-    if not found:
-        there = ", ".join(one.name for one in known[-5:])
-        raise UnfitHost(
-            f"no host of etcd keeps a snapshot called {asked}",
-            host=host,
-            step=STEP,
-            remedy=f"the newest that are kept: {there}" if there else "give the folder of one that was kept with --to",
-        )
-    return found[0]
 
 
 def _notes(run: ActionContext) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """etcd goes back to a snapshot: the steps of a restore onto the hosts it was taken on. Order: the playbook.
 
-ADR 0076. Everything that writes is stopped first; old data are put aside, never removed; all members are made out of the
-same database, with a new cluster id and a revision that nobody has seen; the note goes last, so that a run that was
+ADR 0076. Everything that writes is stopped first; old data are put aside, never removed; all members are made out of
+the same database, with a new cluster id and a revision that nobody has seen; the note goes last, so that a run that was
 cut off anywhere is gone on with by the same command. Data that a restore has made are never made a second time by it.
 """
 
@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.etcd import revision
 from kubeforge.cluster.snapshot_copies import is_kept, pass_on, send
 from kubeforge.cluster.snapshots import database
 from kubeforge.engine.model import Action, ActionContext, Context
-from kubeforge.errors import UnfitHost
+from kubeforge.errors import KubeforgeError, UnfitHost
 from kubeforge.operations.model import Change, Verb
 from kubeforge.operations.unit import Unit
-from kubeforge.spec.paths import COMPONENT_DEADLINE, ETCD_DATA, ETCD_LAST_RESTORE, ETCD_RESTORE
+from kubeforge.spec.paths import COMPONENT_DEADLINE, ETCD_DATA, ETCD_DEADLINE, ETCD_LAST_RESTORE, ETCD_RESTORE
 from kubeforge.tasks import etcd_runs
 from kubeforge.tasks.acting import act
 from kubeforge.tasks.etcd_data import aside, end_member, make_anew
@@ -42,7 +43,11 @@ __all__ = [
     "stop",
 ]
 
-_ROOM = 1.2  # of the database, beside what is there
+_ROOM: Final = 1.2  # of the database, beside what is there
+# $1: a directory, which may be missing
+_FREE: Final = (
+    'at=$1; while [ ! -e "$at" ]; do at=$(dirname -- "$at"); done; df --output=avail -B1 -- "$at" | tail -n 1'
+)
 
 
 @task("restore.bring")
@@ -75,7 +80,7 @@ def start(context: Context) -> Iterator[Action]:
         if place:  # together they would wait for each other: see `FounderTurn`
             yield FounderTurn(after=members[place - 1].name)
         yield MemberStarts()
-        yield Restored(name="restore.serves")
+        yield Restored()
 
 
 @task("restore.kubelet")
@@ -109,18 +114,21 @@ class Brought(Action):
         """Say what the restore costs, and where the snapshot comes from.
 
         Raises:
-            UnfitHost: it cannot be restored here, or there is too little room.
+            InputError, UnfitHost: it cannot be restored here, or there is too little room.
         """
-        made, host = restoration(run), run.context.host
+        first = run.context.host == run.context.inventory.etcd_members[0]
+        try:
+            made = restoration(run)
+        except KubeforgeError:
+            if first:
+                raise
+            return []  # the first host says it for all, and nothing is done where one is refused
         self._refuse(run)
-        first = host == run.context.inventory.etcd_members[0]
         told = [_change(STEP, made.lost)] if first else []
         if is_kept(run.remote, made.snapshot):
             return told
-        return [
-            *told,
-            _change(self.title, f"{made.snapshot.name} is copied here from {self._source(run) or made.local}"),
-        ]
+        source = self._source(run) or made.local
+        return [*told, _change(self.title, f"{made.snapshot.name} is copied here from {source}")]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Copy it, and compare its digest."""
@@ -143,8 +151,8 @@ class Brought(Action):
 
     def _refuse(self, run: ActionContext) -> None:
         made = restoration(run)
-        argv = ["sh", "-c", 'mkdir -p -- "$1" && df --output=avail -B1 -- "$1" | tail -n 1', "sh", ETCD_DATA]
-        free, needed = int(run.remote.run(argv).stdout), int(made.snapshot.size * _ROOM)
+        free = int(run.remote.run(["sh", "-euc", _FREE, "sh", ETCD_DATA]).stdout)
+        needed = int(made.snapshot.size * _ROOM)
         if free < needed:
             raise UnfitHost(
                 f"too little room: the new data need {needed} bytes below {ETCD_DATA}, and {free} are free",
@@ -205,10 +213,9 @@ class DataMade(Action):
         """Its task's name."""
         return "restore.data"
 
-    def plan(self, run: ActionContext) -> Sequence[Change]:
+    def plan(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - the same whatever is there
         """Say that what is there is kept."""
-        name = restoration(run).snapshot.name
-        return [_change(self.title, f"made out of {name}; what is there is kept as {ETCD_DATA}/member.before-*")]
+        return [_change(self.title, f"made out of the snapshot; what is there is kept as {ETCD_DATA}/member.before-*")]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Make them, unless an earlier run of this restore did."""
@@ -241,20 +248,35 @@ class MemberStarts(Action):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Restored(MemberServes):
+class Restored(Action):
     """The member serves, and what it serves are the restored data."""
+
+    @property
+    def title(self) -> str:
+        """Names what is waited for."""
+        return "restore.serves"
 
     def plan(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - it was stopped above
         """Wait for it."""
-        return [_change(self.title, "wait for etcd: after the changes above")]
+        return [_change(self.title, "wait for etcd, and compare its revision")]
 
-    def _lacks(self, run: ActionContext) -> str | None:
+    def run(self, run: ActionContext) -> Sequence[Change]:
+        """Wait until it serves, and knows a revision that only restored data have."""
+        MemberServes(name=self.title).run(run)
         wanted = restoration(run).revision
-        why = MemberServes._lacks(self, run)
-        now = revision(run.remote) if why is None else None
-        if now is not None and now < wanted:
-            return f"it serves other data: its revision is {now}, and the restored ones begin with {wanted}"
-        return why
+
+        def lacks() -> str | None:
+            now = revision(run.remote)
+            return None if now is not None and now >= wanted else f"its revision is {now}, and {wanted} is restored"
+
+        condition = Condition(
+            name="what etcd serves are the restored data",
+            lacks=lacks,
+            deadline=ETCD_DEADLINE,
+            evidence=lambda: etcd_runs.log(run.remote, run.context.cluster),
+        )
+        await_condition(condition, run, step=self.title)
+        return [_change(self.title, f"it serves from revision {wanted} on")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
