@@ -23,6 +23,7 @@ from kubeforge.operations.model import Change, Entry, Queries, Verb
 from kubeforge.spec.paths import ETCD_DB, ETCD_WAL, SNAPSHOT_DEADLINE, SNAPSHOTS
 from kubeforge.tasks.etcd_data import halted
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.restoration import concerned
 
 __all__ = ["REASON", "SNAPSHOT_FROM", "SaveSnapshot", "save", "taken", "taker"]
 
@@ -129,7 +130,7 @@ class SaveSnapshot(Action):
         """Copy it to the other hosts; yield those that have it. One that does not answer is told, and left out."""
         context = run.context
         members = context.inventory.etcd_members
-        for host in dict.fromkeys((*members, *context.inventory.control_planes)):
+        for host in concerned(context.inventory):
             if host == context.host:
                 continue
             try:

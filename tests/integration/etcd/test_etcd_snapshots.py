@@ -78,7 +78,7 @@ def saved(done: subprocess.CompletedProcess[str]) -> Snapshot:
 
 
 def test_all_data_lost(three: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every key that was acknowledged before the snapshot is there, in another cluster that nobody takes for the old."""
+    """Every key that was acknowledged before the snapshot is there, in a cluster that nobody takes for the old one."""
     snapshot = saved(take(three, tmp_path, monkeypatch, "asked", "by hand", "key-1"))
     assert (snapshot.revision, snapshot.keys, snapshot.source, snapshot.key) == (51, 50, "member", "key-1")
     assert set(snapshot.members) == set(three.names)

@@ -1,0 +1,130 @@
+"""Defragmentation on members in memory: who is due, in which order, behind what; and what members say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kubeforge.cluster.etcd_states import look_at
+from kubeforge.cluster.snapshots import Kept
+from kubeforge.errors import DeadlineExceeded
+from kubeforge.report.etcd import members_text, one_snapshot_text, snapshots_text, states_text
+from kubeforge.tasks import etcd_defrag
+from kubeforge.tasks.etcd_defrag import Defragmented, defrag
+from tests.unit.tasks.memory_snapshots import Shelf
+
+Make = Callable[..., Any]
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(etcd_defrag, "ETCD_DEADLINE", 0.4)
+    monkeypatch.setattr(etcd_defrag, "GATE_DEADLINE", 0.4)
+
+
+@pytest.fixture
+def shelf(site: Make) -> Shelf:
+    made = Shelf(site(control_planes=3, workers=1))
+    for name, used in (("cp1", 20), ("cp2", 90), ("cp3", 96)):
+        made.states[name] = {"dbSize": 100 * MIB, "dbSizeInUse": used * MIB, "dbSizeQuota": 2048 * MIB}
+    return made
+
+
+def hosts(shelf: Shelf) -> Any:
+    return shelf.site.sample.inventory.etcd_members
+
+
+def test_one_at_a_time_the_leader_last(shelf: Shelf) -> None:
+    shelf.states["cp2"]["dbSizeInUse"] = 30 * MIB
+    run = shelf.run("cp1")
+    changes = Defragmented().plan(run)
+    assert [change.why for change in changes] == [
+        "uses 30.0 MiB of 100.0 MiB",
+        "uses 20.0 MiB of 100.0 MiB; leads, so it is the last",
+    ]
+    assert shelf.etcd.log == ["cp1: alarm list -w json"], "a plan changes nothing"
+    shelf.etcd.log.clear()
+    assert [change.title for change in Defragmented().run(run)] == ["etcd.defrag cp2", "etcd.defrag cp1"]
+    assert [line for line in shelf.etcd.log if "defrag" in line] == ["cp2: defrag", "cp1: defrag"]
+    assert Defragmented().plan(shelf.run("cp1")) == [], "the second run has nothing to do"
+
+
+def test_a_member_that_the_others_cannot_spare_is_left_alone(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        etcd_defrag, "lacks_quorum_without", lambda *_: "etcd would lose its quorum without this member"
+    )
+    with pytest.raises(DeadlineExceeded, match="would lose its quorum"):
+        Defragmented().run(shelf.run("cp1"))
+    assert not [line for line in shelf.etcd.log if "defrag" in line]
+
+
+@pytest.mark.parametrize(("kinds", "ends"), [([1], True), ([1, 1], True), ([1, 2], False), ([2], False)])
+def test_only_an_alarm_about_room_is_ended(shelf: Shelf, kinds: list[int], ends: bool) -> None:
+    shelf.alarms = [{"memberID": number, "alarm": kind} for number, kind in enumerate(kinds, 1)]
+    Defragmented().run(shelf.run("cp1"))
+    assert (shelf.alarms == []) == ends
+
+
+def test_an_alarm_stays_while_there_is_no_room(shelf: Shelf) -> None:
+    shelf.alarms = [{"memberID": 1, "alarm": 1}]
+    shelf.states["cp3"]["dbSizeQuota"] = 50 * MIB
+    Defragmented().run(shelf.run("cp1"))
+    assert shelf.alarms
+
+
+def test_the_task_asks_once(shelf: Shelf) -> None:
+    assert [list(defrag(shelf.run(name).context)) for name in ("cp1", "cp2", "w1")] == [[Defragmented()], [], []]
+
+
+def test_what_members_are_like(shelf: Shelf) -> None:
+    seen = look_at(hosts(shelf), lambda name: shelf.site.hosts[name])
+    assert seen.well
+    assert seen.about == "3 of 3 members serve; etcd can do without 1 of them"
+    text = states_text(seen.states, seen.alarms, seen.about)
+    assert text.splitlines()[1].split() == [
+        *("cp1", "leader", "3.6.16", "7", "100.0", "MiB", "20.0", "MiB", "2.0", "GiB", "serves"),
+    ]
+    listed = members_text(seen.states)
+    assert f"https://{shelf.etcd.addresses['cp2']}:2380" in listed
+    assert seen.as_json()["members"][1]["known"] is True
+
+
+def test_members_that_are_down_unknown_or_strangers(shelf: Shelf) -> None:
+    shelf.etcd.down = {"cp3"}
+    del shelf.etcd.members["cp3"]
+    shelf.etcd.addresses = {**shelf.etcd.addresses, "old": "192.0.2.99"}
+    shelf.etcd.add("old", started=True)
+    shelf.alarms = [{"memberID": 1, "alarm": 2}]
+    seen = look_at(hosts(shelf), lambda name: shelf.site.hosts[name])
+    assert not seen.well
+    assert seen.alarms == (("1", "CORRUPT"),)
+    states = {one.host: one for one in seen.states}
+    assert states["cp3"].known is False
+    assert "nothing listens" in (states["cp3"].lacks or "")
+    assert states["old"].lacks == "the inventory has no such host"
+    text = states_text(seen.states, seen.alarms, seen.about)
+    assert "none: the others do not count it" in text
+    assert "alarm CORRUPT of cp1" in text
+    assert text.endswith("2 of 3 members serve; etcd can do without none of them\n")
+
+
+def test_no_quorum(shelf: Shelf) -> None:
+    shelf.etcd.down = {"cp1", "cp2"}
+    seen = look_at(hosts(shelf), lambda name: shelf.site.hosts[name])
+    assert seen.about == "no quorum: of 3 members 2 must serve, and 0 do"
+
+
+def test_snapshots_as_text(shelf: Shelf) -> None:
+    one, two = shelf.take("cp1"), shelf.take("cp2", ("scheduled", "schedule", ""))
+    kept = Kept(snapshots={"cp1": (one,), "cp2": (one, two)}, silent={"cp3": "cannot be reached"})
+    lines = snapshots_text(kept).splitlines()
+    assert lines[1].startswith(one.name)
+    assert lines[1].endswith("cp1,cp2")
+    assert "schedule" in lines[2]
+    assert lines[3] == "cp3 cannot be asked: cannot be reached"
+    told = one_snapshot_text(one, {"cp1": True, "cp2": False})
+    assert "copy on cp2  DAMAGED" in told
+    assert "sent by its member" in told
