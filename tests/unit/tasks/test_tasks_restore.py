@@ -86,13 +86,9 @@ def test_all_data_lost(shelf: Shelf) -> None:
     lose_all(shelf)
     run = shelf.run(first, **{SNAPSHOT: snapshot.name})
     told = [change.why for change in Brought().plan(run)]
-    assert told == [
-        (
-            f"etcd goes back to revision 7 of 2026-11-22T19:45:00Z ({snapshot.name}, by hand); what was written since is "
-            "lost: how much, nobody can tell"
-        ),
-        f"{snapshot.name} is copied here from {second}",
-    ]
+    back = f"etcd goes back to revision 7 of 2026-11-22T19:45:00Z ({snapshot.name}, by hand)"
+    lost = "what was written since is lost: how much, nobody can tell"
+    assert told == [f"{back}; {lost}", f"{snapshot.name} is copied here from {second}"]
     done = restored(shelf, snapshot.name)
     assert f"{first} restore.serves" in done
     assert shelf.etcd.revision == LEAP
