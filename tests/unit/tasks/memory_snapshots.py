@@ -13,7 +13,7 @@ from kubeforge.cluster.snapshots import Snapshot, folder, parse_snapshot
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.events import ActionSaid, Events
 from kubeforge.operations.model import Entry, Observation
-from kubeforge.spec.paths import ETCD_MEMBER, ETCD_RESTORED, ETCD_WAL
+from kubeforge.spec.paths import ADMIN_CONF, ETCD_MEMBER, ETCD_RESTORED, ETCD_WAL
 from kubeforge.tasks import etcd, etcd_data, restore
 from kubeforge.transport.base import Completed
 from tests.unit.tasks.memory_etcd import MemoryEtcd
@@ -125,6 +125,8 @@ class _Commands(dict[tuple[str, ...], Any]):
         """Answer what is a matter of the host alone."""
         if argv[0] == "dd":
             return Completed(0, self._host.file(argv[1].removeprefix("if=")))
+        if argv[-1] == ADMIN_CONF:
+            return Completed(66)  # there is none, so no API can be asked
         if argv[0] == "systemctl" or "--kubeconfig=/etc/kubernetes/scheduler.conf" in argv:
             return Completed(0)
         if argv[0] == "rm":
