@@ -127,7 +127,7 @@ class _Commands(dict[tuple[str, ...], Any]):
             return Completed(0, self._host.file(argv[1].removeprefix("if=")))
         if argv[-1] == ADMIN_CONF:
             return Completed(66)  # there is none, so no API can be asked
-        if argv[0] == "systemctl" or "--kubeconfig=/etc/kubernetes/scheduler.conf" in argv:
+        if argv[0] in ("systemctl", "true") or "--kubeconfig=/etc/kubernetes/scheduler.conf" in argv:
             return Completed(0)
         if argv[0] == "rm":
             self._host.overlay(Observation(paths={argv[-1]: None}, hashes={argv[-1]: None}))
