@@ -16,7 +16,7 @@ from tests.e2e.faults.conftest import Started
 from tests.e2e.ha.conftest import Ha, made
 from tests.e2e.ha.test_changing import PATIENT
 
-SIZES: dict[str, dict[str, int]] = {
+SIZES: dict[str, dict[str, Any]] = {
     "stacked": {"control_planes": 3, "etcd": 0, "workers": 1},
     "external": {"control_planes": 1, "etcd": 3, "workers": 1},
 }

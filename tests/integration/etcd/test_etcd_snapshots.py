@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from kubeforge.cluster.etcd import lacks_health, members, revision
-from kubeforge.cluster.etcd_states import state_of
 from kubeforge.cluster.snapshots import Snapshot, parse_snapshot
 from kubeforge.inventory.model import Connection, Host, Inventory
 from kubeforge.manifests import etcd_snapshot
 from kubeforge.spec.model import ClusterSpec
+from kubeforge.spec.releases import release
 from kubeforge.tasks.etcd_data import _RESTORE
 
 pytestmark = pytest.mark.lab
@@ -82,7 +82,7 @@ def test_all_data_lost(three: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     snapshot = saved(take(three, tmp_path, monkeypatch, "asked", "by hand", "key-1"))
     assert (snapshot.revision, snapshot.keys, snapshot.source, snapshot.key) == (51, 50, "member", "key-1")
     assert set(snapshot.members) == set(three.names)
-    assert snapshot.etcd == state_of(three.host("m0")).version
+    assert snapshot.etcd == release("1.36").etcd
     before = {one.id for one in members(three.host("m0"))}
     assert three.ask("m0", "put", "too-late", "v").returncode == 0
     for name in three.names:

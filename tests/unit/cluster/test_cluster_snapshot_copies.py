@@ -78,11 +78,12 @@ def test_from_host_to_host(here: ShellRemote, tmp_path: Path, monkeypatch: pytes
     """Both are this machine: what comes out of one folder goes into another."""
     snapshot = make(tmp_path / "host")
     monkeypatch.setattr(snapshot_copies, "SNAPSHOTS", str(tmp_path / "other"))
-    asked = snapshot_copies.folder
 
     class Elsewhere(ShellRemote):
         def run(self, argv, **options):  # type: ignore[no-untyped-def]  # as ShellRemote has it
-            moved = [word.replace(asked(snapshot.name), f"{tmp_path}/other/{snapshot.name}") for word in argv]
+            moved = [
+                word.replace(snapshots.folder(snapshot.name), f"{tmp_path}/other/{snapshot.name}") for word in argv
+            ]
             return super().run(moved, **options)
 
     pass_on(here, Elsewhere(LocalTransport("there")), snapshot)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kubeforge.cluster.etcd_states import look_at
 from kubeforge.cluster.snapshots import Kept
-from kubeforge.errors import DeadlineExceeded
-from kubeforge.report.etcd import members_text, one_snapshot_text, snapshots_text, states_text
+from kubeforge.cluster.status.etcd import look_at_etcd
+from kubeforge.errors import DeadlineExceeded, UnfitHost
+from kubeforge.report.etcd import etcd_text, members_text, one_snapshot_text, snapshots_text
 from kubeforge.tasks import etcd_defrag
 from kubeforge.tasks.etcd_defrag import Defragmented, defrag
 from tests.unit.tasks.memory_snapshots import Shelf
@@ -46,8 +46,7 @@ def test_one_at_a_time_the_leader_last(shelf: Shelf) -> None:
         "uses 30.0 MiB of 100.0 MiB",
         "uses 20.0 MiB of 100.0 MiB; leads, so it is the last",
     ]
-    assert shelf.etcd.log == ["cp1: alarm list -w json"], "a plan changes nothing"
-    shelf.etcd.log.clear()
+    assert shelf.etcd.log == [], "a plan changes nothing"
     assert [change.title for change in Defragmented().run(run)] == ["etcd.defrag cp2", "etcd.defrag cp1"]
     assert [line for line in shelf.etcd.log if "defrag" in line] == ["cp2: defrag", "cp1: defrag"]
     assert Defragmented().plan(shelf.run("cp1")) == [], "the second run has nothing to do"
@@ -62,15 +61,18 @@ def test_a_member_that_the_others_cannot_spare_is_left_alone(shelf: Shelf, monke
     assert not [line for line in shelf.etcd.log if "defrag" in line]
 
 
-@pytest.mark.parametrize(("kinds", "ends"), [([1], True), ([1, 1], True), ([1, 2], False), ([2], False)])
-def test_only_an_alarm_about_room_is_ended(shelf: Shelf, kinds: list[int], ends: bool) -> None:
+@pytest.mark.parametrize(
+    ("kinds", "ends"),
+    [(["NOSPACE"], True), (["NOSPACE"] * 2, True), (["NOSPACE", "CORRUPT"], False), (["CORRUPT"], False)],
+)
+def test_only_an_alarm_about_room_is_ended(shelf: Shelf, kinds: list[str], ends: bool) -> None:
     shelf.alarms = [{"memberID": number, "alarm": kind} for number, kind in enumerate(kinds, 1)]
     Defragmented().run(shelf.run("cp1"))
     assert (shelf.alarms == []) == ends
 
 
 def test_an_alarm_stays_while_there_is_no_room(shelf: Shelf) -> None:
-    shelf.alarms = [{"memberID": 1, "alarm": 1}]
+    shelf.alarms = [{"memberID": 1, "alarm": "NOSPACE"}]
     shelf.states["cp3"]["dbSizeQuota"] = 50 * MIB
     Defragmented().run(shelf.run("cp1"))
     assert shelf.alarms
@@ -81,16 +83,16 @@ def test_the_task_asks_once(shelf: Shelf) -> None:
 
 
 def test_what_members_are_like(shelf: Shelf) -> None:
-    seen = look_at(hosts(shelf), lambda name: shelf.site.hosts[name])
+    seen = look_at_etcd(hosts(shelf), lambda name: shelf.site.hosts[name])
     assert seen.well
-    assert seen.about == "3 of 3 members serve; etcd can do without 1 of them"
-    text = states_text(seen.states, seen.alarms, seen.about)
-    assert text.splitlines()[1].split() == [
-        *("cp1", "leader", "3.6.16", "7", "100.0", "MiB", "20.0", "MiB", "2.0", "GiB", "serves"),
+    text = etcd_text(seen).splitlines()
+    assert text[-1] == "3 of 3 members serve; etcd can do without 1 of them"
+    assert text[1].split()[:10] == ["cp1", "leader", "3.6.16", "7", "100.0", "MiB", "20.0", "MiB", "2.0", "GiB"]
+    assert [line.split()[:4] for line in members_text(seen).splitlines()[1:]] == [
+        ["cp1", "1", "3.6.16", "leader"],
+        ["cp2", "2", "3.6.16", "voter"],
+        ["cp3", "3", "3.6.16", "voter"],
     ]
-    listed = members_text(seen.states)
-    assert f"https://{shelf.etcd.addresses['cp2']}:2380" in listed
-    assert seen.as_json()["members"][1]["known"] is True
 
 
 def test_members_that_are_down_unknown_or_strangers(shelf: Shelf) -> None:
@@ -98,24 +100,28 @@ def test_members_that_are_down_unknown_or_strangers(shelf: Shelf) -> None:
     del shelf.etcd.members["cp3"]
     shelf.etcd.addresses = {**shelf.etcd.addresses, "old": "192.0.2.99"}
     shelf.etcd.add("old", started=True)
-    shelf.alarms = [{"memberID": 1, "alarm": 2}]
-    seen = look_at(hosts(shelf), lambda name: shelf.site.hosts[name])
+    shelf.alarms = [{"memberID": 1, "alarm": "CORRUPT"}]
+    seen = look_at_etcd(hosts(shelf), lambda name: shelf.site.hosts[name])
     assert not seen.well
-    assert seen.alarms == (("1", "CORRUPT"),)
-    states = {one.host: one for one in seen.states}
-    assert states["cp3"].known is False
-    assert "nothing listens" in (states["cp3"].lacks or "")
-    assert states["old"].lacks == "the inventory has no such host"
-    text = states_text(seen.states, seen.alarms, seen.about)
-    assert "none: the others do not count it" in text
-    assert "alarm CORRUPT of cp1" in text
+    listed = members_text(seen)
+    assert "none: etcd does not count it" in listed
+    assert [line.split()[0] for line in listed.splitlines()] == ["MEMBER", "cp1", "cp2", "cp3", "old"]
+    text = etcd_text(seen)
+    assert "CORRUPT" in text.splitlines()[1]
     assert text.endswith("2 of 3 members serve; etcd can do without none of them\n"), text
+    with pytest.raises(UnfitHost, match="not all members of etcd serve"):
+        Defragmented().plan(shelf.run("cp1"))
 
 
-def test_no_quorum(shelf: Shelf) -> None:
+def test_no_quorum_and_nobody_there(shelf: Shelf) -> None:
     shelf.etcd.down = {"cp1", "cp2"}
-    seen = look_at(hosts(shelf), lambda name: shelf.site.hosts[name])
-    assert seen.about == "no quorum: of 3 members 2 must serve, and 0 do"
+    seen = look_at_etcd(hosts(shelf), lambda name: shelf.site.hosts[name])
+    assert etcd_text(seen).endswith("no quorum: of 3 members 2 must serve, and 0 do\n")
+    for host in shelf.site.hosts.values():
+        host.unreachable = True
+    gone = look_at_etcd(hosts(shelf), lambda name: shelf.site.hosts[name])
+    assert {one.problem for one in gone.members} == {"its host cannot be asked"}
+    assert not gone.well
 
 
 def test_snapshots_as_text(shelf: Shelf) -> None:

@@ -49,7 +49,7 @@ def actions(shelf: Shelf, name: str, *, run_id: str = "r2") -> Iterator[tuple[st
     for step in STEPS:
         mine = [(host, one) for host in shelf.site.hosts for one in step(shelf.run(host, begin=False).context)]
         for host, action in sorted(mine, key=lambda pair: isinstance(pair[1], Restored)):  # hosts start side by side
-            yield host, action, shelf.run(host, begin=False, run_id=run_id, **{SNAPSHOT: name})
+            yield host, action, shelf.run(host, begin=False, run_id=run_id, variables={SNAPSHOT: name})
 
 
 def restored(shelf: Shelf, name: str, *, stop_after: int | None = None, run_id: str = "r2") -> list[str]:
@@ -64,7 +64,7 @@ def restored(shelf: Shelf, name: str, *, stop_after: int | None = None, run_id: 
 
 def refused(shelf: Shelf, name: str) -> KubeforgeError:
     with pytest.raises(KubeforgeError) as raised:
-        Brought().plan(shelf.run(shelf.names[0], **{SNAPSHOT: name}))
+        Brought().plan(shelf.run(shelf.names[0], variables={SNAPSHOT: name}))
     return raised.value
 
 
@@ -84,7 +84,7 @@ def test_all_data_lost(shelf: Shelf) -> None:
     first, second, third = shelf.names
     snapshot = shelf.take(second)
     lose_all(shelf)
-    run = shelf.run(first, **{SNAPSHOT: snapshot.name})
+    run = shelf.run(first, variables={SNAPSHOT: snapshot.name})
     told = [change.why for change in Brought().plan(run)]
     back = f"etcd goes back to revision 7 of 2026-11-22T19:45:00Z ({snapshot.name}, by hand)"
     lost = "what was written since is lost: how much, nobody can tell"
@@ -127,13 +127,13 @@ def test_everything_stops_before_anything_is_made_anew(shelf: Shelf) -> None:
 def test_what_is_lost_is_said(shelf: Shelf) -> None:
     snapshot = shelf.take(shelf.names[0])
     shelf.etcd.revision = 1207
-    run = shelf.run(shelf.names[0], **{SNAPSHOT: "latest"})
+    run = shelf.run(shelf.names[0], variables={SNAPSHOT: "latest"})
     (change,) = Brought().plan(run)
     assert change.why.endswith("it is at 1207: what 1200 revisions since then wrote is lost")
     assert restoration(run).snapshot == snapshot
     assert (
         Brought()
-        .plan(shelf.run(shelf.names[1], begin=False, **{SNAPSHOT: "latest"}))[0]
+        .plan(shelf.run(shelf.names[1], begin=False, variables={SNAPSHOT: "latest"}))[0]
         .why.startswith(f"{snapshot.name} is copied here")
     )
     assert shelf.made == []
@@ -149,7 +149,7 @@ def test_a_run_that_was_cut_off_is_gone_on_with(site: Make, place: int) -> None:
     restored(shelf, snapshot.name, stop_after=place)
     before = list(shelf.made)
     shelf.site.begin()
-    run = shelf.run("cp1", **{SNAPSHOT: snapshot.name})
+    run = shelf.run("cp1", variables={SNAPSHOT: snapshot.name})
     unfinished = any(shelf.site.hosts[name].state.paths.get(ETCD_RESTORE) for name in shelf.names)
     assert restoration(run).resumed == unfinished
     restored(shelf, snapshot.name, run_id="r3")
@@ -184,7 +184,7 @@ def test_half_a_restore_keeps_apply_from_going_on(shelf: Shelf) -> None:
 
 
 def test_another_cluster_is_refused_with_all_reasons(shelf: Shelf) -> None:
-    changes = {
+    changes: dict[str, Any] = {
         "cluster": "other",
         "kubernetes": "1.37.0",
         "etcd": "3.7.0",
@@ -204,7 +204,7 @@ def test_another_cluster_is_refused_with_all_reasons(shelf: Shelf) -> None:
         f"{shelf.names[0]}: missing, and in the snapshot's pki.tar: /etc/no",
     ):
         assert reason in said
-    assert Brought().plan(shelf.run(shelf.names[1], **{SNAPSHOT: "latest"})) == [], "it is said once"
+    assert Brought().plan(shelf.run(shelf.names[1], variables={SNAPSHOT: "latest"})) == [], "it is said once"
 
 
 def test_a_damaged_one_is_refused_unless_another_copy_is_whole(shelf: Shelf) -> None:
@@ -261,7 +261,7 @@ def test_notes_that_are_none_are_passed_over(shelf: Shelf) -> None:
     snapshot = shelf.take(shelf.names[0])
     for name, note in zip(shelf.names, (b"", b"[1]", b'{"revision":"x"}'), strict=True):
         shelf.site.hosts[name].put(ETCD_RESTORE, note)
-    run = shelf.run(shelf.names[0], **{SNAPSHOT: snapshot.name})
+    run = shelf.run(shelf.names[0], variables={SNAPSHOT: snapshot.name})
     assert not restoration(run).resumed
     assert replace(restoration(run), resumed=True).lost.endswith("goes on with a restore that was cut off")
 

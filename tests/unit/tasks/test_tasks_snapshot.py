@@ -91,7 +91,7 @@ def test_nobody_serves(shelf: Shelf) -> None:
 def test_the_data_of_a_member_that_does_not_serve(shelf: Shelf) -> None:
     """It is ended in order, copied, and what ran it runs again."""
     shelf.etcd.lose("cp2", "cp3")
-    run = shelf.run("cp1", **{SNAPSHOT_FROM: "cp1"})
+    run = shelf.run("cp1", variables={SNAPSHOT_FROM: "cp1"})
     (change,) = SaveSnapshot(reason="r").plan(run)
     assert "copied from this member's data, while it is stopped for a moment" in change.why
     SaveSnapshot(reason="r").run(run)
@@ -106,7 +106,7 @@ def test_a_member_without_data_has_nothing_to_give(shelf: Shelf) -> None:
     shelf.etcd.lose("cp2")
     shelf.site.hosts["cp2"].overlay(Observation(paths={ETCD_MEMBER: None}))
     with pytest.raises(UnfitHost, match="does not serve, and has no data"):
-        SaveSnapshot(reason="r").plan(shelf.run("cp2", **{SNAPSHOT_FROM: "cp2"}))
+        SaveSnapshot(reason="r").plan(shelf.run("cp2", variables={SNAPSHOT_FROM: "cp2"}))
 
 
 def test_what_says_nothing_of_itself_is_no_snapshot(shelf: Shelf) -> None:
@@ -132,7 +132,7 @@ def test_external_etcd_and_the_control_planes_keys(site: Make, tmp_path: Path) -
 
 def test_a_copy_on_the_operators_disk(shelf: Shelf, tmp_path: Path) -> None:
     to = tmp_path / "backups"
-    run = shelf.run("cp1", **{SNAPSHOT_TO: str(to)})
+    run = shelf.run("cp1", variables={SNAPSHOT_TO: str(to)})
     (action,) = fetched(run.context)
     assert [change.why for change in action.plan(run)] == [f"is copied to {to} on this machine"]
     assert action.plan(shelf.run("cp2", begin=False)) == []
@@ -147,7 +147,9 @@ def test_a_copy_on_the_operators_disk(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_the_task_is_for_hosts_of_etcd(shelf: Shelf) -> None:
     assert list(save(shelf.run("w1").context)) == []
-    assert list(save(shelf.run("cp1", etcd_snapshot_reason="because").context)) == [SaveSnapshot(reason="because")]
+    assert list(save(shelf.run("cp1", variables={"etcd_snapshot_reason": "because"}).context)) == [
+        SaveSnapshot(reason="because")
+    ]
     named = list(save(shelf.run("cp1").context, reason="before upgrade", unless_done_by="u1"))
     assert named == [SaveSnapshot(reason="before upgrade", unless_done_by="u1")]
 
