@@ -14,7 +14,7 @@ from kubeforge.errors import InputError, OperationFailed, UnfitHost
 from kubeforge.operations.model import Observation
 from kubeforge.spec.paths import ETCD_MEMBER
 from kubeforge.tasks import etcd
-from kubeforge.tasks.snapshot import SNAPSHOT_FROM, SaveSnapshot, save, taken
+from kubeforge.tasks.snapshot import REASON, SNAPSHOT_FROM, SaveSnapshot, save, taken
 from kubeforge.tasks.snapshot_fetch import SNAPSHOT_TO, SnapshotFetched, fetched
 from kubeforge.tasks.snapshot_schedule import schedule
 from kubeforge.transport.base import Completed
