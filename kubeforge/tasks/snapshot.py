@@ -153,9 +153,13 @@ def taken(context: Context) -> dict[str, Snapshot]:
 def taker(run: ActionContext) -> str:
     """Return the host whose member is taken; the same for all hosts that ask."""
     members = run.context.inventory.etcd_members
-    given = run.context.vars.get(SNAPSHOT_FROM)
+    given = str(run.context.vars.get(SNAPSHOT_FROM, ""))
     if given:
-        return str(given)
+        names = [host.name for host in members]
+        if given not in names and run.context.host == members[0]:
+            message = f"{given} is no host of etcd; these are: {', '.join(names)}"
+            raise InputError([Problem(message=message, field="--from")])
+        return given
     found: Survey = run.context.vault.once(
         "etcd.snapshot.survey", lambda: survey([host.name for host in members], run.remote_of)
     )

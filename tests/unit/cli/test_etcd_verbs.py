@@ -77,6 +77,7 @@ def test_snapshots(shelf: Shelf, tmp_path: Path) -> None:
         (("defrag", "--yes", "--limit", "cp1"), "no --limit"),
         (("defrag",), "give --yes"),
         (("snapshot", "restore"), "Missing argument"),
+        (("snapshot", "save", "--limit", "cp1"), "named with --from"),
     ],
 )
 def test_what_is_no_command_line(words: tuple[str, ...], said: str) -> None:

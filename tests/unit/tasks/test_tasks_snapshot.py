@@ -102,6 +102,14 @@ def test_the_data_of_a_member_that_does_not_serve(shelf: Shelf) -> None:
     assert stops == ["systemctl stop -- kubelet.service", "systemctl start -- kubelet.service"]
 
 
+def test_a_host_that_has_no_member_is_told_once(shelf: Shelf) -> None:
+    given = {SNAPSHOT_FROM: "cp9"}
+    with pytest.raises(InputError) as raised:
+        SaveSnapshot(reason="r").plan(shelf.run("cp1", variables=given))
+    assert "cp9 is no host of etcd; these are: cp1, cp2, cp3" in raised.value.evidence[0]
+    assert SaveSnapshot(reason="r").plan(shelf.run("cp2", variables=given)) == []
+
+
 def test_a_member_without_data_has_nothing_to_give(shelf: Shelf) -> None:
     shelf.etcd.lose("cp2")
     shelf.site.hosts["cp2"].overlay(Observation(paths={ETCD_MEMBER: None}))
@@ -147,9 +155,8 @@ def test_a_copy_on_the_operators_disk(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_the_task_is_for_hosts_of_etcd(shelf: Shelf) -> None:
     assert list(save(shelf.run("w1").context)) == []
-    assert list(save(shelf.run("cp1", variables={"etcd_snapshot_reason": "because"}).context)) == [
-        SaveSnapshot(reason="because")
-    ]
+    said = shelf.run("cp1", variables={REASON: "because"}).context
+    assert list(save(said)) == [SaveSnapshot(reason="because")]
     named = list(save(shelf.run("cp1").context, reason="before upgrade", unless_done_by="u1"))
     assert named == [SaveSnapshot(reason="before upgrade", unless_done_by="u1")]
 
