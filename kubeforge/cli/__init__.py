@@ -32,7 +32,7 @@ VERBS: Final = {
     "reset": Verb("lifecycle", "reset", "Take the cluster off its hosts.", _CLUSTER),
     "node": Verb("node", "node", "Hosts come and go: add, remove, replace them; the dead, too.", _CLUSTER),
     "token": Verb("token", "token", "Bootstrap tokens, and the command by which a host joins with kubeadm.", _CLUSTER),
-    "etcd": Verb("etcd", "etcd", "The cluster's store: recover it.", _CLUSTER),
+    "etcd": Verb("etcd", "etcd", "The cluster's store: members, snapshots, room, recovery.", _CLUSTER),
     "certs": Verb("certs", "certs", "The cluster's certificates: list, check, renew.", _CLUSTER),
     "cordon": Verb("maintenance", "cordon", "Let no new pods come to nodes; what runs there stays.", _MAINTENANCE),
     "drain": Verb("maintenance", "drain", "Let the pods of nodes go elsewhere, node after node.", _MAINTENANCE),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kubeforge.cluster.etcd import founding_snapshot
-from kubeforge.cluster.etcd_survey import Standing, Survey, Verdict, quorum_lost
+from kubeforge.cluster.etcd_survey import PUT_BACK, Standing, Survey, Verdict, quorum_lost
 from kubeforge.documents import Object, dump
 from kubeforge.engine.model import Action, Context
 from kubeforge.errors import ConnectionFailed, UnfitHost
@@ -23,12 +23,13 @@ from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File, digest
 from kubeforge.operations.model import Entry, Operation, Queries
 from kubeforge.operations.user import User
-from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_UNIT, ETCD_USER, ETCD_WAL
+from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_RESTORE, ETCD_UNIT, ETCD_USER, ETCD_WAL
 from kubeforge.tasks import etcd_runs, living, moving
 from kubeforge.tasks.control_plane import api_servers
 from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
 from kubeforge.tasks.parts import program
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.restoration import unfinished
 from kubeforge.tasks.rolling import Spared, rolled
 
 __all__ = ["install", "member", "quorum", "ready", "roll", "service"]
@@ -44,7 +45,9 @@ _FOUND: Final = (
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:
-    own = Queries(stats=(ETCD_WAL, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,))
+    own = Queries(
+        stats=(ETCD_WAL, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,), reads=(ETCD_RESTORE,)
+    )
     return Queries.merge((living.reads(inventory, host), own))
 
 
@@ -53,6 +56,7 @@ def quorum(context: Context) -> Iterator[Action]:
     """Refuse a cluster that has lost more than half of its etcd members."""
     inventory = context.inventory
     if context.host in (*inventory.control_planes, *inventory.etcd_members):
+        _refuse_half_restored(context)
         looks = [(host.name, _has_data_if_asked(context, host)) for host in inventory.etcd_members]
         found = Survey(standings=tuple(Standing(host=name, lacks="", has_data=data) for name, data in looks))
         gone = any(data is None for _, data in looks)
@@ -174,6 +178,18 @@ def _has_data_if_asked(context: Context, host: Host) -> bool | None:
         return None
 
 
+def _refuse_half_restored(context: Context) -> None:
+    """Leave a restore that was cut off alone: some of its hosts may have old data still."""
+    note = context.seen[context.host.name].contents.get(ETCD_RESTORE)
+    if note is not None:
+        raise UnfitHost(
+            "etcd is being restored, and that was cut off; nothing was touched",
+            host=context.host.name,
+            step="etcd.quorum",
+            remedy=f"go on with it: kubeforge etcd snapshot restore {unfinished(note) or 'NAME'}",
+        )
+
+
 def _refuse_lost(context: Context) -> None:
     """Never found a second, empty cluster where the data of the first are gone."""
     inventory = context.inventory
@@ -186,7 +202,7 @@ def _refuse_lost(context: Context) -> None:
                 f"the cluster was founded ({host.name} has {found[0]}), but no member of etcd has its data any more",
                 host=context.host.name,
                 step="etcd.member",
-                remedy=f"put {ETCD_DATA} back on the hosts, or give the cluster up: kubeforge reset",
+                remedy=PUT_BACK,
             )
 
 
