@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
-from kubeforge.errors import BecomeFailed, ConnectionFailed
+from kubeforge.errors import BecomeFailed, ConnectionFailed, ConnectionLost
 from kubeforge.inventory.model import Host
 from kubeforge.transport.base import Transport
 from kubeforge.transport.local import LocalTransport
@@ -98,6 +98,7 @@ class Connections:
         self._access = access
         self._ask_passphrase = ask_passphrase
         self._open: dict[str, Transport] = {}
+        self._entered: set[str] = set()
         self._locks: dict[str, Lock] = {}
         self._lock = Lock()
 
@@ -105,7 +106,8 @@ class Connections:
         """Return the host's transport, opened now if there is none, or if the one there was has died.
 
         Raises:
-            ConnectionFailed: and its subclasses; the next call tries again.
+            ConnectionFailed: and its subclasses; the next call tries again. ConnectionLost: the host had been entered
+                before, so it was there, and now it does not answer or lets nobody connect.
         """
         with self._lock:
             lock = self._locks.setdefault(host.name, Lock())
@@ -115,8 +117,9 @@ class Connections:
                 self.drop(host.name)
                 found = None
             if found is None:
-                found = self._connect(host)
+                found = self._connect_again(host) if host.name in self._entered else self._connect(host)
                 self._open[host.name] = found
+                self._entered.add(host.name)
             return found
 
     def drop(self, name: str) -> None:
@@ -139,6 +142,22 @@ class Connections:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _connect_again(self, host: Host) -> Transport:
+        """Connect to a host that was there: where that fails, what it was doing is named, not how it is entered.
+
+        A host that is about to die refuses connections for a moment, before it answers nobody.
+        """
+        try:
+            return self._connect(host)
+        except ConnectionFailed as error:
+            if type(error) is not ConnectionFailed:  # another key, another user: that says itself what it is
+                raise
+            raise ConnectionLost(
+                f"the connection is gone, and there is no new one: {error.cause}",
+                host=host.name,
+                remedy="see that the host is up, then run again",
+            ) from error
 
     def _connect(self, host: Host) -> Transport:
         if self._opener is not None:
