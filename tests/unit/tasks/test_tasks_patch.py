@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from kubeforge.cluster import boots
-from kubeforge.cluster.cordon import CORDONED_BY
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.events import ActionSaid, Events
 from kubeforge.engine.model import Action
@@ -239,7 +238,7 @@ def test_asked_for_it_reboots_whatever_it_says(patched: Make) -> None:
         (node("w1"), frozenset(), False),
         (node("w1"), frozenset({"reboot"}), True),
         (node("w1", cordoned=True), frozenset(), False),
-        (node("w1", cordoned=True, annotations={CORDONED_BY: "r0"}), frozenset(), True),
+        (node("w1", by="r0"), frozenset(), True),
     ],
 )
 def test_who_is_waited_for(patched: Make, live: Any, changed: frozenset[str], due: bool) -> None:
