@@ -180,6 +180,8 @@ def site(machine: Machine, cluster: Any) -> Iterator[Site]:
     finally:
         kubelets.done.set()
         kubelets.join()
+        kubelets.api.close()
+        api.close()
 
 
 def container() -> Obj:
