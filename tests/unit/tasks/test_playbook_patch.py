@@ -1,4 +1,4 @@
-"""The playbook of `patch` planned and carried out over hosts in memory: the order, who is spared, what is gone on with."""
+"""The playbook of `patch` over hosts in memory: the order, who is spared, what a run that was cut off leaves to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kubeforge.engine.result import RunResult
 from kubeforge.engine.run import Session
 from kubeforge.errors import ConnectionLost
 from kubeforge.resources import playbook
-from kubeforge.tasks import host_back, patch
+from kubeforge.tasks import host_back
 from kubeforge.transport.base import Completed
 from tests.unit.draining_api import DrainableApi, node, pod
 from tests.unit.tasks.memory_api import FixedAccess
@@ -191,6 +191,6 @@ def test_several_at_a_time(machines: Machines) -> None:
 
 def test_without_reboots_and_drains(machines: Machines) -> None:
     machines.due.add("w1")
-    assert machines.run(**{patch.REBOOT: "never", patch.DRAIN: "no"})[1].exit_code == 0
+    assert machines.run(patch_reboot="never", patch_drain="no")[1].exit_code == 0
     assert machines.log == ["w1 package libc6", "w1 host serves"]
     assert machines.boots["w1"] == 1

@@ -195,6 +195,13 @@ def test_a_silent_node_is_warned_of(talk: Make) -> None:
     assert said == ["warning: node w1 is not Ready: nobody will say that its pods have ended"]
 
 
+def test_a_host_that_is_said_to_be_dead_and_reports_is_warned_of(talk: Make) -> None:
+    run, said = talk(DrainableApi.of(node(), pod("a")))
+    Drain(node="w1", options=DrainOptions(dead=True)).plan(run)
+    assert len(said) == 1
+    assert said[0].startswith("warning: node w1 is Ready, as the cluster sees it")
+
+
 def test_a_dead_host_is_drained_of_everything(talk: Make) -> None:
     api = DrainableApi.of(node(ready=False), pod("a", owner=None), stuck=set())
     run, said = talk(api)
