@@ -16,6 +16,7 @@ from kubeforge.operations.package import Package
 from kubeforge.operations.swap import SwapOff
 from kubeforge.operations.symlink import Symlink
 from kubeforge.operations.sysctl import Sysctl
+from kubeforge.operations.system_upgrade import SystemUpgrade
 from kubeforge.operations.unit import Unit
 from kubeforge.operations.user import User
 
@@ -35,6 +36,7 @@ __all__ = [
     "SwapOff",
     "Symlink",
     "Sysctl",
+    "SystemUpgrade",
     "Unit",
     "User",
 ]

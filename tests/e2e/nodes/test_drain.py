@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kubeforge.cluster.cordon import CORDONED_BY
+from kubeforge.cluster.cordon import cordoned_by, is_cordoned
 from tests.e2e.conftest import wait_until
 from tests.e2e.nodes.conftest import Fleet, fleet
 
@@ -86,7 +86,7 @@ def pods(herd: Fleet, on: str) -> list[str]:
 def cordon(herd: Fleet, name: str) -> tuple[bool, bool]:
     """Return whether a node is cordoned, and whether by a run of ours."""
     found = herd.get("node", name)
-    return bool(found["spec"].get("unschedulable")), CORDONED_BY in found["metadata"].get("annotations", {})
+    return is_cordoned(found), cordoned_by(found) is not None
 
 
 def deployed(herd: Fleet, replicas: int, *, least: int | None = None, on: str = "w1") -> None:
@@ -129,7 +129,8 @@ def test_pods_move_one_by_one_and_a_second_drain_changes_nothing(herd: Fleet) ->
     for name in before:
         assert f"pod default/{name}: gone after" in said.err, said.text
     assert "not yet: budget default/web (minAvailable 1)" in said.err, said.text
-    assert (pods(herd, "w1"), len(pods(herd, "w2"))) == ([], 2)
+    assert pods(herd, "w1") == []
+    wait_until(lambda: len(pods(herd, "w2")) == 2, why=lambda: str(herd.get("pods")))
     assert cordon(herd, "w1") == (True, False), "a person wanted it"
     own = herd.get("pods", "-A", "--field-selector=spec.nodeName=w1")["items"]
     assert {one["metadata"]["ownerReferences"][0]["kind"] for one in own} == {"DaemonSet"}
@@ -221,6 +222,18 @@ def test_a_cordon_is_a_persons_whichever_way_it_was_set(herd: Fleet) -> None:
     herd.run("cordon", "kube_node").check(0, "No changes.")
     herd.run("uncordon", "kube_node").check(0)
     assert cordon(herd, "w1") == cordon(herd, "w2") == (False, False)
+
+
+def test_a_persons_cordon_after_ours_is_no_more_ours(herd: Fleet) -> None:
+    herd.kubectl("apply", "-f", "-", stdin=bare("stuck", "w1", finalizers=[NEVER]))
+    with begun(herd, "drain", "w1", "--force") as child:
+        wait_until(lambda: cordon(herd, "w1") == (True, True))
+        child.send_signal(signal.SIGKILL)
+        child.wait(10)
+    herd.kubectl("uncordon", "w1")
+    wait_until(lambda: not herd.get("node", "w1")["spec"].get("taints"))
+    herd.kubectl("cordon", "w1")
+    assert cordon(herd, "w1") == (True, False)
 
 
 def test_nobody_of_that_name(herd: Fleet) -> None:

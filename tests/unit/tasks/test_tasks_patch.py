@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from kubeforge.cluster import boots
-from kubeforge.cluster.cordon import CORDONED_BY
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.events import ActionSaid, Events
 from kubeforge.engine.model import Action
@@ -165,6 +164,27 @@ def test_somebody_elses_installation_is_told(patched: Make) -> None:
     assert made.said == ["warning: somebody else installs packages there just now; they are waited for"]
 
 
+def test_somebody_elses_installation_is_waited_for(patched: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patch, "APT_DEADLINE", 0.2)
+    made = patched(DUE)
+    (packages,) = made.made.ask("w1", patch.packages)
+    made.looks("w1", "busy\n")
+    told = b"12 00:05 /usr/bin/dpkg --unpack\n13 01:00 sshd\n"
+    made.made.hosts["w1"].commands["ps", "-eo", "pid,etime,args"] = Completed(0, told)
+    with pytest.raises(DeadlineExceeded, match="nobody else installs packages") as caught:
+        packages.run(made.talk("w1"))
+    assert caught.value.evidence == ("12 00:05 /usr/bin/dpkg --unpack",)
+    assert made.made.hosts["w1"].changes == []
+
+
+def test_what_somebody_else_has_upgraded_meanwhile_is_not_ours(patched: Make) -> None:
+    made = patched(DUE)
+    (packages,) = made.made.ask("w1", patch.packages)
+    made.looks("w1", KERNEL)
+    assert packages.run(made.talk("w1")) == []
+    assert made.made.hosts["w1"].changes == []
+
+
 def test_what_apt_says_when_it_fails(patched: Make) -> None:
     made = patched(DUE)
     made.made.hosts["w1"].fail = {"packages": 100}
@@ -239,7 +259,7 @@ def test_asked_for_it_reboots_whatever_it_says(patched: Make) -> None:
         (node("w1"), frozenset(), False),
         (node("w1"), frozenset({"reboot"}), True),
         (node("w1", cordoned=True), frozenset(), False),
-        (node("w1", cordoned=True, annotations={CORDONED_BY: "r0"}), frozenset(), True),
+        (node("w1", by="r0"), frozenset(), True),
     ],
 )
 def test_who_is_waited_for(patched: Make, live: Any, changed: frozenset[str], due: bool) -> None:
