@@ -19,7 +19,7 @@ from kubeforge.errors import InputError, Problem
 
 __all__ = ["load", "parse"]
 
-PLAY_KEYS = ("play", "hosts", "tasks", "serial", "run_once", "tags", "max_failures", "vars", "facts")
+PLAY_KEYS = ("play", "hosts", "tasks", "serial", "by_group", "run_once", "tags", "max_failures", "vars", "facts")
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 PORTION = re.compile(r"(\d{1,9})(%?)")
 
@@ -104,6 +104,7 @@ class _Reader:
             hosts=self.pattern(keys.get("hosts")),
             tasks=self.tasks(keys.get("tasks")),
             serial=self.serial(keys.get("serial")),
+            by_group=self.flag(keys.get("by_group"), "by_group", default=False),
             run_once=self.flag(keys.get("run_once"), "run_once", default=False),
             tags=frozenset(self.words(keys.get("tags"), "tags")),
             max_failures=self.portion(keys["max_failures"], "max_failures", least=0)
