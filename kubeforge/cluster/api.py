@@ -105,6 +105,21 @@ class Api:
         call = partial(self._http.post, path, content=json.dumps(body), headers=headers)
         return self._decoded(self._call(call, path), path)
 
+    def answer(self, method: str, path: str, body: Obj) -> tuple[int, Obj]:
+        """Send a body and return HTTP status and answer whatever they are, for who has to tell refusals apart.
+
+        Raises:
+            ApiUnavailable: no API server answers.
+        """
+        headers = {"Content-Type": "application/json"}
+        call = partial(self._http.request, method, path, content=json.dumps(body), headers=headers)
+        response = self._call(call, f"{method} {path}")
+        try:
+            told = response.json()
+        except ValueError:  # a balancer's own words
+            told = {"message": response.text[:500]}
+        return response.status_code, told if isinstance(told, dict) else {"message": str(told)}
+
     # one object
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Obj | None:

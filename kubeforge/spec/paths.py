@@ -134,3 +134,4 @@ HOST_AWAY: Final = 45.0
 COMPONENT_DEADLINE: Final = 180.0
 GATE_DEADLINE: Final = 60.0
 RELOAD_DEADLINE: Final = 150.0  # the API server looks at its certificates at the latest after a minute
+DRAIN_DEADLINE: Final = 600.0  # twenty times what a pod takes to end unless it says otherwise
