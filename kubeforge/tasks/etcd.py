@@ -21,15 +21,17 @@ from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File, digest
+from kubeforge.operations.kept_file import KeptFile
 from kubeforge.operations.model import Entry, Operation, Queries
 from kubeforge.operations.user import User
 from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_UNIT, ETCD_USER, ETCD_WAL
 from kubeforge.tasks import etcd_runs, living
-from kubeforge.tasks.control_plane import api_servers
+from kubeforge.tasks.control_plane import api_server_of, api_servers
 from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
+from kubeforge.tasks.parking import ApiServerEnds, parks
 from kubeforge.tasks.parts import program
 from kubeforge.tasks.registry import task
-from kubeforge.tasks.rolling import Spared, rolled
+from kubeforge.tasks.rolling import ArgumentsTaken, Spared, rolled
 
 __all__ = ["install", "member", "quorum", "ready", "roll", "service"]
 
@@ -95,10 +97,21 @@ def member(context: Context) -> Iterator[Operation | Action]:
 
 @task("etcd.roll", reads=_reads)
 def roll(context: Context) -> Iterator[Operation | Action]:
-    """A member that lives gets its new manifest when the others can do without it, and must come back with it."""
-    if context.host in context.inventory.etcd_members and _lives_in_a_pod(context):
-        gate = Spared(name="etcd.gate", etcd=True, servers=api_servers(context))
-        yield from rolled(context, _pod(context), gate=gate, client=API_SERVER)
+    """A member that lives gets its new manifest when the others can do without it, and must come back with it.
+
+    An API server among others ends before, and comes back after it, with its new manifest at once.
+    """
+    if context.host not in context.inventory.etcd_members or not _lives_in_a_pod(context):
+        return
+    gate = Spared(name="etcd.gate", etcd=True, servers=api_servers(context))
+    if not parks(context):
+        yield from rolled(context, _pod(context), gates=(gate,), client=API_SERVER)
+        return
+    server, path = api_server_of(context), manifest_path(API_SERVER)
+    kept = KeptFile(path=path, content=dump(server).encode(), mode=0o600, aside=living.aside(API_SERVER, path))
+    gates = (ArgumentsTaken(pod=server), gate, ApiServerEnds())
+    yield from rolled(context, _pod(context), gates=gates, beside=(kept,))
+    yield from rolled(context, server, ended="it ended for its etcd's sake")
 
 
 def _pod(context: Context) -> Object:
