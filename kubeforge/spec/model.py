@@ -41,6 +41,7 @@ __all__ = [
     "Pki",
     "ProxyMode",
     "Scheduler",
+    "Snapshots",
     "Taint",
     "Upgrade",
     "UpgradeGroup",
@@ -123,10 +124,22 @@ class Leveled(Component):
     """`-v`: 0 is next to nothing, 2 the usual, 10 everything. Default: the component's own."""
 
 
+class Snapshots(Model):
+    """Snapshots that hosts of etcd take by themselves, and how many of all snapshots they keep."""
+
+    schedule: Annotated[str, Field(pattern=r"^[A-Za-z0-9*][A-Za-z0-9 *,:/.~_+-]*$")] | None = "*-*-* 00/12:00:00"
+    """systemd's OnCalendar, as `hourly` or `*-*-* 03:00:00`, in the host's time zone; null: none by themselves."""
+    keep: Annotated[int, Field(ge=1)] = 5
+    """How many of the scheduled ones a host keeps, and how many of those that were asked for."""
+    days: Annotated[int, Field(ge=1)] = 30
+    """Age at which a snapshot goes, however few there are; the newest of each kind stays."""
+
+
 class Etcd(Component):
     """etcd members."""
 
     topology: Literal["stacked", "external"] = "stacked"
+    snapshots: Snapshots = Snapshots()
 
 
 class AdmissionPlugins(Model):

@@ -83,6 +83,15 @@ ETCD_DB: Final = f"{ETCD_MEMBER}/snap/db"
 ETCD_UNIT: Final = "/etc/systemd/system/etcd.service"
 ETCD_USER: Final = "etcd"
 ETCD_FOUNDING: Final = f"{STATE}/etcd-founding.db"
+SNAPSHOTS: Final = f"{STATE}/snapshots"
+SNAPSHOT_DB: Final = "snapshot.db"  # names inside of a snapshot's own folder
+SNAPSHOT_PKI: Final = "pki.tar"
+SNAPSHOT_ABOUT: Final = "snapshot.json"
+ETCD_RESTORE: Final = f"{STATE}/etcd-restore"  # there from the first to the last step of a restore
+ETCD_RESTORED: Final = f"{ETCD_MEMBER}/restored"  # the restore that made a member's data
+ETCD_SNAPSHOT: Final = "/etc/kubeforge/etcd-snapshot"
+ETCD_SNAPSHOT_UNIT: Final = "/etc/systemd/system/kubeforge-etcd-snapshot.service"
+ETCD_SNAPSHOT_TIMER: Final = "/etc/systemd/system/kubeforge-etcd-snapshot.timer"
 
 # the API's balancer, under names of our own: a haproxy or keepalived of the host's owner is not touched
 OWN_CONFIG: Final = "/etc/kubeforge"
@@ -130,6 +139,7 @@ APPLY_DEADLINE: Final = 60.0
 NODE_DEADLINE: Final = 180.0
 ETCD_DEADLINE: Final = 120.0
 ETCD_TURN_DEADLINE: Final = 30.0
+SNAPSHOT_DEADLINE: Final = 600.0  # etcd's largest recommended database, 8 GiB, on a slow disk
 CHECK_DEADLINE: Final = 120.0
 ENDPOINT_DEADLINE: Final = 60.0  # the API serves already: a balancer only has to notice
 BUSY_DEADLINE: Final = 180.0

@@ -31,6 +31,7 @@ __all__ = [
     "SIGNS",
     "UNIT",
     "Bereft",
+    "again",
     "data_directory",
     "end",
     "is_service",
@@ -182,6 +183,11 @@ def stopped(spec: ClusterSpec) -> list[Operation]:
 def started(context: Context) -> list[Operation]:
     """Make the member run as it shall, after `stopped`."""
     return [*runs(context), *kubelet(context.cluster)]
+
+
+def again(spec: ClusterSpec) -> list[Operation]:
+    """Start what `stopped` stopped, as it was."""
+    return [Unit(name=UNIT if is_service(spec) else _KUBELET, enabled=None)]
 
 
 def kubelet(spec: ClusterSpec) -> list[Operation]:
