@@ -154,9 +154,13 @@ class Api:
     def metadata(self, api_version: str, kind: str, *, namespace: str) -> list[Obj]:
         """Return the metadata of a namespace's objects of one kind; what is in them stays where it is."""
         known = self._kind(api_version, kind)
-        what, path = f"list {kind}", f"/{known.path}/namespaces/{namespace}/{known.plural}"
-        response = self._call(partial(self._http.get, path, headers={"Accept": _METADATA}), what)
-        return [dict(item["metadata"]) for item in self._decoded(response, what)["items"] or ()]  # null: none
+        return self.metadata_at(f"/{known.path}/namespaces/{namespace}/{known.plural}")
+
+    def metadata_at(self, path: str) -> list[Obj]:
+        """Return the metadata of all objects of a collection, such as `/apis/apps/v1/deployments`."""
+        response = self._call(partial(self._http.get, path, headers={"Accept": _METADATA}), f"list {path}")
+        items = self._decoded(response, f"list {path}")["items"] or ()  # null: none
+        return [dict(item["metadata"]) for item in items]
 
     def create(self, obj: Obj) -> Obj:
         """Create an object."""
