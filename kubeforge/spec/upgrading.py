@@ -1,4 +1,4 @@
-"""An upgrade as data: by which versions it goes, and what each host remembers of where it began. Pure.
+"""What each host remembers of an upgrade: where it began, and whether it has arrived. Pure.
 
 A host keeps two small files: the record, written before anything else is changed, and a mark, written when the whole
 cluster has arrived. Between the two, generations newer than the record's are not folded, so that a rollback finds them.
@@ -10,11 +10,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from kubeforge.spec.releases import minor_of, parse, release
-from kubeforge.spec.skew import upgrade_problem
-
-__all__ = ["Finished", "Record", "folds_after", "is_open", "path_to", "read_finished", "read_record"]
-
+__all__ = ["Finished", "Record", "folds_after", "is_open", "read_finished", "read_record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,37 +101,3 @@ def folds_after(
     assert finished is not None
     later = sum(number > finished.generation for number in numbers)
     return max(keep, since) if later < keep else keep
-
-
-def path_to(running: Collection[str], wanted: str, *, via: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the versions by which a cluster goes, the last of them `wanted`.
-
-    One minor at a time (kubernetes.io/releases/version-skew-policy). A minor on the way is reached by the patch that
-    `via` names; else by the newest that already runs somewhere, as an earlier run may have begun with it; else by the
-    newest patch that is known.
-
-    Args:
-        running: versions of the API servers; empty: nobody tells, so there is one step.
-        wanted: full version.
-        via: full versions on the way.
-
-    Raises:
-        ValueError: it would go back, or `via` names what is not on the way; the message says which.
-        LookupError: a minor on the way, or `wanted`, is not known.
-    """
-    release(wanted)
-    if not running:
-        return (wanted,)
-    oldest, newest = (choose(running, key=parse) for choose in (min, max))
-    if parse(newest) > parse(wanted):
-        raise ValueError(upgrade_problem(newest, wanted) or f"{wanted} is older than {newest}")
-    major, first = parse(minor_of(oldest))
-    last = parse(wanted)[1]
-    chosen = {minor_of(version): version for version in via}
-    between = [f"{major}.{minor}" for minor in range(first + 1, last)]
-    strays = sorted(version for minor, version in chosen.items() if minor not in between)
-    if strays:
-        on_the_way = f"those on the way are {', '.join(between)}" if between else "there is none on the way"
-        raise ValueError(f"{', '.join(strays)} is of no minor between {oldest} and {wanted}; {on_the_way}")
-    begun = {minor_of(version): version for version in sorted(running, key=parse)}
-    return (*(chosen.get(minor) or begun.get(minor) or release(minor).kubernetes for minor in between), wanted)

@@ -1,50 +1,12 @@
-"""By which versions a cluster goes, what hosts remember of it, and which generations stay for it."""
+"""What hosts remember of an upgrade, and which generations stay for it."""
 
 from __future__ import annotations
 
 import pytest
 
-from kubeforge.spec.releases import release
-from kubeforge.spec.upgrading import Finished, Record, folds_after, is_open, path_to, read_finished, read_record
+from kubeforge.spec.upgrading import Finished, Record, folds_after, is_open, read_finished, read_record
 
 RECORD = Record(old="1.35.4", new="1.36.3", base=7, begun=100, brings=("a:1",))
-
-
-@pytest.mark.parametrize(
-    ("running", "wanted", "via", "path"),
-    [
-        (["1.35.4"], "1.36.3", (), ("1.36.3",)),
-        (["1.36.3"], "1.36.4", (), ("1.36.4",)),
-        (["1.36.3"], "1.36.3", (), ("1.36.3",)),
-        (["1.35.4"], "1.37.0", (), (release("1.36").kubernetes, "1.37.0")),
-        (["1.35.4"], "1.37.0", ("1.36.1",), ("1.36.1", "1.37.0")),
-        (["1.35.4", "1.36.3"], "1.37.0", (), ("1.36.3", "1.37.0")),
-        (["1.36.3", "1.35.4", "1.35.4"], "1.36.3", (), ("1.36.3",)),
-        ([], "1.36.3", (), ("1.36.3",)),
-    ],
-)
-def test_one_minor_at_a_time(running: list[str], wanted: str, via: tuple[str, ...], path: tuple[str, ...]) -> None:
-    assert path_to(running, wanted, via=via) == path
-
-
-@pytest.mark.parametrize(
-    ("running", "wanted", "via", "words"),
-    [
-        (["1.36.3"], "1.35.4", (), "1.35.4 is older than 1.36.3"),
-        (["1.36.3"], "1.36.2", (), "1.36.2 is older than 1.36.3"),
-        (["1.35.4", "1.36.3"], "1.36.1", (), "1.36.1 is older than 1.36.3"),
-        (["1.35.4"], "1.36.3", ("1.36.1",), "there is none on the way"),
-        (["1.35.4"], "1.37.0", ("1.35.8",), "those on the way are 1.36"),
-    ],
-)
-def test_what_is_no_way_is_refused(running: list[str], wanted: str, via: tuple[str, ...], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        path_to(running, wanted, via=via)
-
-
-def test_a_version_that_is_not_known_is_refused() -> None:
-    with pytest.raises(LookupError, match=r"1\.99 is not supported"):
-        path_to(["1.36.3"], "1.99.0")
 
 
 def test_what_is_written_is_read_again() -> None:
