@@ -106,6 +106,7 @@ class Play:
         tasks: in order.
         serial: sizes of the batches of hosts; the last one repeats; empty: all at once.
         by_group: whether the run's pools of hosts come one after the other, each in its own batches.
+        reverse: whether its hosts come in the inventory's order turned round.
         run_once: only the first host of the pattern takes part.
         tags: words that select the play.
         max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
@@ -119,6 +120,7 @@ class Play:
     tasks: tuple[TaskCall, ...]
     serial: tuple[Portion, ...] = ()
     by_group: bool = False
+    reverse: bool = False
     run_once: bool = False
     tags: frozenset[str] = frozenset()
     max_failures: Portion = Portion(0)

@@ -20,7 +20,7 @@ from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.manifests.etcd import ETCD, settled
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.kept_absent import KeptAbsent
-from kubeforge.operations.model import Change, Observation, Verb
+from kubeforge.operations.model import Change, Observation, Operation, Verb
 from kubeforge.spec.paths import COMPONENT_DEADLINE
 from kubeforge.tasks import living
 from kubeforge.tasks.acting import act
@@ -42,15 +42,23 @@ def parks(context: Context) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiServerEnds(Action):
-    """The API server of the host has ended in order, and the kubelet does not start it; its manifest lies aside."""
+    """The API server of the host has ended in order, and the kubelet does not start it; its manifest lies aside.
+
+    Args:
+        before: what it ends for, where that may turn out to be done already; None: it is due.
+    """
+
+    before: Operation | None = None
 
     @property
     def title(self) -> str:
         """Names the pod."""
         return f"end {API_SERVER}"
 
-    def plan(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - its task gives it only where it is due
+    def plan(self, run: ActionContext) -> Sequence[Change]:
         """Its manifest goes; what is planned next finds none."""
+        if self.before is not None and self.before.decide(run.remote.observe(self.before.observe())) is None:
+            return []
         return [self._change()]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
