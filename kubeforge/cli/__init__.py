@@ -30,7 +30,7 @@ VERBS: Final = {
     "upgrade": Verb("upgrade", "upgrade", "Another version: what it would meet.", _CLUSTER),
     "reset": Verb("lifecycle", "reset", "Take the cluster off its hosts.", _CLUSTER),
     "token": Verb("token", "token", "Bootstrap tokens, and the command by which a host joins with kubeadm.", _CLUSTER),
-    "etcd": Verb("etcd", "etcd", "The cluster's store: recover it.", _CLUSTER),
+    "etcd": Verb("etcd", "etcd", "The cluster's store: members, snapshots, room, recovery.", _CLUSTER),
     "status": Verb(
         "status", "status", "Show what the cluster is like now, and for everything that is wrong what mends it.", _LOOK
     ),

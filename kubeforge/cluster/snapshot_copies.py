@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from kubeforge.cluster.snapshots import Snapshot, folder, parse_snapshot
+from kubeforge.cluster.snapshots import Snapshot, database, folder, kept_on, parse_snapshot
 from kubeforge.errors import InputError, OperationFailed, Problem
+from kubeforge.operations.model import Queries
 from kubeforge.secret import Secret
 from kubeforge.spec.paths import SNAPSHOT_ABOUT, SNAPSHOT_DB, SNAPSHOT_DEADLINE, SNAPSHOT_PKI, SNAPSHOTS
 from kubeforge.transport.base import Remote
 
-__all__ = ["fetch", "is_kept", "keep_pki", "pass_on", "read_local", "send"]
+__all__ = ["fetch", "fetch_pki", "is_kept", "keep_pki", "look_at", "pass_on", "read_local", "send"]
 
 _PIECE: Final = 16 << 20
 _FILES: Final = (SNAPSHOT_PKI, SNAPSHOT_ABOUT, SNAPSHOT_DB)
@@ -43,11 +44,8 @@ _PKI: Final = (
 
 def is_kept(remote: Remote, snapshot: Snapshot) -> bool:
     """Whether a host has a snapshot, whole."""
-    said = f"{snapshot.sha256}  {folder(snapshot.name)}/{SNAPSHOT_DB}\n"
-    done = remote.run(
-        ["sha256sum", "-c", "--quiet", "-"], stdin=said.encode(), expect=range(256), deadline=SNAPSHOT_DEADLINE
-    )
-    return done.status == 0
+    path = database(snapshot.name)
+    return remote.observe(Queries(hashes=(path,))).hashes[path] == snapshot.sha256
 
 
 def pass_on(source: Remote, target: Remote, snapshot: Snapshot) -> None:
@@ -96,9 +94,18 @@ def fetch(source: Remote, snapshot: Snapshot, to: Path) -> Path:
             f"{new / SNAPSHOT_DB} has another digest than {snapshot.name}",
             host=source.host,
             step=_STEP,
-            remedy="run again; if it stays so, the copy on the host is damaged: kubeforge etcd snapshot list --verify",
+            remedy="run again; if it stays so, the copy on the host is damaged: kubeforge etcd snapshot status NAME",
         )
     return place
+
+
+def fetch_pki(source: Remote, snapshot: Snapshot, place: Path) -> None:
+    """Copy what a host without a member keeps with a snapshot beside the copy of it. Raises like `fetch`."""
+    try:
+        (place / f"pki-{source.host}.tar").unlink(missing_ok=True)
+        _keep(place / f"pki-{source.host}.tar", _pieces(source, f"{folder(snapshot.name)}/{SNAPSHOT_PKI}"))
+    except OSError as error:
+        raise InputError([Problem(message=f"{place} cannot be written: {error.strerror}", field="--to")]) from error
 
 
 def read_local(place: Path) -> Snapshot:
@@ -121,6 +128,25 @@ def read_local(place: Path) -> Snapshot:
     if found != snapshot.sha256:
         raise refused(f"{SNAPSHOT_DB} has the digest {found}, and {snapshot.sha256} is said of it")
     return snapshot
+
+
+def look_at(name: str, hosts: Sequence[str], remote_of: Callable[[str], Remote]) -> tuple[Snapshot, dict[str, bool]]:
+    """Return a snapshot, and for each place that keeps it whether it is whole there.
+
+    Args:
+        name: of a snapshot that hosts keep, `latest`, or a folder on the operator's disk (with a `/` in it).
+        hosts: of etcd.
+        remote_of: host name -> Remote.
+
+    Raises:
+        InputError: the folder is no snapshot.
+        UnfitHost: no host keeps one of this name.
+    """
+    if "/" in name:
+        return read_local(Path(name)), {name: True}
+    kept = kept_on(hosts, remote_of)
+    found = kept.named(name)
+    return found, {host: is_kept(remote_of(host), found) for host in kept.holders(found.name)}
 
 
 def keep_pki(target: Remote, snapshot: Snapshot, about: bytes, files: Iterable[str], *, keep: int) -> None:

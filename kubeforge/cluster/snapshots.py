@@ -11,16 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kubeforge.errors import KubeforgeError, Unreadable
+from kubeforge.errors import KubeforgeError, UnfitHost, Unreadable
+from kubeforge.operations.model import Queries
 from kubeforge.spec.paths import SNAPSHOT_ABOUT, SNAPSHOT_DB, SNAPSHOTS
 from kubeforge.transport.base import Remote
 
-__all__ = ["Kept", "Snapshot", "database", "folder", "kept", "kept_on", "parse_snapshot"]
+__all__ = ["LATEST", "Kept", "Snapshot", "database", "folder", "kept", "kept_on", "parse_snapshot"]
 
+LATEST: Final = "latest"
+"""Stands for the name of the newest."""
 _FORMAT: Final = 1
+_SHOWN: Final = 5
 _THREADS: Final = 16
-# $1: folder of all, $2: name of the file in each
-_ALL: Final = 'for one in "$1"/[!.]*/"$2"; do [ ! -e "$one" ] || cat -- "$one"; done'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,27 @@ class Kept:
         found = {one.name: one for each in self.snapshots.values() for one in each}
         return tuple(found[name] for name in sorted(found))
 
+    def named(self, name: str) -> Snapshot:
+        """Return one.
+
+        Args:
+            name: its own, or `latest`.
+
+        Raises:
+            UnfitHost: none is called so.
+        """
+        known = self.all
+        found = [one for one in known if one.name == name] or list(known[-1:] if name == LATEST else ())
+        if found:
+            return found[0]
+        there = ", ".join(one.name for one in known[-_SHOWN:])
+        raise UnfitHost(
+            f"no host of etcd keeps a snapshot called {name}",
+            step="etcd.snapshot",
+            evidence=[f"{host} cannot be asked: {why}" for host, why in self.silent.items()],
+            remedy=f"the newest that are kept: {there}" if there else "give the folder of one that was kept with --to",
+        )
+
     def holders(self, name: str) -> tuple[str, ...]:
         """Return the hosts that keep a snapshot."""
         return tuple(host for host, each in self.snapshots.items() if any(one.name == name for one in each))
@@ -132,18 +155,19 @@ def kept(remote: Remote) -> tuple[Snapshot, ...]:
     Raises:
         Unreadable: what says about one of them is damaged.
     """
-    answer = remote.run(["sh", "-c", _ALL, "sh", SNAPSHOTS, SNAPSHOT_ABOUT])
+    names = [name for name in remote.observe(Queries(folders=(SNAPSHOTS,))).folders[SNAPSHOTS] if name[0] != "."]
+    about = {name: f"{folder(name)}/{SNAPSHOT_ABOUT}" for name in names}
+    contents = remote.observe(Queries(reads=tuple(about.values()))).contents if about else {}
     found = []
-    for line in filter(None, answer.stdout.splitlines()):
+    for path in filter(contents.__contains__, about.values()):
         try:
-            found.append(parse_snapshot(line))
+            found.append(parse_snapshot(contents[path]))
         except ValueError as error:
             raise Unreadable(
-                f"a {SNAPSHOT_ABOUT} in {SNAPSHOTS} cannot be read: {error}",
+                f"{path} cannot be read: {error}",
                 host=remote.host,
-                step="snapshots",
-                evidence=[line.decode(errors="replace")[:200]],
-                remedy=f"look at {SNAPSHOTS} on the host, and move the folder of the damaged one away",
+                step="etcd.snapshot",
+                remedy="look at it on the host, and move the folder of the damaged snapshot away",
             ) from error
     return tuple(sorted(found, key=lambda one: one.name))
 

@@ -93,6 +93,7 @@ def snapshot_unit() -> str:
         "etcd/snapshot.service",
         data=ETCD_WAL,
         folder=SNAPSHOTS,
+        restore=ETCD_RESTORE,
         script=ETCD_SNAPSHOT,
         seconds=int(3 * SNAPSHOT_DEADLINE),
     )

@@ -88,6 +88,7 @@ SNAPSHOT_DB: Final = "snapshot.db"  # names inside of a snapshot's own folder
 SNAPSHOT_PKI: Final = "pki.tar"
 SNAPSHOT_ABOUT: Final = "snapshot.json"
 ETCD_RESTORE: Final = f"{STATE}/etcd-restore"  # there from the first to the last step of a restore
+ETCD_LAST_RESTORE: Final = f"{STATE}/etcd-last-restore"  # what it came to
 ETCD_RESTORED: Final = f"{ETCD_MEMBER}/restored"  # the restore that made a member's data
 ETCD_SNAPSHOT: Final = "/etc/kubeforge/etcd-snapshot"
 ETCD_SNAPSHOT_UNIT: Final = "/etc/systemd/system/kubeforge-etcd-snapshot.service"

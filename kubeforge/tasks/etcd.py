@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kubeforge.cluster.etcd import founding_snapshot
-from kubeforge.cluster.etcd_survey import Standing, Survey, Verdict, quorum_lost
+from kubeforge.cluster.etcd_survey import PUT_BACK, Standing, Survey, Verdict, quorum_lost
 from kubeforge.documents import Object, dump
 from kubeforge.engine.model import Action, Context
 from kubeforge.errors import ConnectionFailed, UnfitHost
@@ -24,17 +24,19 @@ from kubeforge.operations.file import File, digest
 from kubeforge.operations.kept_file import KeptFile
 from kubeforge.operations.model import Entry, Operation, Queries
 from kubeforge.operations.user import User
-from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_UNIT, ETCD_USER, ETCD_WAL
+from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_RESTORE, ETCD_UNIT, ETCD_USER, ETCD_WAL
 from kubeforge.tasks import etcd_runs, living
 from kubeforge.tasks.control_plane import api_server_of, api_servers
 from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
 from kubeforge.tasks.parking import ApiServerEnds, parks
-from kubeforge.tasks.parts import program
+from kubeforge.tasks.parts import program, stored_program
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.restoration import unfinished
 from kubeforge.tasks.rolling import ArgumentsTaken, Spared, rolled
 
 __all__ = ["install", "member", "quorum", "ready", "roll", "service"]
 
+_PROGRAM: Final = f"{BIN}/etcd"
 # $1 etcdutl, $2 snapshot, $3 data directory, $4 its owner, then the member's own flags. Restored beside and moved into
 # place whole: a reboot in the middle leaves no half-made member. An etcd that refused to start may have left an empty
 # database; with a log beside it, it would be data, and stays.
@@ -46,7 +48,9 @@ _FOUND: Final = (
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:
-    own = Queries(stats=(ETCD_WAL, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,))
+    own = Queries(
+        stats=(ETCD_WAL, _PROGRAM, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,), reads=(ETCD_RESTORE,)
+    )
     return Queries.merge((living.reads(inventory, host), own))
 
 
@@ -55,6 +59,7 @@ def quorum(context: Context) -> Iterator[Action]:
     """Refuse a cluster that has lost more than half of its etcd members."""
     inventory = context.inventory
     if context.host in (*inventory.control_planes, *inventory.etcd_members):
+        _refuse_half_restored(context)
         looks = [(host.name, _has_data_if_asked(context, host)) for host in inventory.etcd_members]
         found = Survey(standings=tuple(Standing(host=name, lacks="", has_data=data) for name, data in looks))
         gone = any(data is None for _, data in looks)
@@ -81,9 +86,7 @@ def service(context: Context) -> Iterator[Operation | Action]:
     """The etcd member of a host of its own, as a service; each serves before the next one is touched."""
     if etcd_runs.is_service(context.cluster) and context.host in context.inventory.etcd_members:
         if _has_data(context, context.host):
-            now = context.seen[context.host.name].hashes.get(ETCD_UNIT)
-            wanted = service_unit(context.cluster, context.host).encode()
-            yield MemberSpared(changes=isinstance(now, str) and now != digest(wanted))
+            yield MemberSpared(changes=_is_restarted(context))
         yield from _member(context)
         yield MemberServes(name="etcd.service", alone=True)
 
@@ -112,6 +115,16 @@ def roll(context: Context) -> Iterator[Operation | Action]:
     gates = (ArgumentsTaken(pod=server), gate, ApiServerEnds())
     yield from rolled(context, _pod(context), gates=gates, beside=(kept,))
     yield from rolled(context, server, ended="it ended for its etcd's sake")
+
+
+def _is_restarted(context: Context) -> bool:
+    """Whether a service that was there when the run began gets another unit or another program."""
+    seen = context.seen[context.host.name]
+    unit, program_now = seen.hashes.get(ETCD_UNIT), seen.paths.get(_PROGRAM)
+    wanted = digest(service_unit(context.cluster, context.host).encode())
+    linked = program_now.target if isinstance(program_now, Entry) else None
+    other = linked is not None and linked != stored_program(context, ETCD).path
+    return isinstance(unit, str) and (unit != wanted or other)
 
 
 def _pod(context: Context) -> Object:
@@ -184,6 +197,18 @@ def _has_data_if_asked(context: Context, host: Host) -> bool | None:
         return None
 
 
+def _refuse_half_restored(context: Context) -> None:
+    """Leave a restore that was cut off alone: some of its hosts may have old data still."""
+    note = context.seen[context.host.name].contents.get(ETCD_RESTORE)
+    if note is not None:
+        raise UnfitHost(
+            "etcd is being restored, and that was cut off; nothing was touched",
+            host=context.host.name,
+            step="etcd.quorum",
+            remedy=f"go on with it: kubeforge etcd snapshot restore {unfinished(note) or 'NAME'}",
+        )
+
+
 def _refuse_lost(context: Context) -> None:
     """Never found a second, empty cluster where the data of the first are gone."""
     inventory = context.inventory
@@ -196,7 +221,7 @@ def _refuse_lost(context: Context) -> None:
                 f"the cluster was founded ({host.name} has {found[0]}), but no member of etcd has its data any more",
                 host=context.host.name,
                 step="etcd.member",
-                remedy=f"put {ETCD_DATA} back on the hosts, or give the cluster up: kubeforge reset",
+                remedy=PUT_BACK,
             )
 
 

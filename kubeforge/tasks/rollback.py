@@ -46,7 +46,7 @@ from kubeforge.tasks.registry import task
 from kubeforge.tasks.rolled_back import KubeletServes, PodServes
 from kubeforge.tasks.rolling import Spared
 
-__all__ = ["Kept", "etcd", "finish", "host_files", "kept", "kubelet", "pods", "reads", "runtime"]
+__all__ = ["Kept", "etcd", "finish", "host_files", "kept", "kubelet", "pods", "reads", "runtime", "stopped"]
 
 _MARKS: Final = (UPGRADE_FINISHED, UPGRADE_SERVED, UPGRADE)
 _KUBELET: Final = (
@@ -167,6 +167,14 @@ def pods(context: Context) -> Iterator[Operation | Action]:
     else:
         yield from _pod(back, API_SERVER)
         yield from _pod(back, ETCD)
+
+
+@task("rollback.stopped", reads=reads)
+def stopped(context: Context) -> Iterator[Operation]:
+    """Put back kubelet, static pods and etcd of a host on which all these are stopped; starts nothing."""
+    back = kept(context, context.host.name)
+    if back is not None:
+        yield from back.of((*_KUBELET, *_PODS, *_ETCD))
 
 
 @task("rollback.etcd", reads=reads)

@@ -21,10 +21,10 @@ from kubeforge.inventory.model import Host
 from kubeforge.manifests.etcd_snapshot import kept_pki, snapshot_script
 from kubeforge.operations.model import Change, Entry, Queries, Verb
 from kubeforge.spec.paths import ETCD_DB, ETCD_WAL, SNAPSHOT_DEADLINE, SNAPSHOTS
-from kubeforge.tasks.etcd_end import halted
+from kubeforge.tasks.etcd_data import halted
 from kubeforge.tasks.registry import task
 
-__all__ = ["REASON", "SNAPSHOT_FROM", "SaveSnapshot", "save", "taken"]
+__all__ = ["REASON", "SNAPSHOT_FROM", "SaveSnapshot", "save", "taken", "taker"]
 
 SNAPSHOT_FROM: Final = "etcd_snapshot_from"
 """Variable that names the host whose member is taken; where none is given, the first that serves."""
@@ -73,7 +73,7 @@ class SaveSnapshot(Action):
         Raises:
             UnfitHost: no member serves, and nobody named one whose data shall be taken.
         """
-        if run.context.host.name != _taker(run) or self._done(run) is not None:
+        if run.context.host.name != taker(run) or self._done(run) is not None:
             return []
         sent = _lacks(run) is None
         if not sent and not isinstance(run.remote.observe(Queries(stats=(ETCD_WAL,))).paths[ETCD_WAL], Entry):
@@ -149,7 +149,7 @@ def taken(context: Context) -> dict[str, Snapshot]:
     return context.vault.once("etcd.snapshot.taken", dict[str, Snapshot])
 
 
-def _taker(run: ActionContext) -> str:
+def taker(run: ActionContext) -> str:
     """Return the host whose member is taken; the same for all hosts that ask."""
     members = run.context.inventory.etcd_members
     given = run.context.vars.get(SNAPSHOT_FROM)

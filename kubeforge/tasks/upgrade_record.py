@@ -29,7 +29,7 @@ from kubeforge.tasks.snapshot import SaveSnapshot
 from kubeforge.tasks.trust import now
 from kubeforge.tasks.upgrade import running
 
-__all__ = ["TARGET", "WHOLE", "Remembered", "begin", "finish", "key_of", "last_generation", "open_record", "reads"]
+__all__ = ["TARGET", "WHOLE", "Remembered", "begin", "finish", "key_of", "last_generation", "open_record", "reads", "snapshot_key"]
 
 TARGET: Final = "upgrade_target"
 """Variable: the version where an upgrade of several steps ends; unset: the step's own."""
@@ -93,7 +93,12 @@ def key_of(context: Context) -> str | None:
     """Return the word by which this upgrade's snapshot is found again; None: there is no upgrade."""
     records = [_record(context, host) for host in context.inventory.etcd_members if _answers(context, host)]
     begun = [record.begun for record in records if record is not None]
-    return f"upgrade {min(begun)}" if begun else None
+    return snapshot_key(min(begun)) if begun else None
+
+
+def snapshot_key(begun: int) -> str:
+    """Return the word under which an upgrade's snapshot is kept."""
+    return f"upgrade {begun}"
 
 
 def last_generation(context: Context) -> int:

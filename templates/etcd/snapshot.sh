@@ -61,9 +61,9 @@ done
 
 printf '{"format":1,"name":"%s","cluster":"%s","host":"%s","time":"%s","kind":"%s","reason":"%s","key":"%s",' \
     "$name" '{{ cluster }}' '{{ host }}' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$kind" "$reason" "$key" >"$new/{{ about }}"
-printf '"source":"%s","kubernetes":"%s","etcd":"%s","size":%s,"sha256":"%s","authorities":{%s},' \
+printf '"source":"%s","kubernetes":"%s","etcd":"%s","size":%s,"sha256":"%s","authorities":%s,' \
     "$source" '{{ kubernetes }}' "$({{ etcdutl }} version | sed -n 's/^etcdutl version: //p')" \
-    "$(stat -c %s -- "$new/{{ snapshot }}")" "$(digest "$new/{{ snapshot }}")" "$authorities" >>"$new/{{ about }}"
+    "$(stat -c %s -- "$new/{{ snapshot }}")" "$(digest "$new/{{ snapshot }}")" "{$authorities}" >>"$new/{{ about }}"
 printf '"status":%s,"members":%s,"endpoint":%s}\n' "$status" "$members" "$endpoint" >>"$new/{{ about }}"
 sync -- "$new"/* "$new"
 mv -T -- "$new" "$folder/$name"
