@@ -1,7 +1,7 @@
 """Which versions a source of parts has, and what it lacks of one: looked up, not fetched.
 
-The same order as in `resolve`: what is named, else what is here, else upstream where it answers, else source. Nothing is
-written but a mirror's digest list, which goes into the cache.
+The same order as in `resolve`: what is named, else what is here, else upstream where it answers, else source. Nothing
+is written but a mirror's digest list, which goes into the cache.
 """
 
 from __future__ import annotations
@@ -137,9 +137,9 @@ class Shelf:
         return made(archives=archives, pulls=not whole)
 
     def _upstream(self, versions: Versions, arch: str) -> Availability:
-        files = list(upstream_files(versions, arch))
+        urls = [file.url for file in upstream_files(versions, arch)]
         with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-            found = dict(zip((file.url for file in files), pool.map(self._exists, [file.url for file in files])))
+            found = dict(zip(urls, pool.map(self._exists, urls), strict=True))
         return Availability(
             versions=versions,
             arch=arch,
@@ -168,7 +168,6 @@ def _compiled(versions: Versions, arch: str) -> Availability:
     except ArtifactError as error:
         return made(missing=tuple(_told(error)))
     return made(compiles=sum(row.seconds for row in rows))
-
 
 
 def _told(error: ArtifactError) -> Iterator[str]:

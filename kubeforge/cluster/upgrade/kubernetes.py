@@ -1,7 +1,8 @@
 """Asks the API what an upgrade must know: old APIs that are in use, nodes, PodDisruptionBudgets. Reads only.
 
 Nothing is asked by an API version that goes: that would count as its use. Each API server counts for itself which
-deprecated APIs it was asked for since it started (metric apiserver_requested_deprecated_apis, KEP-1693), so all are asked.
+deprecated APIs it was asked for since it started (metric apiserver_requested_deprecated_apis, KEP-1693), so all of
+them are asked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `kubeforge upgrade plan` answers, as frozen values; docs/upgrade-plan.md describes the same for programs. No I/O.
+"""What `kubeforge upgrade plan` answers, as frozen values; docs/upgrade-plan.md describes them for programs. No I/O.
 
 The shape is stable: fields are added, and none is renamed or taken away, while `VERSION` stays the same.
 """

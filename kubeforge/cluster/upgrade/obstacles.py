@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kubeforge.cluster.status.model import Problem, Severity
+from kubeforge.errors import InputError
+from kubeforge.errors import Problem as InputProblem
+from kubeforge.spec.suggestions import did_you_mean
 
-__all__ = ["TABLE", "Row", "obstacle", "without"]
+__all__ = ["TABLE", "Row", "check_ignored", "obstacle", "without"]
 
 _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
@@ -34,9 +37,7 @@ class Row:
 
 TABLE: Final[Mapping[str, Row]] = {
     # where to
-    "downgrade": Row(
-        _ERROR, "name {now} or later; what an upgrade began is taken back by: kubeforge upgrade rollback"
-    ),
+    "downgrade": Row(_ERROR, "name {now} or later; what an upgrade began is taken back by: kubeforge upgrade rollback"),
     "no-way": Row(_ERROR, "go to a minor that is known here first, with the tool that made this cluster"),
     "version-not-known": Row(_WARNING, "kubeforge was made with {newest}; a newer patch is likely to do, try it first"),
     "end-of-life": Row(_WARNING, "go on to a later minor: kubeforge upgrade plan lists them"),
@@ -46,6 +47,8 @@ TABLE: Final[Mapping[str, Row]] = {
     "unhealthy": Row(_ERROR, "{mend}", ignorable=True),
     "run-active": Row(_ERROR, "wait until it has ended, then ask again"),
     "skew": Row(_ERROR, "{mend}"),
+    "skew-now": Row(_WARNING, "going on mends it: API servers are changed first"),
+    "recorded-differs": Row(_NOTE, "an upgrade writes it anew; see that nobody upgrades by kubeadm just now"),
     "etcd-step": Row(_ERROR, "bring etcd to {first} first: {mend}"),
     "not-seen": Row(_WARNING, "see why, then ask again: what is not known may stand in the way"),
     "unknown-version": Row(_WARNING, "see what runs there: kubeforge status -v; it counts as due"),
@@ -65,7 +68,9 @@ TABLE: Final[Mapping[str, Row]] = {
     "part-missing": Row(_ERROR, "{mend}"),
     "part-doubtful": Row(_WARNING, "see that this machine reaches it; nothing is stopped before all parts are there"),
     "image-missing": Row(_ERROR, "see containerd.mirrors in cluster.yml, or take parts from a mirror with archives"),
-    "image-doubtful": Row(_WARNING, "see that {where} reaches the registry; nothing is stopped before images are there"),
+    "image-doubtful": Row(
+        _WARNING, "see that {where} reaches the registry; nothing is stopped before images are there"
+    ),
     "compiles": Row(_NOTE, "to have it done before: kubeforge artifacts build --kubernetes {step}"),
     "room": Row(_ERROR, "free room on {where}: old images (crictl rmi --prune, or ctr), logs; or make it bigger"),
     "room-tight": Row(_WARNING, "free room on {where} before: old images, logs; or make it bigger"),
@@ -94,11 +99,29 @@ def obstacle(kind: str, where: str, message: str, **names: str) -> Problem:
     return Problem(kind=kind, severity=row.severity, where=where, message=message, remedy=remedy)
 
 
+def check_ignored(kinds: Iterable[str]) -> None:
+    """Refuse names that are no kinds of problems, and kinds that nobody may ignore.
+
+    Raises:
+        InputError: all of them.
+    """
+    told = []
+    may = [kind for kind, row in TABLE.items() if row.ignorable]
+    for kind in kinds:
+        if kind not in TABLE:
+            told.append(f"there is no kind of problem called {kind}{did_you_mean(kind, may)}")
+        elif not TABLE[kind].ignorable:
+            told.append(f"{kind} cannot be ignored; those that can: {', '.join(may)}")
+    if told:
+        raise InputError([InputProblem(message=message, field="--ignore") for message in told])
+
+
 def without(problems: Iterable[Problem], ignored: Collection[str]) -> tuple[Problem, ...]:
-    """Return the problems, those of ignored kinds as warnings, the worst first; none twice."""
+    """Return the problems, those of ignored kinds as warnings, the worst first; the same is told once."""
     order = tuple(Severity)
-    found = {
-        replace(one, severity=_WARNING) if one.kind in ignored and TABLE[one.kind].ignorable else one: None
-        for one in problems
-    }
+    same: dict[Problem, dict[str, None]] = {}
+    for one in problems:
+        known = replace(one, severity=_WARNING) if one.kind in ignored and TABLE[one.kind].ignorable else one
+        same.setdefault(replace(known, where=""), {})[one.where] = None
+    found = [replace(one, where=", ".join(filter(None, where))) for one, where in same.items()]
     return tuple(sorted(found, key=lambda one: order.index(one.severity)))

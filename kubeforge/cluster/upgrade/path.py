@@ -78,13 +78,14 @@ def targets(now: str, offered: Collection[str]) -> tuple[str, ...]:
     return tuple(version for version in found if parse(version) > parse(now))
 
 
-def path(now: str, wanted: str, offered: Sequence[str]) -> Path:
+def path(now: str, wanted: str, offered: Sequence[str], running: Collection[str] = ()) -> Path:
     """Return the way to a version.
 
     Args:
         now: the oldest version that an API server runs.
         wanted: where to.
         offered: versions that the source of parts has; of minors on the way the newest of these is taken.
+        running: versions of all API servers; one of a minor on the way, which an earlier run began with, is kept.
     """
     (major, old), (other, new) = parse(now)[:_MINOR], parse(wanted)[:_MINOR]
     if major != other or parse(wanted) < parse(now):
@@ -94,5 +95,9 @@ def path(now: str, wanted: str, offered: Sequence[str]) -> Path:
     if unknown:
         lacking = ", ".join(unknown)
         return Path(problem=f"from {now} to {wanted} no minor may be skipped, and kubeforge does not know {lacking}")
-    steps = [*(newest(minor, offered) for minor in between), wanted]
+    steps = [*(newest(minor, _begun(minor, running) or offered) for minor in between), wanted]
     return Path(steps=tuple(step for step in steps if step != now))
+
+
+def _begun(minor: str, running: Collection[str]) -> list[str]:
+    return [version for version in running if minor_of(version) == minor]

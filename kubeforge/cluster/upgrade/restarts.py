@@ -93,7 +93,7 @@ def _of_hosts(phase: Phase, versions: Versions, hosts: Sequence[Runs], turns: It
             if changed:
                 then = wanted_on(changed[0].roles, versions)[component]
                 was = {one.now[component] for one in changed}
-                yield _restart(versions, next(turns), changed, component, _one(was), then)
+                yield _restart(versions, next(turns), changed, component, now=_one(was), then=then)
 
 
 def _batches(hosts: Sequence[Runs], phase: Phase, total: int) -> Iterator[Sequence[Runs]]:
@@ -114,7 +114,7 @@ def _of_addons(
         then = _addon_version(name, versions)
         if then and then != version:
             where = nodes if name in _EVERYWHERE else []
-            yield _restart(versions, next(turns), where, name, version, then)
+            yield _restart(versions, next(turns), where, name, now=version, then=then)
 
 
 def _addon_version(name: str, versions: Versions) -> str:
@@ -126,7 +126,7 @@ def _one(versions: set[str]) -> str:
     return versions.pop() if len(versions) == 1 else ""
 
 
-def _restart(versions: Versions, turn: int, hosts: Sequence[Runs], what: str, now: str, then: str) -> Restart:
+def _restart(versions: Versions, turn: int, hosts: Sequence[Runs], what: str, *, now: str, then: str) -> Restart:
     duration = DURATIONS[what]
     return Restart(
         step=versions.kubernetes,

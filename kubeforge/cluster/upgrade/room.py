@@ -134,5 +134,7 @@ def _images(
             lacking = [name for name in ARCHIVES[archive] if part.images.get(name, "") not in {*seen.images, ""}]
             if lacking:
                 file = part.archives.get(archive)
-                size = file.size if file is not None else _ARCHIVE_SIZES[archive] * len(lacking) // len(ARCHIVES[archive])
-                yield seen.image_store, int(size * (1 + _UNPACKED)), False
+                size = (
+                    file.size if file is not None else _ARCHIVE_SIZES[archive] * len(lacking) // len(ARCHIVES[archive])
+                )
+                yield seen.image_store, round(size * (1 + _UNPACKED)), False

@@ -77,12 +77,13 @@ class Runs:
         return replace(self, now={**self.now, **wanted_on(self.roles, versions)})
 
     def done(self, versions: Versions) -> Done:
-        """Return how far the host is; what is not known says nothing."""
-        wanted = wanted_on(self.roles, versions)
-        said = [version == wanted[name] for name, version in self.now.items() if name in wanted and version]
-        if not said:
+        """Return how far the host is: by Kubernetes' own components, as others often stay as they are."""
+        if not any(self.now.values()):
             return Done.UNKNOWN
-        return Done.YES if all(said) else Done.PARTLY if any(said) else Done.NO
+        if not self.pending(versions):
+            return Done.YES
+        arrived = any(self.now.get(name) == versions.kubernetes for name in (*PLANE, KUBELET))
+        return Done.PARTLY if arrived else Done.NO
 
 
 def versions_of(kubernetes: str) -> Versions:
@@ -122,9 +123,9 @@ def comparable(version: str) -> bool:
 
 def oldest(runs: tuple[Runs, ...], status: ClusterStatus) -> str:
     """Return the oldest version that an API server runs; where none is known, that of the oldest kubelet."""
-    servers = [one.now.get(API_SERVER, "") for one in runs] + [status.kubernetes.version]
+    servers = [one.now.get(API_SERVER, "") for one in runs]
     kubelets = [one.now.get(KUBELET, "") for one in runs]
-    for found in (servers, kubelets):
+    for found in (servers, [status.kubernetes.version], kubelets):
         known = [version for version in found if version and comparable(version)]
         if known:
             return min(known, key=parse)

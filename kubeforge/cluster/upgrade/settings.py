@@ -61,7 +61,9 @@ def judge_apis(kubernetes: KubernetesSeen, now: str, wanted: str) -> Iterator[Pr
     """
     for one in kubernetes.requested:
         if _goes(one.removed, now, wanted):
-            message = f"is not served from {one.removed} on, and API servers of {', '.join(one.hosts)} were asked for it"
+            message = (
+                f"is not served from {one.removed} on, and API servers of {', '.join(one.hosts)} were asked for it"
+            )
             yield obstacle("api-requested", f"{one.resource} of {one.api_version}", message)
     for two in kubernetes.written:
         if _goes(two.removed, now, wanted):

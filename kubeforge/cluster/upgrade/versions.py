@@ -63,7 +63,7 @@ def _newer(runs: Sequence[Runs], wanted: str) -> Iterator[Problem]:
         if newer:
             latest = max((version for _, version in newer), key=parse)
             told = ", ".join(f"{name} {version}" for name, version in newer)
-            message = f"{told}: {wanted} is older, and Kubernetes does not go back"
+            message = f"runs {told}; {wanted} is older, and Kubernetes does not go back"
             yield obstacle("downgrade", one.host, message, now=latest)
 
 
@@ -80,7 +80,7 @@ def _mixed(runs: Sequence[Runs], wanted: str) -> Iterator[Problem]:
         message = f"API servers are {apart} minors apart ({told}); at most one may be"
         yield obstacle("skew", "", message, mend=mend)
     elif found[-1] != wanted:
-        yield obstacle("versions-mixed", "", f"somebody left API servers of several versions: {told}")
+        yield obstacle("versions-mixed", "", f"API servers are of several versions: {told}")
 
 
 def _hosts(servers: dict[str, str], version: str) -> str:
@@ -92,11 +92,12 @@ def _beside(runs: Sequence[Runs], now: str) -> Iterator[Problem]:
     if not comparable(now):
         return
     for one in runs:
+        own = one.now.get(API_SERVER, "")
+        server = own if comparable(own) else now  # on control planes all ask the API server beside them
         for name, version in _known(one):
-            problem = None if name == API_SERVER else skew_problem(name, version, now)
-            if problem is not None and parse(version) > parse(now):
-                mend = f"take it back to {now}, or the API server beside it on: an upgrade changes API servers first"
-                yield obstacle("skew", one.host, f"already now: {problem}", mend=mend)
+            problem = None if name == API_SERVER else skew_problem(name, version, server)
+            if problem is not None and parse(version) > parse(server):
+                yield obstacle("skew-now", one.host, problem)
 
 
 def _behind(runs: Sequence[Runs], steps: Sequence[str]) -> Iterator[Problem]:

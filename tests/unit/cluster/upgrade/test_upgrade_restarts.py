@@ -1,0 +1,121 @@
+"""What restarts, in which order, for how long; how much room new parts take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kubeforge.artifacts.model import LocalFile
+from kubeforge.cluster.upgrade.durations import DURATIONS, IMPORT, PLANNING
+from kubeforge.cluster.upgrade.restarts import PHASES, seconds
+from kubeforge.cluster.upgrade.runs import ADDON_VERSIONS, versions_of
+
+from .conftest import GIB, NEW, OLD, PLANE, Before, make
+
+MEBI = 1 << 20
+
+
+def turns(made: Before, wanted: str = NEW) -> list[tuple[str, tuple[str, ...]]]:
+    return [(one.what, one.hosts) for one in made.plan(wanted).restarts]
+
+
+def test_control_planes_one_by_one_then_addons_then_workers() -> None:
+    made = make(control_planes=2, workers=1)
+    assert turns(made) == [
+        *((what, ("cp1",)) for what in (*PLANE, "kubelet")),
+        *((what, ("cp2",)) for what in (*PLANE, "kubelet")),
+        ("kube-proxy", ("cp1", "cp2", "w1")),
+        ("coredns", ()),
+        ("kubelet", ("w1",)),
+    ]
+
+
+def test_etcd_before_all_others() -> None:
+    made = make(control_planes=3, workers=0)
+    made.etcd("3.6.11")
+    assert turns(made)[:4] == [("etcd", ("cp1",)), ("etcd", ("cp2",)), ("etcd", ("cp3",)), ("kube-apiserver", ("cp1",))]
+
+
+def test_one_worker_first_then_a_quarter_of_them() -> None:
+    made = make(control_planes=1, workers=9)
+    assert [len(hosts) for what, hosts in turns(made)[-5:]] == [1, 2, 2, 2, 2]
+
+
+def test_those_who_have_come_are_no_part_of_a_batch() -> None:
+    made = make(control_planes=1, workers=9)
+    for number in range(1, 6):
+        made.runs(f"w{number}", NEW, "kubelet")
+    kubelets = [hosts for what, hosts in turns(made) if what == "kubelet"]
+    assert kubelets == [("cp1",), ("w6",), ("w7", "w8"), ("w9",)]
+
+
+def test_a_runtime_that_is_older_comes_before_the_kubelet() -> None:
+    made = make(control_planes=1, workers=1)
+    node = replace(made.kubernetes.nodes["w1"], runtime="2.2.0")
+    made.kubernetes = replace(made.kubernetes, nodes={**made.kubernetes.nodes, "w1": node})
+    assert turns(made)[-2:] == [("containerd", ("w1",)), ("kubelet", ("w1",))]
+
+
+def test_each_step_begins_where_the_last_one_ended() -> None:
+    plan = make(control_planes=1, workers=0).plan("1.37.0")
+    servers = [(one.step, one.now, one.then) for one in plan.restarts if one.what == "kube-apiserver"]
+    assert servers == [(NEW, OLD, NEW), ("1.37.0", NEW, "1.37.0")]
+    assert [one.turn for one in plan.restarts] == list(range(1, len(plan.restarts) + 1))
+
+
+def test_what_happens_side_by_side_takes_its_time_once() -> None:
+    plan = make(control_planes=1, workers=0).plan()
+    once = sum(DURATIONS[what].seconds for what in (*PLANE, "kubelet", "kube-proxy", "coredns"))
+    assert plan.seconds == pytest.approx(once + PLANNING.seconds + IMPORT.seconds)
+    same = [replace(one, turn=1) for one in plan.restarts]
+    assert seconds(same, 0) == max(one.seconds for one in same)
+
+
+def test_everything_that_restarts_has_a_duration() -> None:
+    named = {what for phase in PHASES for what in phase.components}
+    assert named == set(DURATIONS)
+    assert set(ADDON_VERSIONS) <= set(DURATIONS)
+    assert all(row.seconds > 0 for row in DURATIONS.values())
+
+
+def needed(made: Before, host: str) -> tuple[int, bool]:
+    (need,) = [one for one in made.plan().room if one.host == host]
+    return need.needed, need.estimated
+
+
+def test_room_of_parts_that_are_here_is_counted_by_their_bytes() -> None:
+    made = make(control_planes=1, workers=1)
+    both = LocalFile(path=Path("x"), sha256="a" * 64, size=100 * MEBI)
+    other = LocalFile(path=Path("y"), sha256="b" * 64, size=7 * MEBI)
+    images = versions_of(NEW)
+    made.lacking[NEW] = {"files": {"kubelet": both, "kubeadm": both, "runc": other, "etcd": other}}
+    made.seen_on("w1", images=frozenset(made.availability(NEW)["amd64"].images.values()))
+    assert needed(made, "w1") == (107 * MEBI, False), "one file under two names is stored once; no etcd on workers"
+    made.seen_on("w1", stored=frozenset({"a" * 64}))
+    assert needed(made, "w1") == (7 * MEBI, False)
+    assert images.kubernetes == NEW
+
+
+def test_images_take_their_archive_and_what_is_in_it() -> None:
+    made = make(control_planes=1, workers=1)
+    archive = LocalFile(path=Path("x"), sha256="c" * 64, size=37 * MEBI)
+    nothing = LocalFile(path=Path("y"), sha256="d" * 64, size=0)
+    made.lacking[NEW] = {"files": {"kubelet": nothing}, "archives": {"node": archive}}
+    assert needed(made, "w1") == ((37 + 156) * MEBI, True)
+
+
+def test_room_by_file_system() -> None:
+    made = make(control_planes=1, workers=0)
+    images = replace(made.hosts["cp1"].image_store or pytest.fail("none"), mount="/var/lib/containerd", free=GIB)
+    made.seen_on("cp1", image_store=images)
+    found = {one.mount: one.free for one in made.plan().room}
+    assert found == {"/": 20 * GIB, "/var/lib/containerd": GIB}
+
+
+def test_a_kubelet_that_evicts_late_is_in_no_hurry() -> None:
+    made = make(control_planes=1, workers=1)
+    small = replace(made.hosts["w1"].store or pytest.fail("none"), free=4000 * MEBI)
+    made.seen_on("w1", store=small, image_store=small, evicts=0.01)
+    assert "room-tight" not in {one.kind for one in made.plan().problems}
