@@ -1,4 +1,4 @@
-"""`kubeforge upgrade apply` and `rollback`: runs of playbooks/upgrade*.yml. No logic here: see kubeforge.tasks.upgrade*."""
+"""`kubeforge upgrade apply` and `rollback`: runs of playbooks/upgrade*.yml. Their logic is in tasks."""
 
 # ruff: noqa: PLC0415 - --help and completion must not wait for what only these verbs need
 from __future__ import annotations
@@ -25,9 +25,7 @@ _diff = click.option("--diff", is_flag=True, help="Show what changes inside of f
 @click.option("--drain/--no-drain", default=None, help="Whether pods leave a node first.  [default: at another minor]")
 @_diff
 @options.yes
-def apply(
-    choices: Choices, *, version: str, via: tuple[str, ...], drain: bool | None, diff: bool, yes: bool
-) -> None:
+def apply(choices: Choices, *, version: str, via: tuple[str, ...], drain: bool | None, diff: bool, yes: bool) -> None:
     """Bring the cluster to another version, one minor at a time.
 
     Every step's plan is shown first, and exactly that is done. A run that was cut off is gone on with by the same
@@ -95,3 +93,59 @@ def _note(inside: Entered, version: str) -> None:
         written = False
     told = f"{file} says it now: kubernetes: {version}"
     click.echo(told if written else f"Write into {file}: kubernetes: {version}; until then apply refuses.", err=True)
+
+
+@click.command()
+@run_options
+@click.option(
+    "--from-snapshot", is_flag=True, help="Bring etcd back to the snapshot before the upgrade, where it must."
+)
+@click.option("--drain/--no-drain", default=None, help="Whether pods leave a node first.  [default: at another minor]")
+@_diff
+@options.yes
+def rollback(choices: Choices, *, from_snapshot: bool, drain: bool | None, diff: bool, yes: bool) -> None:
+    """Take the last upgrade back, half done or finished.
+
+    Programs, manifests, configuration and images become what they were, byte for byte; the cluster serves on. Where
+    Kubernetes or etcd cannot go back with the data as they are, it says so, and --from-snapshot gives up what was
+    written since the upgrade began.
+    """
+    from kubeforge.cli.runs import entered, refuse_without_terminal
+
+    if choices.limit or choices.tags:
+        raise click.UsageError("an upgrade is taken back on all hosts: no --limit, no --tags")
+    if not yes:
+        refuse_without_terminal("upgrade rollback")
+    with entered(choices) as inside:
+        old, variables = _before(inside, from_snapshot=from_snapshot, drain=drain)
+        playbook = "upgrade-rollback-snapshot" if from_snapshot else "upgrade-rollback"
+        with inside.run(playbook, parts=True, kubernetes=old, variables=variables) as run:
+            made = run.plan(diff=diff)
+
+            def agreed() -> bool:
+                return yes or (_is_named(run.spec.name) if from_snapshot else click.confirm("Do this?", err=True))
+
+            code = carried_out(run, made, diff=diff, agreed=agreed)
+        if code:
+            click.get_current_context().exit(code)
+        _note(inside, old)
+
+
+def _before(inside: Entered, *, from_snapshot: bool, drain: bool | None) -> tuple[str, dict[str, str]]:
+    """Ask the hosts what the last upgrade began with, and which snapshot was taken before it."""
+    from kubeforge.tasks.restoration import SNAPSHOT
+    from kubeforge.tasks.rollback_check import WAY
+    from kubeforge.tasks.upgrade_look import before_upgrade
+    from kubeforge.tasks.upgrade_nodes import DRAIN
+
+    with inside.remotes() as remotes:
+        old, snapshot = before_upgrade(inside.inventory, remotes.remote)
+    variables = {} if drain is None else {DRAIN: "yes" if drain else "no"}
+    if from_snapshot:
+        variables |= {WAY: "snapshot", SNAPSHOT: snapshot}
+    return old, variables
+
+
+def _is_named(name: str) -> bool:
+    said = click.prompt(f"What was written since the upgrade began is lost. Type {name} to go on", err=True)
+    return bool(said == name)

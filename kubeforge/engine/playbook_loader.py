@@ -19,7 +19,19 @@ from kubeforge.errors import InputError, Problem
 
 __all__ = ["load", "parse"]
 
-PLAY_KEYS = ("play", "hosts", "tasks", "serial", "by_group", "order", "run_once", "tags", "max_failures", "vars", "facts")
+PLAY_KEYS = (
+    "play",
+    "hosts",
+    "tasks",
+    "serial",
+    "by_group",
+    "order",
+    "run_once",
+    "tags",
+    "max_failures",
+    "vars",
+    "facts",
+)
 ORDERS = ("inventory", "reverse_inventory")
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 PORTION = re.compile(r"(\d{1,9})(%?)")

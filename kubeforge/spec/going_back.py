@@ -6,7 +6,7 @@ Across one:
 - etcd: once all members are of the newer minor, the cluster version has gone up and an older member is refused
   (etcd.io/docs/v3.6/downgrades; server/etcdserver/version); while one is older, all may go back.
 - storage: a storage version advances only after a release that can read it (deprecation policy, rule 4b), so one minor
-  back is safe, and more is not; objects of a resource that the older API server does not know at all would be lost to it.
+  back is safe, and more is not; objects of a resource that the older API server does not know would be lost to it.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _forbidden(stand: Stand, old: str) -> list[str]:
     minors = parse(stand.now)[1] - parse(old)[1]
     if minors > 1:
         found.append(
-            f"from {stand.now} to {old} are {minors} minors, and an API server reads what the next minor stored, no later one"
+            f"from {stand.now} to {old} are {minors} minors; an API server reads what the next minor stored, no later one"
         )
     elif minors == 1 and stand.unreadable is None:
         found.append(f"it is not known what the API served at {old}, so objects could be stored that it cannot read")

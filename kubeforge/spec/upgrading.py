@@ -80,9 +80,7 @@ def is_open(record: Record | None, finished: Finished | None) -> bool:
     return record is not None and (finished is None or finished.begun != record.begun)
 
 
-def folds_after(
-    numbers: Sequence[int], keep: int, record: Record | None, finished: Finished | None
-) -> int:
+def folds_after(numbers: Sequence[int], keep: int, record: Record | None, finished: Finished | None) -> int:
     """Return how many of a host's last generations stay, so that an upgrade can be taken back.
 
     All of one that is under way; those of one that has arrived as long as fewer than `keep` runs came after it.

@@ -49,7 +49,9 @@ _FOUND: Final = (
 
 def _reads(inventory: Inventory, host: Host) -> Queries:
     own = Queries(
-        stats=(ETCD_WAL, _PROGRAM, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,), reads=(ETCD_RESTORE,)
+        stats=(ETCD_WAL, _PROGRAM, *etcd_runs.SIGNS, manifest_path(API_SERVER)),
+        hashes=(ETCD_UNIT,),
+        reads=(ETCD_RESTORE,),
     )
     return Queries.merge((living.reads(inventory, host), own))
 

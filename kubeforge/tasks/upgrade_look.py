@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kubeforge.cluster.snapshots import kept_on
 from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.model import Queries
-from kubeforge.spec.paths import UPGRADE, UPGRADE_FINISHED
-from kubeforge.spec.upgrading import Record, is_open, read_finished, read_record
+from kubeforge.spec.paths import UPGRADE
+from kubeforge.spec.releases import parse
+from kubeforge.spec.upgrading import read_record
 from kubeforge.tasks.upgrade import version_in
+from kubeforge.tasks.upgrade_record import snapshot_key
 from kubeforge.transport.base import Remote
 
-__all__ = ["records", "versions_running"]
+__all__ = ["before_upgrade", "versions_running"]
 
 _MANIFESTS = tuple(manifest_path(name) for name in (API_SERVER, CONTROLLER_MANAGER))
 
@@ -53,8 +56,8 @@ def versions_running(inventory: Inventory, remote_of: Callable[[str], Remote]) -
     return tuple(found)
 
 
-def records(inventory: Inventory, remote_of: Callable[[str], Remote]) -> dict[str, tuple[Record, bool]]:
-    """Return what the control planes remember of their last upgrade: name -> record, and whether it is under way.
+def before_upgrade(inventory: Inventory, remote_of: Callable[[str], Remote]) -> tuple[str, str]:
+    """Return the version that the last upgrade began with, and the name of the snapshot taken before; empty: none.
 
     Args:
         inventory: everybody.
@@ -62,17 +65,27 @@ def records(inventory: Inventory, remote_of: Callable[[str], Remote]) -> dict[st
 
     Raises:
         ConnectionFailed: no control plane can be asked.
+        UnfitHost: none remembers an upgrade.
     """
-    found, failures = {}, []
+    found, failures = [], []
     for host in inventory.control_planes:
         try:
-            contents = remote_of(host.name).observe(Queries(reads=(UPGRADE, UPGRADE_FINISHED))).contents
+            content = remote_of(host.name).observe(Queries(reads=(UPGRADE,))).contents.get(UPGRADE)
         except ConnectionFailed as error:
             failures.append(error)
             continue
-        record, finished = read_record(contents.get(UPGRADE)), read_finished(contents.get(UPGRADE_FINISHED))
-        if record is not None:
-            found[host.name] = record, is_open(record, finished)
+        record = read_record(content)
+        found += [] if record is None else [record]
     if failures and len(failures) == len(inventory.control_planes):
         raise failures[0]
-    return found
+    if not found:
+        raise UnfitHost(
+            "no control plane remembers an upgrade, so there is nothing to take back",
+            host=inventory.control_planes[0].name,
+            step="rollback.check",
+            remedy="kubeforge status shows what runs; kubeforge etcd snapshot list shows what is kept of earlier days",
+        )
+    keys = {snapshot_key(record.begun) for record in found}
+    kept = kept_on([host.name for host in inventory.etcd_members], remote_of).all
+    names = [snapshot.name for snapshot in kept if snapshot.key in keys]
+    return min((record.old for record in found), key=parse), min(names, default="")

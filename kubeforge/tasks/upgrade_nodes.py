@@ -1,4 +1,4 @@
-"""What an upgrade does with a node before and after its kubelet changes: may its group spare it, do its pods leave it."""
+"""What an upgrade does with a node before its kubelet changes: may its group spare it, do its pods leave it."""
 
 from __future__ import annotations
 

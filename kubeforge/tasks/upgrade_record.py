@@ -29,7 +29,18 @@ from kubeforge.tasks.snapshot import SaveSnapshot
 from kubeforge.tasks.trust import now
 from kubeforge.tasks.upgrade import running
 
-__all__ = ["TARGET", "WHOLE", "Remembered", "begin", "finish", "key_of", "last_generation", "open_record", "reads", "snapshot_key"]
+__all__ = [
+    "TARGET",
+    "WHOLE",
+    "Remembered",
+    "begin",
+    "finish",
+    "key_of",
+    "last_generation",
+    "open_record",
+    "reads",
+    "snapshot_key",
+]
 
 TARGET: Final = "upgrade_target"
 """Variable: the version where an upgrade of several steps ends; unset: the step's own."""
@@ -121,7 +132,9 @@ def _record(context: Context, host: Host | None = None) -> Record | None:
         return known.towards(target, brought if known.new != target or _is_behind(context, host) else ())
     numbers = [one.number for one in read_ledger(seen).generations]
     begun = int(now(context).timestamp())
-    return Record(old=_old(context), new=target, base=max(numbers, default=0), begun=begun, brings=tuple(sorted(brought)))
+    return Record(
+        old=_old(context), new=target, base=max(numbers, default=0), begun=begun, brings=tuple(sorted(brought))
+    )
 
 
 def _is_behind(context: Context, host: Host) -> bool:
@@ -184,7 +197,9 @@ class Remembered(Action):
         try:
             lines = run.context.vault.once("upgrade.served", lambda: sorted(served(api_of(run))))
         except ApiError as error:
-            run.say(f"warning: what the API serves is not known, so a minor is gone back from the snapshot: {error.cause}")
+            run.say(
+                f"warning: what the API serves is not known, so a minor is gone back from the snapshot: {error.cause}"
+            )
             return []
         text = "".join(f"{line}\n" for line in (f"{_BEGUN}{self.begun}", *lines))
         act(run, [File(path=UPGRADE_SERVED, content=text.encode(), mode=0o600)], step=self.title)

@@ -1,4 +1,4 @@
-"""Which version a member of etcd is of, and which one its cluster has agreed on. Asked over the metrics port. Read-only."""
+"""Which version a member of etcd is of, and which its cluster has agreed on, over the metrics port. Read-only."""
 
 from __future__ import annotations
 

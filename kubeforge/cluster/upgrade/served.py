@@ -24,9 +24,7 @@ def served(api: Api) -> frozenset[str]:
     Raises:
         ApiError: the API does not answer.
     """
-    foreign = {
-        crd["spec"]["group"] for crd in api.objects("apiextensions.k8s.io/v1", "CustomResourceDefinition")
-    } | {
+    foreign = {crd["spec"]["group"] for crd in api.objects("apiextensions.k8s.io/v1", "CustomResourceDefinition")} | {
         service["spec"]["group"]
         for service in api.objects("apiregistration.k8s.io/v1", "APIService")
         if service["spec"].get("service")

@@ -36,7 +36,9 @@ def steps_to(running: Collection[str], wanted: str, *, via: Sequence[str] = ()) 
     if not found.problem:
         found = path(oldest, wanted, offered)
     if found.problem:
-        raise InputError([Problem(message=found.problem, field="VERSION")], remedy="kubeforge upgrade plan shows the way")
+        raise InputError(
+            [Problem(message=found.problem, field="VERSION")], remedy="kubeforge upgrade plan shows the way"
+        )
     strays = [version for version in chosen if version not in found.steps[:-1]]
     if strays:
         between = ", ".join(found.steps[:-1]) or "there is none"
