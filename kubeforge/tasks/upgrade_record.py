@@ -129,7 +129,7 @@ def _record(context: Context, host: Host | None = None) -> Record | None:
     # Where nobody tells what was there, nothing may be taken away later.
     brought = [one for one in references(context, host) if one not in present] if present else []
     if known is not None:
-        return known.towards(target, brought if known.new != target or _is_behind(context, host) else ())
+        return known.towards(target, brought)
     numbers = [one.number for one in read_ledger(seen).generations]
     begun = int(now(context).timestamp())
     return Record(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from kubeforge.cluster.upgrade.path import path, wanted_version
 from kubeforge.errors import InputError, Problem
 from kubeforge.spec.releases import minor_of, parse
 
 __all__ = ["steps_to"]
+
+_WAYS: Final = "kubeforge upgrade plan lists where you can go; kubeforge upgrade rollback takes the last upgrade back"
 
 
 def steps_to(running: Collection[str], wanted: str, *, via: Sequence[str] = ()) -> tuple[str, ...]:
@@ -36,9 +39,8 @@ def steps_to(running: Collection[str], wanted: str, *, via: Sequence[str] = ()) 
     if not found.problem:
         found = path(oldest, wanted, offered)
     if found.problem:
-        raise InputError(
-            [Problem(message=found.problem, field="VERSION")], remedy="kubeforge upgrade plan shows the way"
-        )
+        told = [Problem(message=found.problem, field="VERSION")]
+        raise InputError(told, remedy=_WAYS)
     strays = [version for version in chosen if version not in found.steps[:-1]]
     if strays:
         between = ", ".join(found.steps[:-1]) or "there is none"
