@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices, Run
     from kubeforge.engine.plan import Plan
 
-__all__ = ["apply", "carried_out", "carry_out", "plan", "reset", "run_options"]
+__all__ = ["apply", "attempt", "carry_out", "plan", "reset", "run_options"]
 
 _CHANGES: Final = 2  # plan --detailed-exitcode: there are changes (as terraform and diff say it)
 _DECLINED: Final = 1
@@ -99,10 +99,10 @@ def reset(choices: Choices, *, diff: bool, yes: bool) -> None:
 
 def carry_out(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> None:
     """Show a plan, ask, do it, and leave with the run's exit code."""
-    click.get_current_context().exit(carried_out(run, made, diff=diff, agreed=agreed))
+    click.get_current_context().exit(attempt(run, made, diff=diff, agreed=agreed))
 
 
-def carried_out(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> int:
+def attempt(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> int:
     """Show a plan, ask, do it, and return the run's exit code."""
     blocked = run.blocked(made)
     if not (blocked and run.prose):  # what will not be done would only hide why it will not

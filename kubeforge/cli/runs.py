@@ -18,9 +18,8 @@ from kubeforge.cli.session import examine_input, supplier
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
     from kubeforge.cli.passwords import Asked
-    from kubeforge.cli.session import Input
+    from kubeforge.cluster.membership import Change
     from kubeforge.engine.plan import Plan
-    from kubeforge.engine.remotes import Remotes
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session, Supplier
     from kubeforge.errors import Problem
@@ -29,7 +28,16 @@ if TYPE_CHECKING:
     from kubeforge.spec.model import ClusterSpec
     from kubeforge.transport.connect import Connections
 
-__all__ = ["Choices", "Entered", "Run", "entered", "opened", "refuse_without_terminal"]
+__all__ = [
+    "Choices",
+    "Run",
+    "aside",
+    "display_for",
+    "opened",
+    "refuse_without_terminal",
+    "show_libraries",
+    "showing",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,118 +119,66 @@ class Run:
             answer(result.to_data(), self._form)
 
 
-class Entered:
-    """An inventory whose passwords are known: several runs over it, one after the other.
-
-    Args:
-        choices: the options.
-        found: the input; it has no errors.
-        inventory: with the passwords that were asked for.
-        connections: how its hosts are entered.
-        display: shows progress.
-    """
-
-    def __init__(
-        self,
-        choices: Choices,
-        found: Input,
-        inventory: Inventory,
-        connections: Connections,
-        display: LiveConsole | PlainConsole,
-    ) -> None:
-        self.choices = choices
-        self.found = found
-        self.inventory = inventory
-        self._connections = connections
-        self._display = display
-
-    @contextmanager
-    def remotes(self) -> Iterator[Remotes]:
-        """Give the hosts themselves, for a question before any run."""
-        from kubeforge.engine.remotes import ConnectedRemotes
-
-        remotes = ConnectedRemotes(self.inventory, self._connections)
-        try:
-            yield remotes
-        finally:
-            remotes.close()
-
-    def as_of(self, kubernetes: str) -> Input:
-        """Return the input with another version of Kubernetes than cluster.yml's, judged by all rules."""
-        return examine_input(self.choices.inventory_path, self.choices.variables, kubernetes=kubernetes)
-
-    @contextmanager
-    def run(
-        self,
-        playbook: str,
-        *,
-        parts: bool,
-        kubernetes: str | None = None,
-        variables: Mapping[str, str] | None = None,
-    ) -> Iterator[Run]:
-        """Open a run: tasks and playbook are loaded; no host is asked yet.
-
-        Args:
-            playbook: name of a shipped one.
-            parts: whether it needs artifacts.
-            kubernetes: version in the place of cluster.yml's.
-            variables: beside those of the command line.
-        """
-        from kubeforge import tasks
-        from kubeforge.engine.executors import MAX_THREADS
-        from kubeforge.engine.remotes import ConnectedRemotes
-        from kubeforge.engine.run import Session
-        from kubeforge.resources import playbook as shipped
-
-        found, choices = self.found if kubernetes is None else self.as_of(kubernetes), self.choices
-        _, spec = found.required()
-        with Session(
-            inventory=self.inventory,
-            remotes=ConnectedRemotes(self.inventory, self._connections),
-            playbook=shipped(playbook),
-            registry=tasks.load(),
-            spec=spec,
-            artifacts=_showing(self._display, spec, found.path) if parts else None,
-            limit=choices.limit,
-            tags=choices.tags,
-            sinks=[self._display],
-            variables={**(variables or {}), **choices.variables},
-            forks=choices.forks or MAX_THREADS,
-        ) as session:
-            yield Run(session, spec, self._display, choices.output, found.warnings)
-
-
 @contextmanager
-def entered(choices: Choices, *, kubernetes: str | None = None) -> Iterator[Entered]:
-    """Read and check the input, and ask for passwords where that was wished; no host is asked yet.
-
-    Args:
-        choices: the options.
-        kubernetes: version in the place of cluster.yml's.
-    """
-    from kubeforge.cli.passwords import entering
-
-    found = examine_input(choices.inventory_path, choices.variables, kubernetes=kubernetes)
-    inventory, _ = found.required()
-    if choices.output == "table":
-        show_warnings(found.warnings)
-    _log(choices.verbose)
-    display = _display(verbose=choices.verbose > 0)
-    with entering(inventory, choices.asked, lambda: _aside(display)) as (known, connections):
-        yield Entered(choices, found, known, connections, display)
-
-
-@contextmanager
-def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
-    """Open the only run of a verb: the input is read and checked, tasks and playbook are loaded; no host is asked yet.
+def opened(
+    choices: Choices, playbook: str, *, parts: bool, serial: Sequence[str] = (), change: Change | None = None
+) -> Iterator[Run]:
+    """Open a run: the input is read and checked, tasks and playbook are loaded; no host is asked yet.
 
     Args:
         choices: the options.
         playbook: name of a shipped one.
-        parts: whether it needs artifacts.
+        parts: whether it needs artifacts; those that are remade by a change of membership always do.
+        serial: sizes of batches, `2` or `25%`, for plays that leave them to the command line.
+        change: makes the inventory of a run that changes who is in the cluster; asks hosts.
     """
-    with entered(choices) as inside, inside.run(playbook, parts=parts) as run:
-        yield run
+    from kubeforge import tasks
+    from kubeforge.cli.passwords import entering
+    from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.playbook import Portion
+    from kubeforge.engine.playbook_loader import load
+    from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.engine.run import Session
+    from kubeforge.inventory.membership import REMADE
+    from kubeforge.resources import playbook as shipped
+
+    found = examine_input(choices.inventory_path, choices.variables)
+    inventory, spec = found.required()
+    if choices.output == "table":
+        show_warnings(found.warnings)
+    show_libraries(choices.verbose)
+    display, registry = display_for(verbose=choices.verbose > 0), tasks.load()
+    book = load(shipped(playbook), registry).batched([Portion.of(size) for size in serial])
+    with entering(inventory, choices.asked, lambda: aside(display)) as (entered, connections):
+        known = entered
+        if change is not None:
+            known, spec = _changed(change, entered, connections, found.path)
+        needs = parts or bool(known.group(REMADE))
+        with Session(
+            inventory=known,
+            remotes=ConnectedRemotes(known, connections),
+            playbook=book,
+            registry=registry,
+            spec=spec,
+            artifacts=showing(display, spec, found.path) if needs else None,
+            limit=choices.limit,
+            tags=choices.tags,
+            sinks=[display],
+            variables=choices.variables,
+            forks=choices.forks or MAX_THREADS,
+        ) as session:
+            yield Run(session, spec, display, choices.output, found.warnings)
+
+
+def _changed(
+    change: Change, inventory: Inventory, connections: Connections, path: Path
+) -> tuple[Inventory, ClusterSpec]:
+    """Return the inventory of a run that changes who is in the cluster, and the spec as it is with that."""
+    from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.spec.loader import load
+
+    changed = change(inventory, lambda known: ConnectedRemotes(known, connections).remote)
+    return changed, load(path, changed)
 
 
 def refuse_without_terminal(verb: str) -> None:
@@ -237,26 +193,27 @@ def refuse_without_terminal(verb: str) -> None:
         )
 
 
-def _display(*, verbose: bool) -> LiveConsole | PlainConsole:
+def display_for(*, verbose: bool) -> LiveConsole | PlainConsole:
+    """Return what shows a run's progress: live on a terminal, a line for each event elsewhere."""
     from kubeforge.report.console import LiveConsole, PlainConsole
 
     screen = console(stderr=True)
     return (LiveConsole if screen.is_terminal else PlainConsole)(screen, verbose=verbose)
 
 
-def _showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path) -> Supplier:
+def showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path) -> Supplier:
     """Return what resolves the parts, and shows its own progress in place of the run's."""
     from kubeforge.artifacts.console import ConsoleProgress
 
     def supply(arches: Collection[str]) -> Resolved:
-        with _aside(display), ConsoleProgress() as progress:
+        with aside(display), ConsoleProgress() as progress:
             return supplier(spec, path, progress)(arches)
 
     return supply
 
 
 @contextmanager
-def _aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
+def aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
     """Take the run's display off the terminal: two would write over each other."""
     display.__exit__(None, None, None)
     try:
@@ -265,7 +222,7 @@ def _aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
         display.__enter__()
 
 
-def _log(verbose: int) -> None:
+def show_libraries(verbose: int) -> None:
     """Show what libraries log, from the second -v on."""
     if verbose > 1:
         import logging

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.lifecycle import carried_out, run_options
+from kubeforge.cli.lifecycle import attempt, run_options
 
 if TYPE_CHECKING:
-    from kubeforge.cli.runs import Choices, Entered
+    from kubeforge.cli.runs import Choices
+    from kubeforge.cli.series import Entered
 
 __all__ = ["apply", "rollback"]
 
@@ -31,7 +32,8 @@ def apply(choices: Choices, *, version: str, via: tuple[str, ...], drain: bool |
     Every step's plan is shown first, and exactly that is done. A run that was cut off is gone on with by the same
     command. With --limit only those hosts; cluster.yml gets the version once all hosts have it.
     """
-    from kubeforge.cli.runs import entered, refuse_without_terminal
+    from kubeforge.cli.runs import refuse_without_terminal
+    from kubeforge.cli.series import entered
     from kubeforge.cluster.upgrade.path import wanted_version
 
     if not yes:
@@ -74,7 +76,7 @@ def _step(inside: Entered, version: str, *, target: str, drain: bool | None, dif
     variables |= {} if drain is None else {DRAIN: "yes" if drain else "no"}
     with inside.run("upgrade", parts=True, kubernetes=version, variables=variables) as run:
         made = run.plan(diff=diff)
-        return carried_out(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        return attempt(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
 
 
 def _note(inside: Entered, version: str) -> None:
@@ -110,7 +112,8 @@ def rollback(choices: Choices, *, from_snapshot: bool, drain: bool | None, diff:
     Kubernetes or etcd cannot go back with the data as they are, it says so, and --from-snapshot gives up what was
     written since the upgrade began.
     """
-    from kubeforge.cli.runs import entered, refuse_without_terminal
+    from kubeforge.cli.runs import refuse_without_terminal
+    from kubeforge.cli.series import entered
 
     if choices.limit or choices.tags:
         raise click.UsageError("an upgrade is taken back on all hosts: no --limit, no --tags")
@@ -125,7 +128,7 @@ def rollback(choices: Choices, *, from_snapshot: bool, drain: bool | None, diff:
             def agreed() -> bool:
                 return yes or (_is_named(run.spec.name) if from_snapshot else click.confirm("Do this?", err=True))
 
-            code = carried_out(run, made, diff=diff, agreed=agreed)
+            code = attempt(run, made, diff=diff, agreed=agreed)
         if code:
             click.get_current_context().exit(code)
         _note(inside, old)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kubeforge.cluster.api import Api
+from kubeforge.cluster.api import FIELD_MANAGER, Api
 from kubeforge.cluster.kinds import Obj
 from kubeforge.errors import ApiError
 
-__all__ = ["CORDONED_BY", "cordon", "cordoned_by", "is_cordoned", "node_of", "uncordon"]
+__all__ = ["CORDONED_BY", "cordon", "cordoned_by", "is_cordoned", "is_ready", "node_of", "uncordon"]
 
 CORDONED_BY: Final = "kubeforge.dev/cordoned-by"
 """Annotation of a Node that a run of ours has cordoned and will uncordon: the run's id."""
@@ -31,7 +31,7 @@ def node_of(api: Api, name: str) -> Obj:
     node = api.get("v1", "Node", name)
     if node is None:
         names = ", ".join(sorted(one["metadata"]["name"] for one in api.objects("v1", "Node")))
-        raise ApiError(f"the cluster has no node {name}", host=name, remedy=f"nodes there are: {names or 'none'}")
+        raise ApiError(f"the cluster has no node {name}", remedy=f"nodes there are: {names or 'none'}")
     return {"apiVersion": "v1", "kind": "Node", **node}
 
 
@@ -40,10 +40,26 @@ def is_cordoned(node: Obj) -> bool:
     return bool((node.get("spec") or {}).get("unschedulable"))
 
 
+def is_ready(node: Obj) -> bool:
+    """Say whether its kubelet reports that it can run pods."""
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
 def cordoned_by(node: Obj) -> str | None:
     """Return the run of ours that cordoned a node; None: it is not cordoned, or somebody else did it."""
     mark: str | None = (node["metadata"].get("annotations") or {}).get(CORDONED_BY)
-    return mark if is_cordoned(node) else None
+    return mark if is_cordoned(node) and _is_ours(node) else None
+
+
+def _is_ours(node: Obj) -> bool:
+    """Say whether the cordon is what we wrote: `kubectl uncordon` leaves our mark, and a cordon may follow it."""
+    owners = {
+        entry.get("manager")
+        for entry in node["metadata"].get("managedFields") or ()
+        if "f:unschedulable" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    }
+    return not owners or FIELD_MANAGER in owners
 
 
 def cordon(api: Api, name: str, *, run_id: str | None) -> bool:

@@ -164,12 +164,12 @@ def _fate(pod: Obj, owner: str, guards: Sequence[Budget], options: DrainOptions)
         return Fate.LEAVE, "is a static pod: its manifest lies on the host", ""
     if owner.startswith("DaemonSet "):
         return Fate.LEAVE, f"{owner} runs on every node, cordoned or not", ""
-    if metadata.get("deletionTimestamp"):
-        return Fate.ENDS, "was told to end before", ""
-    if (pod.get("status") or {}).get("phase") in _ENDED and not options.dead:
-        return Fate.LEAVE, "has ended", ""
     if options.dead:
         return Fate.EVICT, f"is lost with its host; {_again(owner)}", ""
+    if metadata.get("deletionTimestamp"):
+        return Fate.ENDS, "was told to end before", ""
+    if (pod.get("status") or {}).get("phase") in _ENDED:
+        return Fate.LEAVE, "has ended", ""
     return _may_go(pod, owner, guards, options)
 
 

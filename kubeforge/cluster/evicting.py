@@ -57,6 +57,7 @@ def evict_all(
     options: DrainOptions,
     *,
     step: str,
+    host: str | None = None,
     say: Callable[[str], None] = lambda _: None,
     checkpoint: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
@@ -68,7 +69,8 @@ def evict_all(
         node: whose pods they are.
         pods: those that shall go, see `draining.Sorted.going`.
         options: of the drain.
-        step: for errors.
+        step: what is being done, for errors.
+        host: whom errors are about; the node's host where it takes part in the run.
         say: told what becomes of each pod.
         checkpoint: called again and again; may raise to end the wait.
         clock: seconds.
@@ -77,7 +79,7 @@ def evict_all(
         DeadlineExceeded: some are still there; each is named with what keeps it.
         ApiError: the API refused an eviction for good.
     """
-    loop = _Loop(api, node, options, say, clock, [_begun(pod, clock()) for pod in pods])
+    loop = _Loop(api, node, options, step, host, say, clock, [_begun(pod, clock()) for pod in pods])
     condition = Condition(
         name=f"the pods of node {node} are gone",
         lacks=loop.lacks,
@@ -86,7 +88,7 @@ def evict_all(
         remedy="the node is put back as it was; end what holds these pods (see above), or allow more by --deadline, "
         "then drain again",
     )
-    until(condition, step=step, host=node, checkpoint=checkpoint)
+    until(condition, step=step, host=host, checkpoint=checkpoint)
     return tuple(pods)
 
 
@@ -101,6 +103,8 @@ class _Loop:
     api: Api
     node: str
     options: DrainOptions
+    step: str
+    host: str | None
     say: Callable[[str], None]
     clock: Callable[[], float]
     evictions: Sequence[Eviction]
@@ -169,8 +173,8 @@ class _Loop:
         if status in (401, 405, 422) or (status == 403 and "NamespaceTerminating" not in reasons):
             raise ApiError(
                 f"pod {pod} cannot be evicted ({status}): {message}",
-                host=self.node,
-                step="evict",
+                host=self.host,
+                step=self.step,
                 remedy="kubeforge evicts as the cluster's administrator: see who took that right, then drain again",
                 status=status,
             )

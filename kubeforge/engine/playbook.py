@@ -14,10 +14,13 @@ from typing import Any
 
 from kubeforge.errors import InputError, Problem
 
-__all__ = ["ALWAYS", "Play", "Playbook", "Pool", "Portion", "TaskCall", "suggestion"]
+__all__ = ["ALWAYS", "SERIAL", "Play", "Playbook", "Pool", "Portion", "TaskCall", "suggestion"]
 
 ALWAYS = "always"
 """A play with this tag runs whatever tags are asked for."""
+
+SERIAL = "serial"
+"""A play with this tag takes the sizes of its batches from the command line, where they are given there."""
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
@@ -46,9 +49,6 @@ class Portion:
         """Return how many of `total` hosts may fail: rounded down, possibly none."""
         return math.floor(total * self.amount / 100) if self.percent else self.amount
 
-    def __str__(self) -> str:
-        return f"{self.amount}%" if self.percent else str(self.amount)
-
     @staticmethod
     def of(text: str) -> Portion:
         """Return what `3` or `25%` says.
@@ -57,6 +57,9 @@ class Portion:
             ValueError: it is neither.
         """
         return Portion(int(text.removesuffix("%")), percent=text.endswith("%"))
+
+    def __str__(self) -> str:
+        return f"{self.amount}%" if self.percent else str(self.amount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +185,17 @@ class Playbook:
         """Every word that selects something here."""
         words = {tag for play in self.plays for tag in play.tags}
         return frozenset(words | {tag for play in self.plays for call in play.tasks for tag in call.tags})
+
+    def batched(self, serial: Sequence[Portion]) -> Playbook:
+        """Return the playbook with other sizes of batches in the plays that leave them to whoever calls.
+
+        Args:
+            serial: the last one repeats; empty: nothing is changed.
+        """
+        if not serial:
+            return self
+        plays = (replace(play, serial=tuple(serial)) if SERIAL in play.tags else play for play in self.plays)
+        return replace(self, plays=tuple(plays))
 
     def tagged(self, tags: Sequence[str]) -> Playbook:
         """Return what `tags` select: whole plays by their tags, single tasks by name or subject.

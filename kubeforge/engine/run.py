@@ -262,7 +262,8 @@ class Session:
         def said(host: str, message: str) -> None:
             self.events.emit(Warned(host=host, message=message))
 
-        hosts = [host.name for host in self.inventory.control_planes] or list(self.who.everyone)
+        planes = self.inventory.lock_order or [host.name for host in self.inventory.control_planes]
+        hosts = planes or list(self.who.everyone)
         return lock.held(hosts, self._remotes.open_stream, run_id=self.run_id, lost=lost, said=said)
 
     def _settle(self, runner: Runner) -> None:

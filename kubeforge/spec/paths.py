@@ -150,3 +150,4 @@ COMPONENT_DEADLINE: Final = 180.0
 GATE_DEADLINE: Final = 60.0
 RELOAD_DEADLINE: Final = 150.0  # the API server looks at its certificates at the latest after a minute
 DRAIN_DEADLINE: Final = 600.0  # twenty times what a pod takes to end unless it says otherwise
+REBOOT_DEADLINE: Final = 600.0  # a server's firmware takes minutes

@@ -6,29 +6,33 @@ is written on the Node (`cluster.cordon`): a run that was killed is gone on with
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
+from kubeforge.cluster.conditions import Condition, until
 from kubeforge.cluster.cordon import cordon as cordon_node
-from kubeforge.cluster.cordon import cordoned_by, is_cordoned, node_of
+from kubeforge.cluster.cordon import cordoned_by, is_cordoned, is_ready, node_of
 from kubeforge.cluster.cordon import uncordon as uncordon_node
 from kubeforge.cluster.draining import DrainOptions, Fate, Pod, Sorted, read_pods
 from kubeforge.cluster.evicting import evict_all
+from kubeforge.cluster.kinds import Obj
 from kubeforge.engine.model import Action, ActionContext, Context
-from kubeforge.errors import ApiUnavailable, InputError, KubeforgeError, Problem, UnfitHost
+from kubeforge.errors import KubeforgeError, UnfitHost
+from kubeforge.inventory.model import Inventory
 from kubeforge.operations.model import Change, Verb
-from kubeforge.spec.durations import parse_duration
+from kubeforge.spec.paths import API_DEADLINE
+from kubeforge.tasks.drain_options import options_of
 from kubeforge.tasks.registry import task
 
-__all__ = ["NODES", "Cordon", "Drain", "Uncordon", "cordon", "drain", "nodes_of", "options_of", "uncordon"]
+__all__ = ["NODES", "Cordon", "Drain", "Uncordon", "answered", "cordon", "drain", "nodes_of", "uncordon"]
 
 NODES: Final = "nodes"
-"""Variable that names the nodes that a verb is about, by commas; else a task is about its own host's."""
-_TRUE: Final = ("1", "true", "yes", "on")
-_FALSE: Final = ("0", "false", "no", "off")
+"""Variable that names the nodes (or groups) that a verb is about, by commas; else a task is about its own host's."""
+_ROUNDS: Final = 2  # what was bound in the moment of the cordon goes with the second; what comes later tolerates it
+T = TypeVar("T")
 
 
 @task("nodes.cordon")
@@ -55,17 +59,38 @@ def nodes_of(context: Context) -> tuple[str, ...]:
     named = context.vars.get(NODES)
     if named is None:
         return (context.host.name,) if context.host.is_node else ()
-    return tuple(dict.fromkeys(word.strip() for word in str(named).split(",") if word.strip()))
+    words = (word.strip() for word in str(named).split(",") if word.strip())
+    return tuple(dict.fromkeys(node for word in words for node in _meant(context.inventory, word)))
 
 
-def options_of(variables: Mapping[str, Any]) -> DrainOptions:
-    """Return what variables say about draining: `drain_grace` and `drain_deadline` (seconds, or like `5m`),
-    `drain_delete_local_storage`, `drain_force`.
+def _meant(inventory: Inventory, word: str) -> tuple[str, ...]:
+    """Return the nodes of a group of the inventory; any other word is a node's name, of whatever host."""
+    if word in inventory.hosts or word not in inventory.groups:
+        return (word,)
+    return tuple(host.name for host in inventory.group(word) if host.is_node)
+
+
+def answered(run: ActionContext, ask: Callable[[], T], *, step: str) -> T:
+    """Return what the API answers; a server that goes or comes just now is waited for.
 
     Raises:
-        InputError: some cannot be read; all of them.
+        DeadlineExceeded: no API server answers.
+        Interrupted: Ctrl-C.
     """
-    raise NotImplementedError
+    return _answered(ask, step=step, host=run.context.host.name, checkpoint=run.checkpoint)
+
+
+def _answered(ask: Callable[[], T], *, step: str, host: str, checkpoint: Callable[[], None] = lambda: None) -> T:
+    told: list[T] = []
+
+    def lacks() -> None:
+        told.append(ask())
+
+    condition = Condition(
+        name="the API answers", lacks=lacks, deadline=API_DEADLINE, remedy="kubeforge status shows the control plane"
+    )
+    until(condition, step=step, host=host, checkpoint=checkpoint)
+    return told[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +111,30 @@ class Cordon(Action):
         return f"cordon {self.node}"
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
-        """Look whether it is cordoned."""
-        raise NotImplementedError
+        """Look whether it is cordoned.
+
+        Raises:
+            ApiError: the cluster has no such node, or does not answer.
+        """
+        return _cordons(node_of(api_of(run), self.node), lasting=self.lasting)
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Cordon it."""
-        raise NotImplementedError
+        api, mark = api_of(run), None if self.lasting else run.run_id
+        done = answered(run, lambda: cordon_node(api, self.node, run_id=mark), step=self.title)
+        return [_cordoned(self.node, "no new pods come to it")] if done else []
+
+
+def _cordons(node: Obj, *, lasting: bool) -> list[Change]:
+    name = node["metadata"]["name"]
+    if not is_cordoned(node):
+        return [_cordoned(name, "no new pods come to it" + ("" if lasting else " until this run is through with it"))]
+    mark = cordoned_by(node)
+    return [_cordoned(name, f"run {mark} did that for a while; now it stays so")] if lasting and mark else []
+
+
+def _cordoned(name: str, why: str) -> Change:
+    return Change(title=f"cordon {name}", verb=Verb.UPDATE, why=why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +148,7 @@ class Drain(Action):
     """
 
     node: str
-    options: DrainOptions = DrainOptions()
+    options: DrainOptions = field(default_factory=DrainOptions)
     lasting: bool = False
 
     @property
@@ -118,9 +161,16 @@ class Drain(Action):
 
         Raises:
             UnfitHost: some pods must not be evicted; each is named with the reason, and what would be evicted, too.
-            ApiError: the cluster has no such node.
+            ApiError: the cluster has no such node, or does not answer.
         """
-        raise NotImplementedError
+        api = api_of(run)
+        node, found = node_of(api, self.node), read_pods(api, self.node, self.options)
+        self._refuse(run, found, "nothing was done")
+        if found.going and not is_ready(node) and not self.options.dead:
+            run.say(f"warning: node {self.node} is not Ready: nobody will say that its pods have ended")
+        if found.going and run.pending:
+            run.say(f"pods that come to {self.node} until its turn is there go as well")
+        return [*_cordons(node, lasting=self.lasting), *(_goes(pod) for pod in found.going)]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Cordon, evict, wait; put the node back where that fails.
@@ -130,7 +180,77 @@ class Drain(Action):
             DeadlineExceeded: pods are left; each is named with what keeps it: the budget with its numbers, finalizers.
             Interrupted: Ctrl-C.
         """
-        raise NotImplementedError
+        api, done = api_of(run), False
+        before = answered(run, lambda: node_of(api, self.node), step=self.title)
+        self._refuse(run, self._found(run, api), "nothing was done")
+        try:
+            answered(run, lambda: cordon_node(api, self.node, run_id=run.run_id), step=self.title)
+            gone = self._emptied(run, api)
+            if self.lasting:
+                answered(run, lambda: cordon_node(api, self.node, run_id=None), step=self.title)
+            done = True
+        finally:
+            if not done:
+                self._put_back(run, api)
+        return [*_cordons(before, lasting=self.lasting), *(_goes(pod) for pod in gone)]
+
+    def _emptied(self, run: ActionContext, api: Api) -> list[Pod]:
+        gone: list[Pod] = []
+        for _ in range(_ROUNDS):
+            found = self._found(run, api)
+            self._refuse(run, found, "the node is put back as it was")
+            if not found.going:
+                return gone
+            gone += evict_all(
+                api,
+                self.node,
+                found.going,
+                self.options,
+                step=self.title,
+                host=run.context.host.name,
+                say=run.say,
+                checkpoint=run.checkpoint,
+            )
+        for pod in self._found(run, api).going:
+            run.say(f"warning: pod {pod} has come although the node is cordoned: it tolerates that, and stays")
+        return gone
+
+    def _found(self, run: ActionContext, api: Api) -> Sorted:
+        return answered(run, lambda: read_pods(api, self.node, self.options), step=self.title)
+
+    def _refuse(self, run: ActionContext, found: Sorted, state: str) -> None:
+        if not found.refused:
+            return
+        going = ", ".join(map(str, found.of(Fate.EVICT)))
+        raise UnfitHost(
+            f"node {self.node} has pods that a drain must not touch ({len(found.refused)}); {state}",
+            host=run.context.host.name,
+            step=self.title,
+            evidence=[*map(_told, found.refused), f"the others would be evicted: {going or 'there are none'}"],
+            remedy="; ".join(dict.fromkeys(pod.remedy for pod in found.refused)),
+        )
+
+    def _put_back(self, run: ActionContext, api: Api) -> None:
+        """Uncordon it unless a person has cordoned it; Ctrl-C, which may have led here, does not stop that."""
+        try:
+            back = _answered(
+                lambda: uncordon_node(api, self.node, foreign=False), step=self.title, host=run.context.host.name
+            )
+        except KubeforgeError as error:
+            run.say(f"warning: node {self.node} stays cordoned: {error.cause}; kubeforge uncordon {self.node}")
+            return
+        if back:
+            run.say(f"the drain is given up: node {self.node} is uncordoned again")
+
+
+def _goes(pod: Pod) -> Change:
+    busy = [str(one) for one in pod.budgets if not one.allowed]
+    why = f"{pod.why}; waits for {busy[0]}" if busy and pod.fate is Fate.EVICT else pod.why
+    return Change(title=f"pod {pod}", verb=Verb.REMOVE, why=why)
+
+
+def _told(pod: Pod) -> str:
+    return f"{pod}: {pod.why}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +271,24 @@ class Uncordon(Action):
         return f"uncordon {self.node}"
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
-        """Look whether it is cordoned, or will be by this run."""
-        raise NotImplementedError
+        """Look whether it is cordoned, or will be by this run.
+
+        Raises:
+            ApiError: the cluster has no such node, or does not answer.
+        """
+        if f"cordon {self.node}" in run.expected.changed:
+            return [self._change("when it is Ready again")]
+        node = node_of(api_of(run), self.node)
+        mark = cordoned_by(node)
+        if mark is None and not (self.foreign and is_cordoned(node)):
+            return []
+        return [self._change(f"was cordoned by run {mark}" if mark else "was cordoned by a person")]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Uncordon it."""
-        raise NotImplementedError
+        api = api_of(run)
+        done = answered(run, lambda: uncordon_node(api, self.node, foreign=self.foreign), step=self.title)
+        return [self._change("new pods come to it again")] if done else []
+
+    def _change(self, why: str) -> Change:
+        return Change(title=self.title, verb=Verb.UPDATE, why=why)

@@ -7,6 +7,7 @@ certificate made beforehand: it must run before there is an API that could sign 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,7 @@ from kubeforge.cluster.evidence import component_log
 from kubeforge.cluster.rights import may
 from kubeforge.documents import revealed
 from kubeforge.engine.model import Action, ActionContext, Context
-from kubeforge.errors import UnfitHost
+from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS, Host, Inventory
 from kubeforge.manifests import kubelet as files
 from kubeforge.manifests.control_plane import CONTROLLER_MANAGER
@@ -61,7 +62,7 @@ from kubeforge.tasks.registry import task
 from kubeforge.tasks.trust import now, trust_of
 from kubeforge.tasks.trust import reads as trust_reads
 
-__all__ = ["TokenPresent", "configure", "join", "leave_bootstrap", "roll", "run", "token_of"]
+__all__ = ["TokenPresent", "configure", "join", "lead", "leave_bootstrap", "roll", "run", "token_of"]
 
 _FIRST_CLIENT: Final = f"{KUBELET_PKI}/kubelet-client-first.pem"
 _CA: Final = f"{PKI}/ca.crt"
@@ -127,6 +128,16 @@ def roll(context: Context) -> Iterator[Operation | Action]:
         yield KubeletRolled(files=kept, unit=unit, health_port=port, unproved=unproved)
         # What a person uses on the host follows, once its kubelet is seen to serve.
         yield from (tool(context, name, f"{BIN}/{name}") for name in _TOOLS)
+
+
+@task("kubelet.lead", reads=_reads)
+def lead(context: Context) -> Iterator[Operation]:
+    """The kubelet of a worker that lives is led to where the API is now; nothing else of it changes."""
+    if _is_node(context) and not _is_control_plane(context) and living.node_lives(context):
+        moved = list(_moved(context))
+        yield from moved
+        if moved:
+            yield Unit(name=_UNIT, listens=tuple(operation.title for operation in moved))
 
 
 @task("kubelet.leave_bootstrap")
@@ -199,15 +210,23 @@ class TokenPresent(Action):
             return None
 
         user = f"system:bootstrap:{self.token.id}"
-        plane = context.inventory.control_planes[0].name
         condition = Condition(
             name="the cluster signs certificates",
             lacks=lacks,
             deadline=API_DEADLINE,
-            evidence=lambda: component_log(run.remote_of(plane), CONTROLLER_MANAGER),
+            evidence=lambda: _controllers_words(run),
         )
         await_condition(condition, run, step=self.title)
         return True
+
+
+def _controllers_words(run: ActionContext) -> list[str]:
+    """Return the last words of the controller managers; whichever leads may be on any control plane."""
+    told = []
+    for host in run.context.inventory.control_planes:
+        with suppress(ConnectionFailed):
+            told += [f"{host.name}: {line}" for line in component_log(run.remote_of(host.name), CONTROLLER_MANAGER)]
+    return told
 
 
 def _unit(context: Context, *also: str) -> Unit:

@@ -52,16 +52,13 @@ def test_a_finished_one_goes_back_and_keeps_what_was_written(aged: Ha, before: S
     assert "written-since" in aged.kubectl("get", "configmaps", "-n", "default")
 
 
-@pytest.mark.parametrize(
-    ("host", "step"),
-    [
-        ("w1", "os.prepare"),
-        ("cp1", "pod etcd"),
-        ("cp1", "pod kube-apiserver"),
-        ("cp1", "kubelet.serves"),
-        ("w1", "node"),
-    ],
+MOMENTS = (
+    *(("w1", "os.prepare"), ("cp1", "pod etcd"), ("cp1", "pod kube-apiserver")),
+    *(("cp1", "kubelet.serves"), ("w1", "node")),
 )
+
+
+@pytest.mark.parametrize(("host", "step"), MOMENTS)
 def test_a_half_done_one_goes_back(aged: Ha, before: State, host: str, step: str) -> None:
     with aged.starting(f"upgrade apply {NEW}") as run:
         run.until(lambda: run.step("StepStarted", host, step) or run.child.poll() == 0, within=240)
