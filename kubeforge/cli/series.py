@@ -1,4 +1,4 @@
-"""Several runs over one inventory, one after the other: passwords are asked for once. Decides nothing, prints nothing."""
+"""Several runs over one inventory, one after the other; passwords are asked for once. Decides nothing."""
 
 # ruff: noqa: PLC0415 - --help and completion must not wait for what only runs need
 from __future__ import annotations

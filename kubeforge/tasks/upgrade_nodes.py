@@ -21,11 +21,12 @@ from kubeforge.spec.nodes import runs_workloads
 from kubeforge.spec.paths import BIN, GATE_DEADLINE
 from kubeforge.spec.releases import minor_of
 from kubeforge.tasks import living
-from kubeforge.tasks.drain import Drain, options_of
+from kubeforge.tasks.drain import Drain, Uncordon
+from kubeforge.tasks.drain_options import options_of
 from kubeforge.tasks.parts import stored_program
 from kubeforge.tasks.registry import task
 
-__all__ = ["DRAIN", "DrainFirst", "GroupSpares", "drain", "drains", "spare"]
+__all__ = ["DRAIN", "DrainFirst", "GroupSpares", "Released", "drain", "drains", "release", "spare"]
 
 DRAIN: Final = "upgrade_drain"
 """Variable: `yes` or `no`, over what cluster.yml says."""
@@ -60,6 +61,13 @@ def drain(context: Context) -> Iterator[Action]:
     if wish is not False and _has_elsewhere(context):
         first = Drain(node=context.host.name, options=options_of(context.vars))
         yield DrainFirst(drain=first, wanted=context.cluster.kubernetes, always=wish is True)
+
+
+@task("upgrade.release")
+def release(context: Context) -> Iterator[Action]:
+    """Let new pods come to a node again that this upgrade has cordoned, in this run or in one that was cut off."""
+    if context.host.is_node:
+        yield Released(uncordon=Uncordon(node=context.host.name))
 
 
 def drains(context: Context) -> bool | None:
@@ -124,6 +132,33 @@ class DrainFirst(Action):
             return True
         node = api_of(run).get("v1", "Node", self.drain.node)
         return node is not None and minor_of(_kubelet(node)) != minor_of(self.wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released(Action):
+    """A node that was cordoned for its upgrade takes pods again.
+
+    Args:
+        uncordon: how.
+    """
+
+    uncordon: Uncordon
+
+    @property
+    def title(self) -> str:
+        """The uncordoning's own."""
+        return self.uncordon.title
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        """Look whether it is due; where no API answers now, it is asked when the node's turn has come."""
+        try:
+            return self.uncordon.plan(run)
+        except ApiUnavailable as error:
+            return [Change(title=self.title, verb=Verb.UPDATE, why=f"if it is cordoned: not known: {error.cause}")]
+
+    def run(self, run: ActionContext) -> Sequence[Change]:
+        """Uncordon it."""
+        return self.uncordon.run(run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubeforge.cluster.access import api_of
+from kubeforge.cluster.snapshots import kept_on
 from kubeforge.cluster.upgrade.served import served
 from kubeforge.engine.generations import LEDGER_QUERIES, read_ledger
 from kubeforge.engine.model import Action, ActionContext, Context
@@ -33,6 +34,7 @@ __all__ = [
     "TARGET",
     "WHOLE",
     "Remembered",
+    "SnapshotBefore",
     "begin",
     "finish",
     "key_of",
@@ -79,7 +81,7 @@ def snapshot(context: Context) -> Iterator[Action]:
     key = key_of(context)
     if key is not None and context.host in context.inventory.etcd_members:
         reason = f"before the upgrade to {_target(context)}"
-        yield SaveSnapshot(reason=reason, unless_done_by=key)
+        yield SnapshotBefore(save=SaveSnapshot(reason=reason, unless_done_by=key), key=key)
 
 
 @task("upgrade.finish", reads=reads)
@@ -168,6 +170,37 @@ def _answers(context: Context, host: Host) -> bool:
         return isinstance(context.seen[host.name], Observation)
     except ConnectionFailed:
         return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotBefore(Action):
+    """A snapshot of etcd from before the upgrade is kept; where there is one, etcd need not even serve just now.
+
+    Args:
+        save: how it is taken.
+        key: by which it is found again.
+    """
+
+    save: SaveSnapshot
+    key: str
+
+    @property
+    def title(self) -> str:
+        """The snapshot's own."""
+        return self.save.title
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        """Look whether an earlier run of this upgrade has taken it."""
+        hosts = [host.name for host in run.context.inventory.etcd_members]
+        names = run.context.vault.once(
+            ("upgrade.snapshot", self.key),
+            lambda: [one.name for one in kept_on(hosts, run.remote_of).all if one.key == self.key],
+        )
+        return [] if names else self.save.plan(run)
+
+    def run(self, run: ActionContext) -> Sequence[Change]:
+        """Take it."""
+        return self.save.run(run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,7 @@ from kubeforge.operations.model import Queries
 from kubeforge.spec.paths import UPGRADE, UPGRADE_FINISHED, UPGRADE_SERVED
 from kubeforge.spec.upgrading import Record, read_finished, read_record
 from kubeforge.tasks import parking, upgrade_record
-from kubeforge.tasks.snapshot import SaveSnapshot
-from kubeforge.tasks.upgrade_record import WHOLE, Remembered, begin, finish, snapshot
+from kubeforge.tasks.upgrade_record import WHOLE, Remembered, SnapshotBefore, begin, finish, snapshot
 from kubeforge.transport.base import Completed
 from tests.unit.tasks.rolling_site import Make, talk
 from tests.unit.tasks.upgrade_site import NEW, OLD, ROLL, Upgrading
@@ -116,13 +115,14 @@ def test_one_snapshot_for_each_upgrade(upgrading: Make) -> None:
     keys = set()
     for name in cluster.planes:
         (action,) = cluster.ask(name, snapshot)
-        assert isinstance(action, SaveSnapshot)
-        assert action.reason == f"before the upgrade to {NEW}"
-        keys.add(action.unless_done_by)
+        assert isinstance(action, SnapshotBefore)
+        assert action.save.reason == f"before the upgrade to {NEW}"
+        assert action.save.unless_done_by == action.key
+        keys.add(action.key)
     for name in cluster.planes:
         cluster.run(name, begin)
     cluster.go(NEW)
-    keys |= {item.unless_done_by for item in cluster.ask("cp2", snapshot) if isinstance(item, SaveSnapshot)}
+    keys |= {item.key for item in cluster.ask("cp2", snapshot) if isinstance(item, SnapshotBefore)}
     assert len(keys) == 1
     assert cluster.ask("w1", snapshot) == []
 
