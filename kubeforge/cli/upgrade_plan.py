@@ -46,18 +46,18 @@ def plan(  # noqa: PLR0917 - click passes them by name
     from kubeforge.cli.answers import answer
     from kubeforge.cli.boundary import console
     from kubeforge.cli.passwords import entering
-    from kubeforge.cli.session import chosen_inventory, examine_input, shelf
+    from kubeforge.cli.session import examine_input, shelf
     from kubeforge.cluster.upgrade.look import look
     from kubeforge.cluster.upgrade.obstacles import check_ignored
     from kubeforge.engine.remotes import ConnectedRemotes
     from kubeforge.report.upgrade import print_plan
 
-    inventory, spec = examine_input(inventory_path, variables).required()
+    given = examine_input(inventory_path, variables)
+    inventory, spec = given.required()
     check_ignored(ignored)
     with entering(inventory, asked) as (known, connections):
-        parts = shelf(spec, chosen_inventory(inventory_path))
         remote_of = ConnectedRemotes(known, connections).remote
-        made = look(known, spec, remote_of, parts, version=version, ignored=ignored)
+        made = look(known, spec, remote_of, shelf(spec, given.path), version=version, ignored=ignored)
     if output == "table":
         print_plan(made, console(stderr=False), everything=verbose)
     else:

@@ -14,13 +14,13 @@ from kubeforge.cluster.upgrade.obstacles import obstacle, without
 from kubeforge.cluster.upgrade.path import Path, path
 from kubeforge.cluster.upgrade.restarts import restarts, seconds
 from kubeforge.cluster.upgrade.room import judge_room, needs
-from kubeforge.cluster.upgrade.runs import ADDON_VERSIONS, FOREIGN, Runs, comparable, versions_of
+from kubeforge.cluster.upgrade.runs import ADDON_VERSIONS, FOREIGN, KUBELET, Runs, comparable, versions_of
 from kubeforge.cluster.upgrade.seen import Seen
 from kubeforge.cluster.upgrade.settings import judge_apis, judge_settings
 from kubeforge.cluster.upgrade.supply import ImageAnswer, judge_supply
 from kubeforge.cluster.upgrade.versions import judge_versions
 from kubeforge.manifests.control_plane import API_SERVER
-from kubeforge.spec.releases import parse, release
+from kubeforge.spec.releases import MINORS, minor_of, parse, release
 
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
@@ -42,6 +42,7 @@ class Question:
         offered: versions that the source of parts has, the oldest first.
         availability: version -> architecture -> what the source has of it.
         images: version -> what registries say of the images that nodes pull.
+        refused: version -> component -> its binary's words against its arguments; those that could be asked.
         ignored: kinds of problems that shall not stand in the way.
     """
 
@@ -53,13 +54,15 @@ class Question:
     offered: tuple[str, ...]
     availability: Callable[[str], Mapping[str, Availability]]
     images: Callable[[str], Sequence[ImageAnswer]] = lambda _: ()
+    refused: Callable[[str], Mapping[str, tuple[str, ...]]] = lambda _: {}
     ignored: Collection[str] = ()
 
 
 def choose(asked: Question, choices: Sequence[str]) -> tuple[UpgradePlan, tuple[Choice, ...]]:
     """Return the plan for the version that is meant where none is named, and all choices.
 
-    That is cluster.yml's where something is older; else the newest that nothing stands in the way of; else the nearest.
+    That is the one that an upgrade has begun to, or that cluster.yml names, where something is older; else the newest
+    that nothing stands in the way of; else the nearest.
 
     Args:
         asked: the question.
@@ -75,10 +78,8 @@ def choose(asked: Question, choices: Sequence[str]) -> tuple[UpgradePlan, tuple[
         )
         for version, plan in plans.items()
     )
-    named = asked.spec.kubernetes
-    free = [version for version, plan in plans.items() if not plan.blockers]
-    meant = named if _is_under_way(asked) else (free or [*choices[:1], named])[-1 if free else 0]
-    return plans.get(meant) or judge(asked, meant), listed
+    meant = _meant(asked, plans)
+    return plans[meant] if meant in plans else judge(asked, meant), listed
 
 
 def judge(asked: Question, wanted: str) -> UpgradePlan:
@@ -97,24 +98,27 @@ def judge(asked: Question, wanted: str) -> UpgradePlan:
     took = seconds(moves, len(steps)) if moves else 0.0
     room = needs(asked.runs, asked.seen.hosts, by_arch, ingress=asked.spec.addons.ingress is not None)
     hosts = tuple(_host(one, wanted) for one in asked.runs)
+    begun = list(_half_done(hosts, wanted))
     images = [answer for step in way.steps for answer in asked.images(step)]
     found = [
         *_way_problems(asked, way),
         *judge_health(asked.seen, seconds=took),
         *judge_versions(asked.runs, addons, asked.now, wanted, way.steps, today=asked.seen.status.asked.date()),
-        *judge_settings(asked.spec, asked.inventory, asked.seen.hosts, way.steps),
+        *judge_settings(
+            asked.spec, asked.inventory, asked.seen.hosts, {step: asked.refused(step) for step in way.steps}
+        ),
         *judge_apis(asked.seen.kubernetes, asked.now, wanted),
         *judge_supply(by_arch, images, asked.offered),
         *judge_room(room, asked.seen.hosts),
         *_pauses(asked.runs, moves),
-        *_half_done(hosts, wanted),
+        *begun,
     ]
     return UpgradePlan(
         cluster=asked.spec.name,
         asked=asked.seen.status.asked,
         now=asked.now,
         wanted=wanted,
-        half_done=bool(list(_half_done(hosts, wanted))),
+        half_done=bool(begun),
         path=steps,
         hosts=hosts,
         addons=addons,
@@ -139,14 +143,20 @@ def _way(asked: Question, wanted: str) -> Path:
     return Path(steps=(wanted,)) if due else way
 
 
-def _is_under_way(asked: Question) -> bool:
-    """Whether cluster.yml names a version that something has still to come to."""
-    known = [version for one in asked.runs for version in (one.now.get(API_SERVER), one.now.get("kubelet")) if version]
-    return any(comparable(version) and parse(version) < parse(asked.spec.kubernetes) for version in known)
+def _meant(asked: Question, plans: Mapping[str, UpgradePlan]) -> str:
+    named = asked.spec.kubernetes
+    ours = [one.now for one in asked.runs if FOREIGN not in one.roles]
+    told = [now.get(name, "") for now in ours for name in (API_SERVER, KUBELET)]
+    known = [version for version in told if comparable(version) and minor_of(version) in MINORS]
+    newest = max((*known, named), key=parse)
+    if any(parse(version) < parse(newest) for version in known):
+        return newest
+    free = [version for version, plan in plans.items() if not plan.blockers]
+    return free[-1] if free else next(iter(plans), named)
 
 
 def _way_problems(asked: Question, way: Path) -> Iterator[Problem]:
-    if way.problem and "older" not in way.problem:  # what is older is told host by host
+    if way.problem and not way.back:  # that is told host by host
         yield obstacle("no-way", "", way.problem)
     recorded = asked.seen.kubernetes.recorded
     servers = {one.now.get(API_SERVER) for one in asked.runs}

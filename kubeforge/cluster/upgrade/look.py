@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from kubeforge.artifacts.availability import Availability, Shelf
+from kubeforge.artifacts.catalogue import image_references
 from kubeforge.cluster.access import credentials_of
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.credentials import Credentials
@@ -20,6 +21,7 @@ from kubeforge.cluster.status.look import look as look_at_status
 from kubeforge.cluster.status.model import ClusterStatus
 from kubeforge.cluster.upgrade import judge as judging
 from kubeforge.cluster.upgrade import kubernetes, probe
+from kubeforge.cluster.upgrade.arguments import ask_arguments
 from kubeforge.cluster.upgrade.judge import Question
 from kubeforge.cluster.upgrade.model import UpgradePlan
 from kubeforge.cluster.upgrade.path import targets, wanted_version
@@ -28,7 +30,8 @@ from kubeforge.cluster.upgrade.runs import comparable, oldest, runs_of, versions
 from kubeforge.cluster.upgrade.seen import HostSeen, KubernetesSeen, Seen
 from kubeforge.cluster.upgrade.supply import ImageAnswer
 from kubeforge.errors import ArtifactError, KubeforgeError
-from kubeforge.inventory.model import Inventory
+from kubeforge.inventory.model import Host, Inventory
+from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.paths import API_PORT, LOOPBACK
 from kubeforge.transport.base import ByteSocket, Remote
@@ -66,7 +69,7 @@ def look(
     seen = _see(inventory, spec, remote_of)
     runs = runs_of(seen, inventory)
     now = oldest(runs, seen.status)
-    supply = _Supply(spec, seen, remote_of, shelf)
+    supply = _Supply(spec, inventory, seen, remote_of, shelf)
     asked = Question(
         spec=spec,
         inventory=inventory,
@@ -76,6 +79,7 @@ def look(
         offered=offered,
         availability=supply.availability,
         images=supply.images,
+        refused=supply.refused,
         ignored=ignored,
     )
     if not _entered(seen):
@@ -91,18 +95,23 @@ class _Supply:
 
     Args:
         spec: says which registries have mirrors.
+        inventory: the hosts.
         seen: says which architectures there are, and which images hosts have.
         remote_of: host name -> Remote.
         shelf: where parts come from.
     """
 
-    def __init__(self, spec: ClusterSpec, seen: Seen, remote_of: Callable[[str], Remote], shelf: Shelf) -> None:
+    def __init__(
+        self, spec: ClusterSpec, inventory: Inventory, seen: Seen, remote_of: Callable[[str], Remote], shelf: Shelf
+    ) -> None:
         self._spec = spec
+        self._inventory = inventory
         self._hosts = [host for host in seen.hosts.values() if not host.why]
         self._remote_of = remote_of
         self._shelf = shelf
         self._found: dict[str, Mapping[str, Availability]] = {}
         self._answers: dict[str, Sequence[ImageAnswer]] = {}
+        self._refused: dict[str, Mapping[str, tuple[str, ...]]] = {}
 
     def availability(self, version: str) -> Mapping[str, Availability]:
         """Return architecture -> what there is."""
@@ -121,6 +130,25 @@ class _Supply:
             lacking = [image for image in wanted if any(image not in host.images for host in nodes)]
             self._answers[version] = self._ask(nodes[0].name, lacking) if nodes and lacking else ()
         return self._answers[version]
+
+    def refused(self, version: str) -> Mapping[str, tuple[str, ...]]:
+        """Return what the binaries of a version say against their arguments, asked where the first of them is there."""
+        if version not in self._refused:
+            images = image_references(versions_of(version))
+            has = {host.name: host.images for host in self._hosts if images[API_SERVER] in host.images}
+            planes = [host for host in self._inventory.control_planes if host.name in has]
+            self._refused[version] = self._arguments(planes[0], version, images, has) if planes else {}
+        return self._refused[version]
+
+    def _arguments(
+        self, host: Host, version: str, images: Mapping[str, str], has: Mapping[str, Collection[str]]
+    ) -> Mapping[str, tuple[str, ...]]:
+        spec = self._spec.model_copy(update={"kubernetes": version})
+        try:
+            remote = self._remote_of(host.name)
+            return ask_arguments(remote, spec, self._inventory, host, images=images, here=has[host.name])
+        except KubeforgeError:
+            return {}  # each is asked again before anything of it changes
 
     def _ask(self, host: str, images: Sequence[str]) -> Sequence[ImageAnswer]:
         try:

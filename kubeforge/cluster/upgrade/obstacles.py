@@ -54,6 +54,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "unknown-version": Row(_WARNING, "see what runs there: kubeforge status -v; it counts as due"),
     # what cluster.yml and people have set
     "spec-refused": Row(_ERROR, "take it out of cluster.yml, or change it, before going to {step}"),
+    "arguments-refused": Row(_ERROR, "change what cluster.yml gives it (extra_args, feature_gates) before {step}"),
     "flag-lost": Row(_WARNING, "what is not in cluster.yml goes when the component is changed; this one has to"),
     "flags-not-known": Row(_NOTE, "each binary is asked whether it takes its arguments before anything of it changes"),
     "api-requested": Row(

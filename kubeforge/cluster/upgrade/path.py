@@ -27,10 +27,12 @@ class Path:
     Args:
         steps: versions to go through, the wanted one last; empty: there is nothing to do, or no way.
         problem: why there is no way; empty: there is one.
+        back: whether that is because it would go back.
     """
 
     steps: tuple[str, ...] = ()
     problem: str = ""
+    back: bool = False
 
 
 def wanted_version(text: str, offered: Collection[str]) -> str:
@@ -89,7 +91,7 @@ def path(now: str, wanted: str, offered: Sequence[str], running: Collection[str]
     """
     (major, old), (other, new) = parse(now)[:_MINOR], parse(wanted)[:_MINOR]
     if major != other or parse(wanted) < parse(now):
-        return Path(problem=f"{wanted} is older than {now}; Kubernetes does not go back")
+        return Path(problem=f"{wanted} is older than {now}; Kubernetes does not go back", back=True)
     between = [f"{major}.{minor}" for minor in range(old + 1, new)]
     unknown = [minor for minor in between if minor not in MINORS]
     if unknown:

@@ -1,9 +1,10 @@
 """What will restart, in which order, on which hosts, and for how long. Pure; the order is `PHASES`.
 
-Within each version on the way: etcd, one member at a time; control planes, one at a time, the kubelet last (it may be
-older than its API server, never newer); addons; then workers, one first and then a quarter of them at a time
-(`serial: [1, 25%]` of playbooks/apply.yml), so that what no kubelet starts with stops one node and not all.
-Source of the order: kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade, etcd.io/docs/v3.6/upgrades.
+Within each version on the way: etcd on hosts of its own, one member at a time; control planes, one at a time, the
+kubelet last (it may be older than its API server, never newer); addons; then workers, one first and then a quarter of
+them at a time, so that what no kubelet starts with stops one node and not all. It is the order of the playbooks, which
+a test compares (groups of workers with a `serial` of their own are not looked at).
+Source: kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade, etcd.io/docs/v3.6/upgrades.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Phase:
 
 
 PHASES: Final = (
-    Phase(role="etcd", components=(ETCD,)),
-    Phase(role="control-plane", components=(CONTAINERD, *PLANE, KUBELET)),
+    Phase(role="etcd", components=(ETCD,), unless="control-plane"),
+    Phase(role="control-plane", components=(CONTAINERD, ETCD, *PLANE, KUBELET)),
     Phase(role=_ADDONS, components=tuple(ADDON_VERSIONS)),
     Phase(role="worker", components=(CONTAINERD, KUBELET), batches=(1, 0.25), unless="control-plane"),
 )

@@ -27,7 +27,10 @@ _COMPONENTS: Final = ("api_server", "controller_manager", "scheduler", "kubelet"
 
 
 def judge_settings(
-    spec: ClusterSpec, inventory: Inventory, hosts: Mapping[str, HostSeen], steps: Sequence[str]
+    spec: ClusterSpec,
+    inventory: Inventory,
+    hosts: Mapping[str, HostSeen],
+    refused: Mapping[str, Mapping[str, tuple[str, ...]]],
 ) -> Iterator[Problem]:
     """Say what cluster.yml and people have set that a step does not take.
 
@@ -35,9 +38,10 @@ def judge_settings(
         spec: as cluster.yml says it.
         inventory: the hosts.
         hosts: what they are started with.
-        steps: versions on the way.
+        refused: versions on the way -> component -> its binary's words against its arguments; those that were asked.
     """
     told: set[str] = set()
+    steps = list(refused)
     for step in steps:
         found = validate(spec.model_copy(update={"kubernetes": step}), inventory)
         for one in found:
@@ -46,8 +50,13 @@ def judge_settings(
                 told.add(one.message)
                 yield obstacle("spec-refused", one.field or "cluster.yml", text, step=step)
     yield from _lost(spec, hosts, steps)
+    for step, answers in refused.items():
+        for component, words in answers.items():
+            if words:
+                message = f"the binary of {step} does not take its arguments: {'; '.join(words)}"
+                yield obstacle("arguments-refused", component, message, step=step)
     lacking = [step for step in steps if any(known(name, step) is None for name in _COMPONENTS)]
-    for step in lacking:
+    for step in (step for step in lacking if not refused[step]):
         yield obstacle("flags-not-known", step, "kubeforge has no table of all its components' flags")
 
 

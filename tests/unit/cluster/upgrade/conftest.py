@@ -38,6 +38,7 @@ class Before:
     offered: tuple[str, ...] = OFFERED
     lacking: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: list[ImageAnswer] = field(default_factory=list)
+    refused: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def question(self, *, ignored: Collection[str] = ()) -> Question:
         seen = Seen(status=self.status, hosts=self.hosts, kubernetes=self.kubernetes)
@@ -51,6 +52,7 @@ class Before:
             offered=self.offered,
             availability=self.availability,
             images=lambda _: self.answers,
+            refused=lambda version: self.refused.get(version, {}),
             ignored=ignored,
         )
 
@@ -119,20 +121,25 @@ def make(version: str = OLD, *, control_planes: int = 3, workers: int = 2, **spe
     sample = make_sample(version, control_planes=control_planes, workers=workers, **spec)
     versions = versions_of(version)
     planes = [host.name for host in sample.inventory.control_planes]
+    members = [host.name for host in sample.inventory.etcd_members]
     names = [host.name for host in sample.inventory.cluster]
-    ends = {"expires": NOW + timedelta(days=300), "days": 300}
+    ends: dict[str, Any] = {"expires": NOW + timedelta(days=300), "days": 300}
     status = ClusterStatus(
         cluster="demo",
         asked=NOW,
         kubernetes=Kubernetes(wanted=version, version=version),
         hosts=tuple(HostStatus(name=name, roles=_roles(name, planes)) for name in names),
-        nodes=tuple(Node(name=name, registered=True, ready=True, schedulable=True, version=version) for name in names),
+        nodes=tuple(
+            Node(name=name, registered=True, ready=True, schedulable=True, version=version)
+            for name in names
+            if name not in members or name in planes
+        ),
         components=tuple(
             Component(host=name, component=one, ready=True, version=version) for name in planes for one in PLANE
         ),
         etcd=Etcd(
             quorum=True,
-            members=tuple(Member(host=name, registered=True, answers=True, version=versions.etcd) for name in planes),
+            members=tuple(Member(host=name, registered=True, answers=True, version=versions.etcd) for name in members),
         ),
         certificates=tuple(Certificate(host=name, name="apiserver", path="/p", **ends) for name in planes),
         addons=(
@@ -141,7 +148,8 @@ def make(version: str = OLD, *, control_planes: int = 3, workers: int = 2, **spe
             Addon(name="coredns", workload="Deployment kube-system/coredns", version=versions.coredns),
         ),
     )
-    nodes = {name: NodeSeen(kubelet=version, runtime=versions.containerd) for name in names}
+    of_etcd = {name for name in members if name not in planes}
+    nodes = {name: NodeSeen(kubelet=version, runtime=versions.containerd) for name in names if name not in of_etcd}
     hosts = {name: host_seen(name, versions, plane=name in planes) for name in names}
     return Before(sample, status, hosts, KubernetesSeen(nodes=nodes, recorded=version))
 

@@ -105,6 +105,10 @@ def silent_scheduler(made: Before) -> None:
     made.seen_on("cp1", pods={})
 
 
+def refusing(made: Before) -> None:
+    made.refused[NEW] = {"kube-apiserver": ("unknown flag: --old",), "kube-scheduler": ()}
+
+
 def recorded(made: Before) -> None:
     made.kubernetes = replace(made.kubernetes, recorded="1.34.0")
 
@@ -132,6 +136,7 @@ CASES: dict[str, tuple[Case, str, str]] = {
     "not-seen": (lambda made: made.seen_on("w1", why="it was cut off"), NEW, "w1"),
     "unknown-version": (silent_scheduler, NEW, "cp1"),
     "spec-refused": (nothing, NEW, "api_server.feature_gates.TopologyAwareHints"),
+    "arguments-refused": (refusing, NEW, "kube-apiserver"),
     "flag-lost": (lambda made: made.seen_on("cp1", arguments=OLD_FLAG), NEW, "cp1"),
     "flags-not-known": (nothing, "1.37.0", "1.37.0"),
     "api-requested": (asked_for("1.36"), NEW, "servicecidrs of networking.k8s.io/v1beta1"),
@@ -194,6 +199,14 @@ def test_all_that_is_in_the_way_is_told_at_once() -> None:
     assert plan.verdict is Verdict.BLOCKED
     severities = [one.severity for one in plan.problems]
     assert severities == sorted(severities, key=list(Severity).index)
+
+
+def test_flags_of_etcd_that_are_fatal_later() -> None:
+    made = make(etcd={"extra_args": {"experimental-compaction-batch-limit": "1000"}})
+    assert "spec-refused" not in {one.kind for one in make().plan().problems}
+    told = the(made.plan("1.37.0"), "spec-refused")
+    assert told.where == "etcd.extra_args.experimental-compaction-batch-limit"
+    assert told.message == "at 1.37.0: the etcd of 1.37 has no such flag and would not start"
 
 
 def test_what_may_be_ignored_is_a_warning_then() -> None:
@@ -301,6 +314,12 @@ def test_nobody_tells_any_version() -> None:
     plan = made.plan()
     assert plan.now == ""
     assert {"unknown-version", "not-seen"} <= {one.kind for one in plan.problems}
+
+
+def test_binaries_that_were_asked_make_up_for_tables() -> None:
+    made = make()
+    made.refused["1.37.0"] = {"kube-apiserver": ()}
+    assert made.plan("1.37.0").problems == ()
 
 
 def test_as_data() -> None:

@@ -27,8 +27,12 @@ class Both(Asked):
     """Answers the script of an upgrade beside the one of `status`."""
 
     upgrade: dict[str, str]
+    refuses = b""
 
     def run(self, argv: Sequence[str], **more: Any) -> Completed:
+        if argv[0].endswith("/ctr"):
+            self.ran.append(tuple(argv))
+            return Completed(1, stderr=self.refuses)
         if len(argv) != 5 or "before an upgrade" not in argv[2]:
             return super().run(argv, **more)
         self.ran.append(tuple(argv))
@@ -141,6 +145,22 @@ def test_images_that_are_pulled_are_asked_for(world: Make) -> None:  # noqa: F81
     told = [one for one in plan.problems if one.kind == "image-doubtful"]
     assert any("registry.k8s.io/kube-apiserver:v1.37.0 could not be asked for" in one.message for one in told)
     assert not any("pause:3.10.2" in one.message for one in told), "all hosts have it"
+
+
+def test_a_binary_that_is_there_already_is_asked(world: Make) -> None:  # noqa: F811
+    """As after `apply --tags prepare`; containerd's ctr is what calls it."""
+    made = prepared(world())
+    host = made.hosts["cp2"]
+    assert isinstance(host, Both)
+    image = "registry.k8s.io/kube-apiserver:v1.37.0"
+    host.upgrade["images"] = image
+    host.refuses = b"Error: unknown flag: --old"
+    plan = seen(made, "1.37.0")
+    (told,) = [one for one in plan.problems if one.kind == "arguments-refused"]
+    assert (told.where, "unknown flag: --old" in told.message) == ("kube-apiserver", True)
+    (asked,) = [argv for argv in host.ran if image in argv]
+    assert asked[-1] == "--version"
+    assert "--etcd-servers=https://127.0.0.1:2379" in asked
 
 
 def test_versions_that_nobody_knows(world: Make) -> None:  # noqa: F811

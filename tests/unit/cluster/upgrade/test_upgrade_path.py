@@ -107,6 +107,12 @@ def test_what_cluster_yml_asks_for_comes_first() -> None:
     assert choose(made.question(), targets(OLD, OFFERED))[0].wanted == "1.36.1"
 
 
+def test_what_was_begun_comes_first_whatever_cluster_yml_says() -> None:
+    made = make()
+    made.runs("cp1", "1.36.1")
+    assert choose(made.question(), targets(OLD, OFFERED))[0].wanted == "1.36.1"
+
+
 def test_there_is_nowhere_to_go() -> None:
     made = make("1.37.0")
     plan, choices = choose(made.question(), ())

@@ -100,7 +100,7 @@ def test_a_control_plane(tmp_path: Path) -> None:
 
 def test_a_bare_host(tmp_path: Path) -> None:
     seen = host(tmp_path, {})
-    assert (seen.programs, seen.pods, seen.arguments, seen.images, seen.stored) == ({}, {}, {}, set(), set())
+    assert not any((seen.programs, seen.pods, seen.arguments, seen.images, seen.stored))
     assert seen.evicts == 0.15
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kubeforge.artifacts.model import LocalFile
 from kubeforge.cluster.upgrade.durations import DURATIONS, IMPORT, PLANNING
@@ -32,10 +33,31 @@ def test_control_planes_one_by_one_then_addons_then_workers() -> None:
     ]
 
 
-def test_etcd_before_all_others() -> None:
+def test_etcd_before_what_asks_it() -> None:
     made = make(control_planes=3, workers=0)
     made.etcd("3.6.11")
-    assert turns(made)[:4] == [("etcd", ("cp1",)), ("etcd", ("cp2",)), ("etcd", ("cp3",)), ("kube-apiserver", ("cp1",))]
+    assert [(what, hosts) for what, hosts in turns(made) if what in ("etcd", "kube-apiserver")] == [
+        (what, (host,)) for host in ("cp1", "cp2", "cp3") for what in ("etcd", "kube-apiserver")
+    ]
+
+
+def test_etcd_on_hosts_of_its_own_before_all_others() -> None:
+    made = make(control_planes=1, workers=0, etcd_hosts=3)
+    made.etcd("3.6.11")
+    assert turns(made)[:4] == [("etcd", ("e1",)), ("etcd", ("e2",)), ("etcd", ("e3",)), ("kube-apiserver", ("cp1",))]
+
+
+def test_the_order_is_that_of_the_playbook() -> None:
+    plays = yaml.safe_load((Path(__file__).parents[4] / "playbooks/apply.yml").read_text())
+    does = {"runtime": ["containerd"], "etcd": ["etcd"], "control_plane": list(PLANE), "kubelet": ["kubelet"]}
+    rolled = []
+    for play in plays:
+        tasks = [task.partition(".") for task in play["tasks"] if task.endswith(".roll")]
+        if tasks:
+            rolled.append((play["serial"], [what for name, _, _ in tasks for what in does.get(name, [])]))
+    planes, workers = PHASES[1], PHASES[3]
+    assert rolled == [(1, list(planes.components)), ([1, "25%"], list(workers.components))]
+    assert (planes.batches, workers.batches) == (None, (1, 0.25))
 
 
 def test_one_worker_first_then_a_quarter_of_them() -> None:
