@@ -107,7 +107,7 @@ def _stand(run: ActionContext) -> Stand:
         etcd_cluster=told.cluster,
         etcd_before=_etcd_before(run),
         etcd_now=told.server,
-        unreadable=_unreadable(run, max(begun, default=0)),
+        unreadable=_unreadable(run),
         snapshot=_snapshot(run, begun),
     )
 
@@ -160,7 +160,7 @@ def _etcd_before(run: ActionContext) -> str | None:
         restore = back.components.get(manifest_path(ETCD))
         if restore is not None and restore.prior is not None and restore.prior.copy:
             version = _copied(run, host.name, restore.prior.copy)
-            found += [] if version is None else [version]
+            found += [] if version is None else [version.partition("-")[0]]  # a tag is 3.6.16-0
         elif f"{BIN}/etcd" in back.components and host not in context.inventory.control_planes:
             found.append(release(back.record.old).etcd)
     return min(found, key=parse, default=None)
@@ -173,11 +173,12 @@ def _copied(run: ActionContext, host: str, path: str) -> str | None:
         return None
 
 
-def _unreadable(run: ActionContext, begun: int) -> tuple[str, ...] | None:
+def _unreadable(run: ActionContext) -> tuple[str, ...] | None:
     """Return the resources with objects that the older API servers do not know; None: it cannot be told."""
     contents = run.context.seen[run.context.host.name].contents
+    record = read_record(contents.get(UPGRADE))
     first, *before = contents.get(UPGRADE_SERVED, b"").decode(errors="replace").splitlines() or [""]
-    if not before or not first.endswith(f" {begun}"):
+    if not before or record is None or not first.endswith(f" {record.begun}"):
         return None
     try:
         api = api_of(run)

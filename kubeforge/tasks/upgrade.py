@@ -56,7 +56,11 @@ def check(context: Context) -> Iterator[Action]:
         yield KubeletsFollow()
 
 
-@task("upgrade.objects", reads=trust_reads)
+def _held_reads(inventory: Inventory, host: Host) -> Queries:
+    return Queries.merge((trust_reads(inventory, host), living.reads(inventory, host)))
+
+
+@task("upgrade.objects", reads=_held_reads)
 def objects(context: Context) -> Iterator[Action]:
     """The ConfigMaps and RBAC of kubeadm for the new version, once no API server is older."""
     behind = left_behind(context)
@@ -68,7 +72,7 @@ def objects(context: Context) -> Iterator[Action]:
     yield Remark(about="upgrade.objects", text=text)
 
 
-@task("upgrade.addons")
+@task("upgrade.addons", reads=living.reads)
 def addons(context: Context) -> Iterator[Action]:
     """CoreDNS, kube-proxy and all other addons of the new version, once no API server is older."""
     if not left_behind(context):

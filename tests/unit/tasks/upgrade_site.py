@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeforge.artifacts.model import LocalFile, Resolved
+from kubeforge.engine.generations import LEDGER_QUERIES
 from kubeforge.engine.model import Action
 from kubeforge.operations.model import Entry, Observation, Operation, Queries, fold
 from kubeforge.spec.paths import ETCD_MEMBER, ETCD_WAL, GENERATIONS, KUBELET_CLIENT_CURRENT, RUN_NOTE, STATE
@@ -44,6 +45,7 @@ class Upgrading:
 
     def __init__(self, site: Make, *, control_planes: int = 1) -> None:
         self._site, self._planes = site, control_planes
+        self.ledgers: dict[str, Any] = {}
         self.made = self.of(OLD)
         for name in self.names:
             self.made.hosts[name].commands[("sh",)] = lambda _stdin: _listed()
@@ -62,11 +64,19 @@ class Upgrading:
         if hosts is not None:
             made.hosts = hosts
         context = made.context
-        made.context = lambda name, task, **values: _with_parts(context(name, task, **values), version)
+        made.context = lambda name, task, **values: self._as_begun(context(name, task, **values), version)
         return made
 
+    def _as_begun(self, context: Any, version: str) -> Any:
+        seen = {
+            name: replace(one, contents={**one.contents, **self.ledgers.get(name, {})})
+            for name, one in context.seen.items()
+        }
+        return replace(context, seen=seen, artifacts=versioned(context.parts, version))
+
     def go(self, version: str) -> None:
-        """Begin a run for a version."""
+        """Begin a run for a version; the ledgers are read in its first round trip."""
+        self.ledgers = {name: host.observe(LEDGER_QUERIES).contents for name, host in self.made.hosts.items()}
         self.made = self.of(version, self.made.hosts)
 
     @property
@@ -132,7 +142,3 @@ class Upgrading:
 
 def _listed() -> Any:
     return Completed(0, stdout=LISTED.encode())
-
-
-def _with_parts(context: Any, version: str) -> Any:
-    return replace(context, artifacts=versioned(context.parts, version))
