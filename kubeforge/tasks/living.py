@@ -23,6 +23,7 @@ from kubeforge.spec.paths import COMPONENT_CONFIG, KUBELET_CLIENT_CURRENT, LAST_
 
 __all__ = [
     "KUBELET",
+    "RUNTIME",
     "aside",
     "folder",
     "has_its_turn",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 KUBELET: Final = "kubelet"
+RUNTIME: Final = "containerd"
 _CONFIG_FILE: Final = re.compile(rf"(?<==){re.escape(COMPONENT_CONFIG)}/[-a-z0-9]+\.yaml")
 _PODS: Final = (ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER)
 
@@ -53,7 +55,7 @@ def aside(component: str, path: str) -> str:
 def reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
     """Ask what the components run with, and what was set aside."""
     manifests = tuple(manifest_path(name) for name in _PODS)
-    asides = tuple(folder(name) for name in (*_PODS, KUBELET))
+    asides = tuple(folder(name) for name in (*_PODS, KUBELET, RUNTIME))
     return Queries(stats=(*manifests, *asides, KUBELET_CLIENT_CURRENT), hashes=manifests, reads=manifests)
 
 

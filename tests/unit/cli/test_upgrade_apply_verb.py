@@ -106,7 +106,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
 
 def version(inside: FakeEntered) -> str:
-    return inside.found.path.read_text().splitlines()[1]
+    return str(inside.found.path.read_text().splitlines()[1])
 
 
 def test_one_step_and_the_file_says_it(call: Call) -> None:

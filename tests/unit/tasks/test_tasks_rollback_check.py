@@ -32,7 +32,7 @@ class World:
         monkeypatch.setattr(rollback_check, "etcd_versions", lambda _remote: self.etcd)
         monkeypatch.setattr(rollback_check, "api_of", lambda _run: None)
         monkeypatch.setattr(rollback_check, "served", lambda _api: self.served)
-        monkeypatch.setattr(rollback_check, "holding", lambda _api, asked: tuple(x for x in self.holds if x in asked))
+        monkeypatch.setattr(rollback_check, "holding", lambda _api, asked: tuple(sorted({*self.holds} & {*asked})))
         for module in (rollback_check, upgrade_look):
             monkeypatch.setattr(module, "kept_on", lambda *_: SimpleNamespace(all=self._kept()))
         self.cluster = cluster
@@ -61,7 +61,7 @@ class World:
         told = SimpleNamespace(
             context=context, remote=run.remote, remote_of=run.remote_of, say=said.append, vault=context.vault
         )
-        assert MayGoBack(way=way).plan(told) == []  # type: ignore[arg-type]  # what it asks of a conversation
+        assert MayGoBack(way=way).plan(told) == []
         return said
 
 

@@ -82,13 +82,14 @@ def test_who_says_whether_is_heard_in_order(site: Make, spec: Any, said: str | N
 
 def test_only_another_minor_drains_unless_it_is_wished(upgrading: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = upgrading()
-    monkeypatch.setattr(Drain, "plan", lambda *_: ["drained"])
+    drained: Any = ["drained"]
+    monkeypatch.setattr(Drain, "plan", lambda *_: drained)
     run, own = talk(cluster.made, "w1"), Drain(node="w1")
     serves(monkeypatch, node("w1", "1.36.1"))
     assert DrainFirst(drain=own, wanted=NEW, always=False).plan(run) == []
-    assert DrainFirst(drain=own, wanted=NEW, always=True).plan(run) == ["drained"]
+    assert DrainFirst(drain=own, wanted=NEW, always=True).plan(run) == drained
     serves(monkeypatch, node("w1", OLD))
-    assert DrainFirst(drain=own, wanted=NEW, always=False).plan(run) == ["drained"]
+    assert DrainFirst(drain=own, wanted=NEW, always=False).plan(run) == drained
     serves(monkeypatch)
     assert DrainFirst(drain=own, wanted=NEW, always=False).plan(run) == [], "no pods run where there is no node"
 

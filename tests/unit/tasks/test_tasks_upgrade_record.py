@@ -132,7 +132,12 @@ def test_what_the_api_served_is_remembered_once(upgrading: Make, monkeypatch: py
     cluster.go(NEW)
     asked: list[int] = []
     monkeypatch.setattr(upgrade_record, "api_of", lambda _run: None)
-    monkeypatch.setattr(upgrade_record, "served", lambda _api: asked.append(1) or {"v1/pods", "apps/v1/deployments"})
+
+    def served(_api: Any) -> set[str]:
+        asked.append(1)
+        return {"v1/pods", "apps/v1/deployments"}
+
+    monkeypatch.setattr(upgrade_record, "served", served)
     action, run = Remembered(begun=7), talk(cluster.made, "cp1")
     assert [change.title for change in action.plan(run)] == ["upgrade.served"]
     action.run(run)

@@ -121,7 +121,7 @@ def test_what_the_cluster_holds_waits_for_the_last_control_plane(upgrading: Make
     cluster.go(NEW)
     limited = {upgrade.LIMIT: "cp1:cp2"}
     (remark,) = cluster.ask("cp1", upgrade.objects, **limited)
-    assert "until these are upgraded, too: cp3" in remark.text  # type: ignore[union-attr]  # Remark
+    assert "until these are upgraded, too: cp3" in remark.text
     assert cluster.ask("cp1", upgrade.addons, **limited) == []
     assert [one.title for one in cluster.ask("cp1", upgrade.objects)] == ["bootstrap.objects"]
     cluster.upgrade(NEW, ["cp3"])
