@@ -18,6 +18,7 @@ from kubeforge.manifests import kubelet as files
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD
 from kubeforge.manifests.static_pod import manifest_path
+from kubeforge.operations.absent import Absent
 from kubeforge.operations.image_absent import ImagesAbsent
 from kubeforge.operations.model import Operation, Queries
 from kubeforge.operations.restore import Restore, RestoreUnit
@@ -33,6 +34,7 @@ from kubeforge.spec.paths import (
     KUBELET_FLAGS,
     KUBELET_INSTANCE_CONFIG,
     KUBELET_UNIT,
+    LAST_GOOD,
     UPGRADE,
     UPGRADE_FINISHED,
     UPGRADE_SERVED,
@@ -41,6 +43,7 @@ from kubeforge.spec.upgrading import Record, read_record
 from kubeforge.tasks import living
 from kubeforge.tasks.control_plane import api_servers
 from kubeforge.tasks.etcd_members import MemberServes
+from kubeforge.tasks.etcd_runs import is_service
 from kubeforge.tasks.parking import ApiServerEnds
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.rolled_back import KubeletServes, PodServes
@@ -108,7 +111,9 @@ def kept(context: Context, host: str) -> Kept | None:
         return None
     ledger = read_ledger(seen)
     operations = taken_back(ledger, record.base)
-    own = {path for paths in (_KUBELET, _RUNTIME, _PODS, _ETCD) for path in paths}
+    own = {path for paths in (_KUBELET, _RUNTIME, _PODS) for path in paths}
+    if is_service(context.cluster):  # on control planes etcd's program is a tool, and its pod is what runs
+        own |= set(_ETCD)
     restores = [one for one in operations if isinstance(one, Restore)]
     rest = [one for one in restores if one.path not in own and one.path not in _MARKS]
     units = [one for one in operations if isinstance(one, RestoreUnit)]
@@ -173,8 +178,15 @@ def pods(context: Context) -> Iterator[Operation | Action]:
 def stopped(context: Context) -> Iterator[Operation]:
     """Put back kubelet, static pods and etcd of a host on which all these are stopped; starts nothing."""
     back = kept(context, context.host.name)
-    if back is not None:
-        yield from back.of((*_KUBELET, *_PODS, *_ETCD))
+    if back is None:
+        return
+    yield from back.of(tuple(_PODS))
+    for name in ("kubelet.service", "etcd.service"):
+        restores = back.of(_UNITS[name])
+        yield from restores
+        if restores:  # so that systemd reads it again; it is started later
+            heard = tuple(one.title for one in restores)
+            yield RestoreUnit(unit=Unit(name=name, enabled=None, state=None, listens=heard))
 
 
 @task("rollback.etcd", reads=reads)
@@ -196,6 +208,7 @@ def finish(context: Context) -> Iterator[Operation]:
     yield from (*back.stops, *back.removals)
     if back.record.brings and context.host.is_node:
         yield ImagesAbsent(images=back.record.brings, why="came with the upgrade")
+    yield Absent(path=LAST_GOOD, recursive=True, keep=False, why="everything runs as before")
     yield from (*back.marks, *back.forget)
 
 

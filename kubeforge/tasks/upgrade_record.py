@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kubeforge.cluster.access import api_of
+from kubeforge.cluster.access import own_api_of
 from kubeforge.cluster.snapshots import kept_on
 from kubeforge.cluster.upgrade.served import served
 from kubeforge.engine.generations import LEDGER_QUERIES, read_ledger
@@ -19,7 +19,7 @@ from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, Verb
 from kubeforge.spec.paths import BIN, CONTAINERD_NAMESPACE, UPGRADE, UPGRADE_FINISHED, UPGRADE_SERVED
-from kubeforge.spec.releases import parse
+from kubeforge.spec.releases import minor_of, parse
 from kubeforge.spec.upgrading import Finished, Record, is_open, read_finished, read_record
 from kubeforge.tasks import living
 from kubeforge.tasks.acting import act
@@ -71,7 +71,8 @@ def begin(context: Context) -> Iterator[Operation | Action]:
     if record is None:
         return
     yield File(path=UPGRADE, content=record.text(), mode=0o600)
-    if context.host in context.inventory.control_planes:
+    server = running(context, context.host.name).get("kube-apiserver")
+    if server is not None and minor_of(server) == minor_of(record.old):  # a newer one would tell its own
         yield Remembered(begun=record.begun)
 
 
@@ -228,7 +229,7 @@ class Remembered(Action):
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Ask once for all control planes, and write it down."""
         try:
-            lines = run.context.vault.once("upgrade.served", lambda: sorted(served(api_of(run))))
+            lines = run.context.vault.once("upgrade.served", lambda: sorted(served(own_api_of(run))))
         except ApiError as error:
             run.say(
                 f"warning: what the API serves is not known, so a minor is gone back from the snapshot: {error.cause}"

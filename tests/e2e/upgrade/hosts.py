@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from tests.e2e.faults.conftest import Forge
 
-# Links with their targets, files with their digests and modes; then names in the store, states of units, images.
+# Links with their targets, files with their digests and modes; then states of units, images. Not the store: what
+# nothing links to any more goes with a later run.
 # The kubelet's own certificates and state are Kubernetes', not ours.
 _MANAGED = """
 for top in /etc/kubernetes /etc/containerd /etc/cni /etc/systemd/system /etc/kubeforge /etc/hosts /etc/sysctl.d \
@@ -17,7 +18,6 @@ done
 for file in config.yaml instance-config.yaml kubeadm-flags.env; do
     [ ! -e "/var/lib/kubelet/$file" ] || sha256sum "/var/lib/kubelet/$file"
 done
-find /var/lib/kubeforge/store -type f -printf 'stored %f\\n'
 find /var/lib/kubeforge -maxdepth 1 -name 'upgrade*' -printf 'record %f\\n'
 [ ! -e /var/lib/kubeforge/last-good ] || find /var/lib/kubeforge/last-good -type f -printf 'aside %p\\n'
 for unit in kubelet containerd; do echo "unit $unit $(systemctl is-enabled $unit) $(systemctl is-active $unit)"; done

@@ -131,7 +131,7 @@ def test_what_the_api_served_is_remembered_once(upgrading: Make, monkeypatch: py
     cluster = upgrading()
     cluster.go(NEW)
     asked: list[int] = []
-    monkeypatch.setattr(upgrade_record, "api_of", lambda _run: None)
+    monkeypatch.setattr(upgrade_record, "own_api_of", lambda _run: None)
 
     def served(_api: Any) -> set[str]:
         asked.append(1)
@@ -147,12 +147,21 @@ def test_what_the_api_served_is_remembered_once(upgrading: Make, monkeypatch: py
     assert len(asked) == 1
 
 
+def test_only_an_api_server_of_the_old_minor_tells_what_it_served(upgrading: Make) -> None:
+    """A run that was cut off and gone on with might ask one that is new by now."""
+    cluster = upgrading(control_planes=3)
+    cluster.upgrade(NEW, ["cp1"])
+    cluster.go(NEW)
+    assert [item.title for item in cluster.ask("cp1", begin)] == [f"file {UPGRADE}"]
+    assert [item.title for item in cluster.ask("cp2", begin)] == [f"file {UPGRADE}", "upgrade.served"]
+
+
 def test_an_api_that_is_silent_does_not_stop_an_upgrade(upgrading: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = upgrading()
 
     def silent(_run: Any) -> Any:
         raise ApiUnavailable("nobody answers")
 
-    monkeypatch.setattr(upgrade_record, "api_of", silent)
+    monkeypatch.setattr(upgrade_record, "own_api_of", silent)
     assert Remembered(begun=7).run(talk(cluster.made, "cp1")) == []
     assert UPGRADE_SERVED not in cluster.made.hosts["cp1"].state.paths

@@ -12,7 +12,7 @@ from kubeforge.artifacts.model import LocalFile, Resolved
 from kubeforge.engine.generations import LEDGER_QUERIES
 from kubeforge.engine.model import Action
 from kubeforge.operations.model import Entry, Observation, Operation, Queries, fold
-from kubeforge.spec.paths import ETCD_MEMBER, ETCD_WAL, GENERATIONS, KUBELET_CLIENT_CURRENT, RUN_NOTE, STATE
+from kubeforge.spec.paths import ETCD_MEMBER, ETCD_WAL, GENERATIONS, KUBELET_CLIENT_CURRENT, RUN_NOTE, STATE, STORE
 from kubeforge.tasks import control_plane, etcd, images, kubelet, kubernetes, parking, pki, runtime, upgrade_record
 from kubeforge.transport.base import Completed
 from kubeforge.transport.memory import RUNNING
@@ -20,8 +20,11 @@ from tests.unit.tasks.rolling_site import ECDSA, Make, talk
 
 OLD, NEW = "1.35.4", "1.36.3"
 UNITS = dict.fromkeys(("kubelet.service", "containerd.service"), RUNNING)
-FOUND = (runtime.install, kubernetes.install, images.load, pki.control_plane, kubelet.configure, etcd.member)
+INSTALL = (runtime.install, kubernetes.install, etcd.install, images.load)
+FOUND = (*INSTALL, pki.control_plane, kubelet.configure, etcd.member)
 ROLL = (runtime.roll, etcd.roll, control_plane.roll, kubelet.roll)
+ALSO = ("etcd", "etcdutl", "runc", "cni/bridge")
+"""Programs that are others with each version here, as with some versions of Kubernetes."""
 LISTED = "registry.example/present:1\n"
 
 
@@ -29,7 +32,7 @@ def versioned(parts: Resolved, version: str) -> Resolved:
     """Return parts whose Kubernetes programs and images are those of a version."""
 
     def of(name: str, part: LocalFile) -> LocalFile:
-        word = f"{name} {version}" if name.startswith("kube") else name
+        word = f"{name} {version}" if name.startswith("kube") or name in ALSO else name
         return replace(part, path=Path("/nowhere") / name, sha256=hashlib.sha256(word.encode()).hexdigest())
 
     files = {key: of(key[0], part) for key, part in parts.files.items()}
@@ -112,7 +115,7 @@ class Upgrading:
         for name in names or self.names:
             run_id = f"to-{version}"
             self.run(name, upgrade_record.begin, run_id=run_id, **variables)
-            self.run(name, runtime.install, kubernetes.install, images.load, run_id=run_id)
+            self.run(name, *INSTALL, run_id=run_id)
         for name in names or self.names:
             self.run(name, *ROLL, run_id=f"to-{version}")
             self._settle(name)
@@ -126,12 +129,19 @@ class Upgrading:
         self.made.hosts[name].overlay(Observation(paths=dict.fromkeys(gone)))
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """Return host -> path -> what is there: digest of a file, target of a link; images; but for our own notes."""
+        """Return host -> path -> what is there: digest of a file, target of a link; images; not our notes and the store."""
         return {name: self._state(name) for name in self.names}
+
+    def differences(self, before: dict[str, dict[str, Any]]) -> list[str]:
+        """Return host and path of all that is not as it was."""
+        now = self.state()
+        both = ((name, path) for name in before for path in {*before[name], *now[name]})
+        return sorted(f"{name}: {path}" for name, path in both if before[name].get(path) != now[name].get(path))
 
     def _state(self, name: str) -> dict[str, Any]:
         state = self.made.hosts[name].state
-        ours = (GENERATIONS, RUN_NOTE, f"{STATE}/last-good")
+        # What nothing links to in the store goes with a later run.
+        ours = (GENERATIONS, RUN_NOTE, STORE, f"{STATE}/last-good")
         told: dict[str, Any] = {
             path: (entry.mode, entry.target, state.hashes.get(path))
             for path, entry in state.paths.items()
