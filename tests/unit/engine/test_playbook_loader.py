@@ -50,6 +50,8 @@ def test_everything_a_play_may_say() -> None:
 - play: Join
   hosts: kube_node
   serial: [1, 30%]
+  by_group: true
+  order: reverse_inventory
   run_once: true
   tags: [join, late]
   max_failures: 10%
@@ -68,11 +70,12 @@ def test_everything_a_play_may_say() -> None:
     assert (first.hosts, first.serial, first.max_failures, first.facts) == ("all,!w1", (), Portion(0), True)
     assert second.serial == (Portion(1), Portion(30, percent=True))
     assert second.max_failures == Portion(10, percent=True)
+    assert (second.by_group, second.reverse, first.by_group, first.reverse) == (True, True, False, False)
     assert (second.run_once, second.facts, second.tags) == (True, False, frozenset({"join", "late"}))
     assert second.tasks == (
-        TaskCall(name="kubelet.join", arguments={"token": "{{ token }}", "retries": 5}, line=14),
-        TaskCall(name="os.prepare", line=15),
-        TaskCall(name="generic.any", arguments={"a": [1, {"b": "c"}]}, line=16),
+        TaskCall(name="kubelet.join", arguments={"token": "{{ token }}", "retries": 5}, line=16),
+        TaskCall(name="os.prepare", line=17),
+        TaskCall(name="generic.any", arguments={"a": [1, {"b": "c"}]}, line=18),
     )
 
 
@@ -157,6 +160,11 @@ BOOK = parse(
 )
 def test_tags_select_plays_and_tasks(tags: tuple[str, ...], left: dict[str, int]) -> None:
     assert {play.name: len(play.tasks) for play in BOOK.tagged(tags).plays} == left
+
+
+def test_orders_are_ansibles() -> None:
+    (told,) = problems("- {play: A, hosts: all, order: reverse, tasks: [os.prepare]}")
+    assert "one of inventory, reverse_inventory is expected here" in told
 
 
 def test_unknown_tag_is_refused() -> None:

@@ -129,7 +129,7 @@ class Upgrading:
         self.made.hosts[name].overlay(Observation(paths=dict.fromkeys(gone)))
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """Return host -> path -> what is there: digest of a file, target of a link; images; not our notes and the store."""
+        """Return host -> path -> what is there, by digest or target; images, too, but not our notes and the store."""
         return {name: self._state(name) for name in self.names}
 
     def differences(self, before: dict[str, dict[str, Any]]) -> list[str]:
