@@ -60,8 +60,15 @@ serial_option = click.option(
 def drain_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a drain, and hand them over as variables for tasks: `draining`."""
 
-    @click.option("--grace", callback=_span, help="Time for each pod to end.  [default: what the pod says]")
-    @click.option("--deadline", callback=_span, help="Time after which a drain is given up.  [default: 10m]")
+    @click.option("--grace", callback=_span, metavar="TIME", help="For each pod to end.  [default: what the pod says]")
+    @click.option(
+        "--deadline",
+        "--drain-deadline",
+        "deadline",
+        callback=_span,
+        metavar="TIME",
+        help="After which the drain of a node is given up.  [default: 10m]",
+    )
     @click.option(
         "--delete-local-storage", is_flag=True, help="Evict pods with an emptyDir too; what is in it is lost."
     )
@@ -150,7 +157,7 @@ def uncordon(choices: Choices, *, nodes: tuple[str, ...], check: bool) -> None:
 @run_options
 @_nodes
 @drain_options
-@click.option("--dead", is_flag=True, help="Their hosts never come back: their pods are deleted at once, unasked.")
+@click.option("--dead", is_flag=True, help="Their hosts never come back: pods are deleted at once.")
 @check_option
 @options.yes
 def drain(
@@ -177,6 +184,7 @@ def drain(
     show_default=True,
     help="Reboot where packages or a new kernel ask for it, everywhere, or nowhere.",
 )
+@click.option("--reboot-deadline", callback=_span, metavar="TIME", help="A host may be away so long.  [default: 10m]")
 @click.option("--drain/--no-drain", "drains", default=True, show_default=True, help="Let pods leave a node before.")
 @drain_options
 @check_option
@@ -186,6 +194,7 @@ def patch(
     *,
     serial: tuple[str, ...],
     reboot: str,
+    reboot_deadline: str | None,
     drains: bool,
     draining: Mapping[str, str],
     check: bool,
@@ -196,9 +205,10 @@ def patch(
     Control planes and etcd always go one by one. Kubernetes and the container runtime stay at their versions. A host
     must do its part again before the next one is touched; the first that does not ends the run.
     """
-    from kubeforge.tasks.patch import DRAIN, REBOOT
+    from kubeforge.tasks.patch import AWAY, DRAIN, REBOOT
 
-    variables = {REBOOT: reboot, DRAIN: "yes" if drains else "no", **draining}
+    away = {AWAY: reboot_deadline} if reboot_deadline is not None else {}
+    variables = {REBOOT: reboot, DRAIN: "yes" if drains else "no", **away, **draining}
     rolled(choices, "patch", variables, check=check, yes=yes, serial=serial)
 
 

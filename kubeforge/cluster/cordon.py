@@ -1,22 +1,24 @@
 """Cordons nodes, and remembers on the Node itself which cordons are kubeforge's own to take back.
 
-The mark and the cordon come and go in one request, guarded by the object's version: a cordon that a person sets in the
-same moment is never taken for ours, and a run that is killed leaves the next one to know.
+Kubernetes taints a cordoned node by itself (kubernetes.io/docs/reference/labels-annotations-taints,
+node.kubernetes.io/unschedulable), keeps a taint of that key that is there already, and takes it away with the cordon,
+whoever ends that (tried on 1.36.3). So the taint's value is our mark: it cannot outlive the cordon it belongs to, as an
+annotation would. Both come and go in one request, guarded by the object's version.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from kubeforge.cluster.api import FIELD_MANAGER, Api
+from kubeforge.cluster.api import Api
 from kubeforge.cluster.kinds import Obj
 from kubeforge.errors import ApiError
 
-__all__ = ["CORDONED_BY", "cordon", "cordoned_by", "is_cordoned", "is_ready", "node_of", "uncordon"]
+__all__ = ["CORDON_TAINT", "cordon", "cordoned_by", "is_cordoned", "is_ready", "node_of", "uncordon"]
 
-CORDONED_BY: Final = "kubeforge.dev/cordoned-by"
-"""Annotation of a Node that a run of ours has cordoned and will uncordon: the run's id."""
+CORDON_TAINT: Final = "node.kubernetes.io/unschedulable"
+"""Key of the taint of a cordoned node; its value is the id of the run of ours that cordoned it and will uncordon it."""
 
 _CONFLICT: Final = 409
 _TRIES: Final = 10  # somebody else changed the Node between our two requests, so often in a row
@@ -48,18 +50,12 @@ def is_ready(node: Obj) -> bool:
 
 def cordoned_by(node: Obj) -> str | None:
     """Return the run of ours that cordoned a node; None: it is not cordoned, or somebody else did it."""
-    mark: str | None = (node["metadata"].get("annotations") or {}).get(CORDONED_BY)
-    return mark if is_cordoned(node) and _is_ours(node) else None
+    marks = [taint.get("value") for taint in _taints(node) if taint["key"] == CORDON_TAINT]
+    return next(filter(None, marks), None) if is_cordoned(node) else None
 
 
-def _is_ours(node: Obj) -> bool:
-    """Say whether the cordon is what we wrote: `kubectl uncordon` leaves our mark, and a cordon may follow it."""
-    owners = {
-        entry.get("manager")
-        for entry in node["metadata"].get("managedFields") or ()
-        if "f:unschedulable" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
-    }
-    return not owners or FIELD_MANAGER in owners
+def _taints(node: Obj) -> list[dict[str, Any]]:
+    return list((node.get("spec") or {}).get("taints") or ())
 
 
 def cordon(api: Api, name: str, *, run_id: str | None) -> bool:
@@ -80,7 +76,7 @@ def cordon(api: Api, name: str, *, run_id: str | None) -> bool:
     def change(node: Obj) -> bool:
         if is_cordoned(node) and (run_id is not None or cordoned_by(node) is None):
             return False
-        _patch(api, node, unschedulable=True, mark=run_id)
+        _patch(api, node, unschedulable=True, taint={"value": run_id} if run_id else {})
         return True
 
     return _settled(api, name, change)
@@ -104,15 +100,18 @@ def uncordon(api: Api, name: str, *, foreign: bool) -> bool:
     def change(node: Obj) -> bool:
         if not is_cordoned(node) or (cordoned_by(node) is None and not foreign):
             return False
-        _patch(api, node, unschedulable=None, mark=None)
+        _patch(api, node, unschedulable=None, taint=None)
         return True
 
     return _settled(api, name, change)
 
 
-def _patch(api: Api, node: Obj, *, unschedulable: bool | None, mark: str | None) -> None:
-    metadata = {"resourceVersion": node["metadata"]["resourceVersion"], "annotations": {CORDONED_BY: mark}}
-    api.patch(node, {"metadata": metadata, "spec": {"unschedulable": unschedulable}})
+def _patch(api: Api, node: Obj, *, unschedulable: bool | None, taint: dict[str, str] | None) -> None:
+    """Write cordon and taint; a list is replaced whole, so the object's version guards what others did to it."""
+    own = [] if taint is None else [{"key": CORDON_TAINT, "effect": "NoSchedule", **taint}]
+    taints = [one for one in _taints(node) if one["key"] != CORDON_TAINT] + own
+    spec = {"unschedulable": unschedulable, "taints": taints or None}
+    api.patch(node, {"metadata": {"resourceVersion": node["metadata"]["resourceVersion"]}, "spec": spec})
 
 
 def _settled(api: Api, name: str, change: Callable[[Obj], bool]) -> bool:

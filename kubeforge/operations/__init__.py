@@ -17,6 +17,7 @@ from kubeforge.operations.package import Package
 from kubeforge.operations.swap import SwapOff
 from kubeforge.operations.symlink import Symlink
 from kubeforge.operations.sysctl import Sysctl
+from kubeforge.operations.system_upgrade import SystemUpgrade
 from kubeforge.operations.unit import Unit
 from kubeforge.operations.user import User
 
@@ -37,6 +38,7 @@ __all__ = [
     "SwapOff",
     "Symlink",
     "Sysctl",
+    "SystemUpgrade",
     "Unit",
     "User",
 ]

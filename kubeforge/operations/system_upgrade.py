@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.operations.shell import quote
 
-__all__ = ["HELD", "Look", "SystemUpgrade", "Upgrade", "look_of", "look_script", "reboot_script"]
+__all__ = ["HELD", "Look", "SystemUpgrade", "Upgrade", "busy_script", "look_of", "look_script", "reboot_script"]
 
 HELD: Final = (
     *("kubelet", "kubeadm", "kubectl", "kubernetes-cni", "cri-tools", "containerd", "containerd.io", "runc"),
@@ -31,12 +31,20 @@ _QUIET: Final = "export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 LC_
 # Error-Mode: a source that cannot be fetched is an error, not a warning beside old lists.
 _UPDATE: Final = "apt-get -q -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any update"
 
-# /proc/locks tells a dpkg that runs from one that was interrupted: both leave packages half installed.
+# Who installs packages holds these; apt waits for the first by itself, for the second it does not.
+_BUSY: Final = r"""
+busy=
+for lock in /var/lib/dpkg/lock-frontend /var/lib/apt/lists/lock; do
+    number=$(stat -c %i "$lock" 2>/dev/null) && grep -q ":$number " /proc/locks && busy=busy
+done
+[ -z "$busy" ] || echo busy
+"""
+# A dpkg that runs leaves packages half installed just as one that was interrupted.
 _LOOK: Final = r"""
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 command -v apt-get >/dev/null || { echo no-apt; exit 0; }
-lock=$(stat -c %i /var/lib/dpkg/lock-frontend 2>/dev/null)
-if [ -n "$lock" ] && grep -q ":$lock " /proc/locks; then echo busy
+@BUSY@
+if [ -n "$busy" ]; then :
 elif [ -n "$(ls /var/lib/dpkg/updates 2>/dev/null)" ] || [ -n "$(dpkg --audit)" ]; then
     echo broken
     dpkg-query -W -f '${db:Status-Abbrev}|${Package}\n' | sed -n '/^.[^nci]/s/^.*|/half /p'
@@ -113,13 +121,23 @@ def reboot_script() -> str:
     return _REBOOT
 
 
+def busy_script() -> str:
+    """Return the read-only script that asks whether somebody installs packages just now; for `look_of`, too."""
+    return _BUSY
+
+
 def look_script(held: tuple[str, ...] = HELD) -> str:
     """Return the script that asks what is due; it leaves the host as it was. `look_of` reads its answer.
 
     Args:
         held: packages that stay at their version.
     """
-    values = {"@PREFERENCES@": _PREFERENCES, "@PINS@": quote(_pins(held)), "@FETCH@": str(_FETCH)}
+    values = {
+        "@BUSY@": _BUSY.strip(),
+        "@PREFERENCES@": _PREFERENCES,
+        "@PINS@": quote(_pins(held)),
+        "@FETCH@": str(_FETCH),
+    }
     script = _LOOK
     for name, value in values.items():
         script = script.replace(name, value)

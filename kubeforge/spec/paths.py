@@ -151,3 +151,4 @@ GATE_DEADLINE: Final = 60.0
 RELOAD_DEADLINE: Final = 150.0  # the API server looks at its certificates at the latest after a minute
 DRAIN_DEADLINE: Final = 600.0  # twenty times what a pod takes to end unless it says otherwise
 REBOOT_DEADLINE: Final = 600.0  # a server's firmware takes minutes
+APT_DEADLINE: Final = 600.0  # somebody else installs packages there

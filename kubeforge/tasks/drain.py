@@ -31,6 +31,8 @@ __all__ = ["NODES", "Cordon", "Drain", "Uncordon", "answered", "cordon", "drain"
 
 NODES: Final = "nodes"
 """Variable that names the nodes (or groups) that a verb is about, by commas; else a task is about its own host's."""
+_SILENT: Final = "is not Ready: nobody will say that its pods have ended"
+_LIVES: Final = "is Ready, as the cluster sees it: on a host that lives, pods would go on and have doubles elsewhere"
 _ROUNDS: Final = 2  # what was bound in the moment of the cordon goes with the second; what comes later tolerates it
 T = TypeVar("T")
 
@@ -166,8 +168,8 @@ class Drain(Action):
         api = api_of(run)
         node, found = node_of(api, self.node), read_pods(api, self.node, self.options)
         self._refuse(run, found, "nothing was done")
-        if found.going and not is_ready(node) and not self.options.dead:
-            run.say(f"warning: node {self.node} is not Ready: nobody will say that its pods have ended")
+        if found.going and is_ready(node) == self.options.dead:
+            run.say(f"warning: node {self.node} {_LIVES if self.options.dead else _SILENT}")
         if found.going and run.pending:
             run.say(f"pods that come to {self.node} until its turn is there go as well")
         return [*_cordons(node, lasting=self.lasting), *(_goes(pod) for pod in found.going)]

@@ -62,6 +62,8 @@ def seconds(given: Any) -> float:
     Raises:
         ValueError: it is no span of time, or a negative one.
     """
+    if isinstance(given, int | float):
+        return float(given)
     text = str(given).strip()
     if text.isdigit():
         return float(text)

@@ -11,8 +11,10 @@ from kubeforge.cluster.access import api_of
 from kubeforge.cluster.boots import heartbeat
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import kubelet_log, unit_log
+from kubeforge.cluster.processes import lacks_kubelet
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import InputError, OperationFailed, Problem
+from kubeforge.manifests.kubelet import cluster_configuration
 from kubeforge.operations.model import Change, Queries, Verb
 from kubeforge.spec.paths import BIN, COMPONENT_DEADLINE
 from kubeforge.tasks.drain import Drain, answered
@@ -48,6 +50,7 @@ AROUND: Final = "exec_drain"
 _LONGEST: Final = 600.0
 _SHOWN: Final = 200  # lines of a command's output that are told
 _TAIL: Final = 20
+_CRASHES: Final = 2  # starts by systemd alone since ours: one may be bad luck
 
 
 @task("maintenance.gate")
@@ -65,7 +68,8 @@ def restart(context: Context) -> Iterator[Action]:
     if name not in UNITS:
         raise InputError([Problem(message=f"`{name}` is none of {', '.join(UNITS)}", field=UNIT)])
     if context.host.is_node:
-        yield Restarted(name=name)
+        port = int(cluster_configuration(context.cluster)["healthzPort"]) if name == "kubelet" else 0
+        yield Restarted(name=name, health_port=port)
 
 
 @task("maintenance.drain")
@@ -97,9 +101,11 @@ class Restarted(Action):
 
     Args:
         name: of UNITS.
+        health_port: where it says that it lives; 0: nowhere.
     """
 
     name: str
+    health_port: int = 0
 
     @property
     def title(self) -> str:
@@ -114,7 +120,7 @@ class Restarted(Action):
         """Restart it and wait until it runs; `serves` asks for the rest.
 
         Raises:
-            OperationFailed: systemd refuses.
+            OperationFailed: systemd refuses, or it ends again and again.
             DeadlineExceeded: it does not come back.
         """
         unit, node = UNITS[self.name], run.context.host.name
@@ -132,12 +138,21 @@ class Restarted(Action):
         return [self._change()]
 
     def _lacks(self, run: ActionContext, unit: str) -> str | None:
-        seen = run.remote.observe(Queries(units=(unit,))).units[unit]
+        remote = run.remote
+        if int(remote.run(["systemctl", "show", "-P", "NRestarts", unit]).stdout.strip() or 0) >= _CRASHES:
+            raise OperationFailed(
+                f"{self.name} ends as soon as it is started; no further host was begun",
+                host=run.context.host.name,
+                step=self.title,
+                evidence=unit_log(remote, unit),
+                remedy=f"mend what it says (journalctl -u {self.name} on the host), then run the same command again",
+            )
+        seen = remote.observe(Queries(units=(unit,))).units[unit]
         if seen.active != "active":
             return f"systemd says of {unit}: {seen.active}"
         if self.name == "kubelet":
-            return None  # whether it is well, `serves` asks
-        asked = run.remote.run([f"{BIN}/ctr", "--connect-timeout", "2s", "version"], expect=range(256))
+            return lacks_kubelet(remote, self.health_port)
+        asked = remote.run([f"{BIN}/ctr", "--connect-timeout", "2s", "version"], expect=range(256))
         return "it does not answer on its socket" if asked.status else None
 
     def _change(self) -> Change:

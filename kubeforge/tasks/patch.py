@@ -11,22 +11,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import InputError, Problem, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.model import Change, Queries, Verb
-from kubeforge.operations.system_upgrade import Look, SystemUpgrade, look_of, look_script
+from kubeforge.operations.system_upgrade import Look, SystemUpgrade, busy_script, look_of, look_script
+from kubeforge.spec.paths import APT_DEADLINE, REBOOT_DEADLINE
 from kubeforge.tasks.acting import act
 from kubeforge.tasks.drain import Drain
-from kubeforge.tasks.drain_options import options_of, truth
+from kubeforge.tasks.drain_options import options_of, seconds, truth
 from kubeforge.tasks.host_back import back, spared
 from kubeforge.tasks.reboot import Reboot, When
 from kubeforge.tasks.registry import task
 
-__all__ = ["DRAIN", "REBOOT", "Packages", "check", "drain", "gate", "packages", "reboot", "serves"]
+__all__ = ["AWAY", "DRAIN", "REBOOT", "Packages", "check", "drain", "gate", "packages", "reboot", "serves"]
 
 REBOOT: Final = "patch_reboot"
 """Variable: `auto`, `always`, `never`."""
+AWAY: Final = "patch_reboot_deadline"
+"""Variable: how long a host may be away; seconds, or like `15m`."""
 DRAIN: Final = "patch_drain"
 """Variable: whether pods leave a node before it is patched; yes unless it says no."""
 
@@ -81,11 +85,11 @@ def packages(context: Context) -> Iterator[Action]:
 @task("patch.reboot", reads=_reads)
 def reboot(context: Context) -> Iterator[Action]:
     """Reboot the host where it wants that, or where it is asked for, and wait until it answers."""
-    look, when = _look(context), _when(context)
+    look, when, within = _look(context), _when(context), seconds(context.vars.get(AWAY, REBOOT_DEADLINE))
     if when is When.ALWAYS:
-        yield Reboot(why="is asked for", always=True)
+        yield Reboot(why="is asked for", always=True, within=within)
     elif when is When.AUTO and (look.reboot or look.stale):
-        yield Reboot(why=look.reboot)
+        yield Reboot(why=look.reboot, within=within)
 
 
 @task("patch.serves")
@@ -131,28 +135,47 @@ class Packages(Action):
         """Name each package, and what was left half done."""
         if self.look.busy:
             run.say("warning: somebody else installs packages there just now; they are waited for")
-        return self._changes()
+        return _changes(self.look)
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Do what is due by now: the lists are fetched once more.
 
         Raises:
+            DeadlineExceeded: somebody else installs packages there, and does not end.
             OperationFailed: apt or dpkg failed; its last words are in the evidence.
         """
-        run.checkpoint()
-        run.say(f"{len(self.look.upgrades) or 'its'} packages are upgraded")
+        condition = Condition(
+            name="nobody else installs packages",
+            lacks=lambda: "apt or dpkg runs there" if _asked(run, busy_script()).busy else None,
+            deadline=APT_DEADLINE,
+            evidence=lambda: _installing(run),
+        )
+        await_condition(condition, run, step=self.title)
+        look = _asked(run, look_script())
+        run.say(f"{len(look.upgrades) or 'its'} packages are upgraded")
         remedy = "mend what apt says, then run the same command again: it goes on from here, and ends what dpkg began"
         act(run, [SystemUpgrade()], step=self.title, remedy=remedy)
-        return self._changes()
+        return _changes(look)
 
-    def _changes(self) -> list[Change]:
-        changes = []
-        if self.look.broken:
-            named = ", ".join(self.look.half) or "its own notes"
-            why = f"was interrupted ({named}): it is brought to its end; what is upgraded then is not known yet"
-            changes.append(Change(title="dpkg", verb=Verb.RUN, why=why))
-        for one in self.look.upgrades:
-            verb = Verb.UPDATE if one.before else Verb.CREATE
-            why = f"{one.before} becomes {one.after}" if one.before else f"{one.after} is needed by others"
-            changes.append(Change(title=f"package {one.name}", verb=verb, why=why))
-        return changes
+
+def _installing(run: ActionContext) -> list[str]:
+    """Return the processes that install packages."""
+    told = run.remote.run(["ps", "-eo", "pid,etime,args"], expect=range(256)).stdout.decode("utf-8", "replace")
+    return [line for line in told.splitlines() if any(word in line for word in ("apt", "dpkg", "unattended"))]
+
+
+def _asked(run: ActionContext, script: str) -> Look:
+    return look_of(run.remote.observe(Queries(outputs=(script,))).outputs[script])
+
+
+def _changes(look: Look) -> list[Change]:
+    changes = []
+    if look.broken:
+        named = ", ".join(look.half) or "its own notes"
+        why = f"was interrupted ({named}): it is brought to its end; what is upgraded then is not known yet"
+        changes.append(Change(title="dpkg", verb=Verb.RUN, why=why))
+    for one in look.upgrades:
+        verb = Verb.UPDATE if one.before else Verb.CREATE
+        why = f"{one.before} becomes {one.after}" if one.before else f"{one.after} is needed by others"
+        changes.append(Change(title=f"package {one.name}", verb=verb, why=why))
+    return changes

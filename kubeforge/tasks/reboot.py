@@ -35,10 +35,12 @@ class Reboot(Action):
     Args:
         why: what is known beforehand; empty: its packages may ask for it once they are upgraded.
         always: whether it reboots whatever it says.
+        within: seconds that it may be away.
     """
 
     why: str = ""
     always: bool = False
+    within: float = REBOOT_DEADLINE
 
     @property
     def title(self) -> str:
@@ -71,7 +73,7 @@ class Reboot(Action):
         condition = Condition(
             name="the host answers after its reboot",
             lacks=lambda: lacks_new_boot(lambda: run.remote, before),
-            deadline=REBOOT_DEADLINE,
+            deadline=self.within,
             remedy="look at its console; once it is up, run the same command again: it goes on from here. A host that "
             "will never come back is replaced: kubeforge node replace",
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kubeforge.cluster.budgets import Budget, guarding
+from kubeforge.cluster.cordon import CORDON_TAINT
 from kubeforge.cluster.kinds import Obj, key_of
 from kubeforge.errors import ApiError
 from tests.unit.tasks.memory_api import MemoryApi
@@ -14,15 +15,15 @@ from tests.unit.tasks.memory_api import MemoryApi
 REPLICA = {"kind": "ReplicaSet", "name": "web-5d", "controller": True}
 
 
-def node(
-    name: str = "w1", *, cordoned: bool = False, ready: bool = True, annotations: dict[str, str] | None = None
-) -> Obj:
+def node(name: str = "w1", *, cordoned: bool = False, ready: bool = True, by: str = "") -> Obj:
+    """Return a node; `by`: the run of ours that cordoned it."""
+    taint = {"key": CORDON_TAINT, "effect": "NoSchedule", **({"value": by} if by else {})}
     conditions = [{"type": "Ready", "status": "True" if ready else "Unknown"}]
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "resourceVersion": "1", "annotations": dict(annotations or {})},
-        "spec": {"unschedulable": True} if cordoned else {},
+        "metadata": {"name": name, "resourceVersion": "1"},
+        "spec": {"unschedulable": True, "taints": [taint]} if cordoned or by else {},
         "status": {"conditions": conditions},
     }
 
@@ -130,11 +131,8 @@ class DrainableApi(MemoryApi):
             self.conflicts -= 1
             raise ApiError("the object has been modified", status=409)
         live["metadata"]["resourceVersion"] += "1"
-        for key, value in change["metadata"]["annotations"].items():
-            live["metadata"]["annotations"].update({key: value})
-            if value is None:
-                del live["metadata"]["annotations"][key]
-        live["spec"].update(change["spec"])
+        merged = {**live["spec"], **change["spec"]}
+        live["spec"] = {key: value for key, value in merged.items() if value is not None}
         return deepcopy(live)
 
     def node(self, name: str = "w1") -> Obj:

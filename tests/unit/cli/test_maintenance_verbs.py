@@ -85,9 +85,10 @@ def test_check_tells_by_its_exit_code_what_could_not_be_planned(opened: Opened) 
 
 
 def test_patch(opened: Opened) -> None:
-    assert opened("patch --yes --serial 1,25% --reboot always --no-drain -l w1", FakeRun(SOMETHING)) == 0
+    line = "patch --yes --serial 1,25% --reboot always --reboot-deadline 20m --no-drain -l w1"
+    assert opened(line, FakeRun(SOMETHING)) == 0
     assert (opened.playbook, opened.serial) == ("patch", ("1", "25%"))
-    assert opened.variables == {"patch_reboot": "always", "patch_drain": "no"}
+    assert opened.variables == {"patch_reboot": "always", "patch_reboot_deadline": "20m", "patch_drain": "no"}
     assert opened.choices is not None
     assert opened.choices.limit == "w1"
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from kubeforge.cluster.cordon import CORDONED_BY, cordon, cordoned_by, is_cordoned, node_of, uncordon
+from kubeforge.cluster.cordon import CORDON_TAINT, cordon, cordoned_by, is_cordoned, node_of, uncordon
 from kubeforge.errors import ApiError
 from tests.unit.draining_api import DrainableApi, node
 
-OURS = {CORDONED_BY: "r1"}
+CONTROL = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ OURS = {CORDONED_BY: "r1"}
         (node(), None, True, None),
         (node(cordoned=True), "r2", False, None),
         (node(cordoned=True), None, False, None),
-        (node(cordoned=True, annotations=OURS), "r2", False, "r1"),
-        (node(cordoned=True, annotations=OURS), None, True, None),
+        (node(by="r1"), "r2", False, "r1"),
+        (node(by="r1"), None, True, None),
     ],
 )
 def test_cordon(before: Any, run_id: str | None, changes: bool, whose: str | None) -> None:
@@ -37,28 +37,42 @@ def test_cordon(before: Any, run_id: str | None, changes: bool, whose: str | Non
         (node(), True, False, False),
         (node(cordoned=True), False, False, True),
         (node(cordoned=True), True, True, False),
-        (node(cordoned=True, annotations=OURS), False, True, False),
-        (node(cordoned=True, annotations=OURS), True, True, False),
+        (node(by="r1"), False, True, False),
+        (node(by="r1"), True, True, False),
     ],
 )
 def test_uncordon(before: Any, foreign: bool, changes: bool, cordoned: bool) -> None:
     api: Any = DrainableApi.of(before)
     assert uncordon(api, "w1", foreign=foreign) is changes
     assert is_cordoned(api.node()) is cordoned
-    assert cordoned or CORDONED_BY not in api.node()["metadata"]["annotations"]
+    assert cordoned or "taints" not in api.node()["spec"]
+
+
+def test_taints_of_others_stay() -> None:
+    tainted = node()
+    tainted["spec"]["taints"] = [CONTROL]
+    api: Any = DrainableApi.of(tainted)
+    cordon(api, "w1", run_id="r1")
+    ours = {"key": CORDON_TAINT, "effect": "NoSchedule", "value": "r1"}
+    assert api.node()["spec"]["taints"] == [CONTROL, ours]
+    uncordon(api, "w1", foreign=False)
+    assert api.node()["spec"] == {"taints": [CONTROL]}
+
+
+def test_the_taint_that_kubernetes_sets_by_itself_gives_way_to_ours() -> None:
+    """Left from an uncordon of which the controller has not heard yet."""
+    tainted = node(cordoned=True)
+    del tainted["spec"]["unschedulable"]
+    api: Any = DrainableApi.of(tainted)
+    cordon(api, "w1", run_id="r1")
+    assert cordoned_by(api.node()) == "r1"
+    assert len(api.node()["spec"]["taints"]) == 1
 
 
 def test_a_mark_without_a_cordon_says_nothing() -> None:
-    """`kubectl uncordon` leaves it."""
-    assert cordoned_by(node(annotations=OURS)) is None
-
-
-@pytest.mark.parametrize(("manager", "whose"), [("kubeforge", "r1"), ("kubectl-cordon", None)])
-def test_a_mark_under_somebody_elses_cordon_says_nothing(manager: str, whose: str | None) -> None:
-    """`kubectl uncordon`, and later `kubectl cordon`."""
-    again = node(cordoned=True, annotations=OURS)
-    again["metadata"]["managedFields"] = [{"manager": manager, "fieldsV1": {"f:spec": {"f:unschedulable": {}}}}]
-    assert cordoned_by(again) == whose
+    left = node(by="r1")
+    del left["spec"]["unschedulable"]
+    assert cordoned_by(left) is None
 
 
 def test_somebody_elses_change_in_between_is_no_failure() -> None:

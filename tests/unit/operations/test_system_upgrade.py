@@ -13,6 +13,7 @@ from kubeforge.operations.system_upgrade import (
     Look,
     SystemUpgrade,
     Upgrade,
+    busy_script,
     look_of,
     look_script,
     reboot_script,
@@ -104,7 +105,7 @@ def test_what_is_in_the_way(text: str, field: str, value: Any) -> None:
     assert getattr(look_of(text), field) == value
 
 
-@pytest.mark.parametrize("script", [look_script(), look_script(("a'b",)), reboot_script()])
+@pytest.mark.parametrize("script", [look_script(), look_script(("a'b",)), reboot_script(), busy_script()])
 def test_scripts_are_posix_sh(script: str) -> None:
     checked = subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kubeforge.cluster import evicting
-from kubeforge.cluster.cordon import CORDONED_BY, cordoned_by, is_cordoned
+from kubeforge.cluster.cordon import cordoned_by, is_cordoned
 from kubeforge.cluster.draining import DrainOptions
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.events import ActionSaid, Events
@@ -22,7 +22,6 @@ from tests.unit.draining_api import DrainableApi, budget, node, pod
 from tests.unit.tasks.memory_api import FixedAccess
 
 Make = Callable[..., Any]
-OURS = {CORDONED_BY: "r0"}
 SHORT = DrainOptions(deadline=0.3)
 
 
@@ -120,7 +119,7 @@ def test_a_deadline_puts_the_node_back(talk: Make) -> None:
         Drain(node="w1", options=SHORT).run(run)
     assert "example.com/never" in caught.value.evidence[0]
     assert not is_cordoned(api.node())
-    assert CORDONED_BY not in api.node()["metadata"]["annotations"]
+    assert "taints" not in api.node()["spec"]
     assert said[-1] == "the drain is given up: node w1 is uncordoned again"
 
 
@@ -133,7 +132,7 @@ def test_a_drain_given_up_leaves_a_persons_cordon(talk: Make) -> None:
 
 
 def test_a_killed_runs_cordon_is_taken_over_and_taken_back(talk: Make) -> None:
-    api = DrainableApi.of(node(cordoned=True, annotations=OURS), pod("a"), stuck={"a"})
+    api = DrainableApi.of(node(by="r0"), pod("a"), stuck={"a"})
     run, _ = talk(api)
     assert titles(Drain(node="w1").plan(run)) == ["pod default/a"]
     with pytest.raises(DeadlineExceeded):
@@ -196,6 +195,13 @@ def test_a_silent_node_is_warned_of(talk: Make) -> None:
     assert said == ["warning: node w1 is not Ready: nobody will say that its pods have ended"]
 
 
+def test_a_host_that_is_said_to_be_dead_and_reports_is_warned_of(talk: Make) -> None:
+    run, said = talk(DrainableApi.of(node(), pod("a")))
+    Drain(node="w1", options=DrainOptions(dead=True)).plan(run)
+    assert len(said) == 1
+    assert said[0].startswith("warning: node w1 is Ready, as the cluster sees it")
+
+
 def test_a_dead_host_is_drained_of_everything(talk: Make) -> None:
     api = DrainableApi.of(node(ready=False), pod("a", owner=None), stuck=set())
     run, said = talk(api)
@@ -224,7 +230,7 @@ def test_cordon(talk: Make) -> None:
 
 
 def test_a_person_makes_our_cordon_theirs(talk: Make) -> None:
-    api = DrainableApi.of(node(cordoned=True, annotations=OURS))
+    api = DrainableApi.of(node(by="r0"))
     run, _ = talk(api)
     assert Cordon(node="w1").plan(run) == []
     (change,) = Cordon(node="w1", lasting=True).plan(run)
@@ -237,7 +243,7 @@ def test_a_person_makes_our_cordon_theirs(talk: Make) -> None:
         (node(), True, []),
         (node(cordoned=True), False, []),
         (node(cordoned=True), True, ["uncordon w1"]),
-        (node(cordoned=True, annotations=OURS), False, ["uncordon w1"]),
+        (node(by="r0"), False, ["uncordon w1"]),
     ],
 )
 def test_uncordon(talk: Make, before: Any, foreign: bool, planned: list[str]) -> None:

@@ -26,6 +26,10 @@ Make = Callable[..., Any]
 CTR = (f"{BIN}/ctr", "--connect-timeout", "2s", "version")
 
 
+def starts(unit: str) -> tuple[str, ...]:
+    return ("systemctl", "show", "-P", "NRestarts", f"{unit}.service")
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maintenance, "COMPONENT_DEADLINE", 0.2)
@@ -67,11 +71,13 @@ def reporting() -> Any:
 
 
 @pytest.mark.parametrize("unit", ["kubelet", "containerd"])
-def test_a_unit_is_restarted_and_waited_for(site: Make, talk: Make, unit: str) -> None:
+def test_a_unit_is_restarted_and_waited_for(site: Make, talk: Make, unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = site()
     host = made.hosts["w1"]
     host.overlay(Observation(units={f"{unit}.service": RUNNING}))
     host.commands |= {("systemctl", "restart", f"{unit}.service"): Completed(0), CTR: Completed(0)}
+    host.commands[starts(unit)] = Completed(0, b"0\n")
+    monkeypatch.setattr(maintenance, "lacks_kubelet", lambda *_: None)
     (action,) = made.ask("w1", maintenance.restart, vars={UNIT: unit})
     run, _ = talk(made)
     changes = action.run(run)
@@ -91,9 +97,19 @@ def test_a_unit_that_does_not_come_back(site: Make, talk: Make, unit: str, state
     made = site()
     made.hosts["w1"].overlay(Observation(units={f"{unit}.service": state}))
     made.hosts["w1"].commands["systemctl", "restart", f"{unit}.service"] = Completed(0)
+    made.hosts["w1"].commands[starts(unit)] = Completed(0, b"1\n")
     with pytest.raises(DeadlineExceeded, match=why) as caught:
         Restarted(name=unit).run(talk(made)[0])
     assert caught.value.evidence == ("unit: no", "kubelet: no")
+
+
+def test_a_unit_that_ends_again_and_again_is_not_waited_for(site: Make, talk: Make) -> None:
+    made = site()
+    made.hosts["w1"].commands["systemctl", "restart", "kubelet.service"] = Completed(0)
+    made.hosts["w1"].commands[starts("kubelet")] = Completed(0, b"2\n")
+    with pytest.raises(OperationFailed, match="kubelet ends as soon as it is started") as caught:
+        Restarted(name="kubelet").run(talk(made)[0])
+    assert caught.value.evidence == ("unit: no",)
 
 
 def test_a_unit_that_systemd_does_not_know(site: Make, talk: Make) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from kubeforge.cluster import boots
-from kubeforge.cluster.cordon import CORDONED_BY
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.events import ActionSaid, Events
 from kubeforge.engine.model import Action
@@ -16,10 +15,9 @@ from kubeforge.errors import ConnectionLost, DeadlineExceeded, InputError, Opera
 from kubeforge.operations.model import Observation
 from kubeforge.operations.system_upgrade import look_script, reboot_script
 from kubeforge.tasks import host_back, patch
-from kubeforge.tasks import reboot as rebooting
 from kubeforge.tasks.drain import Drain
 from kubeforge.tasks.host_back import Back, heartbeats
-from kubeforge.tasks.patch import DRAIN, REBOOT, Packages
+from kubeforge.tasks.patch import AWAY, DRAIN, REBOOT, Packages
 from kubeforge.tasks.reboot import Reboot
 from kubeforge.tasks.rolling import Spared
 from kubeforge.transport.base import Completed
@@ -37,7 +35,6 @@ BOOT = ("sh", "-c", boots._BOOT)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_back, "NODE_DEADLINE", 0.3)
-    monkeypatch.setattr(rebooting, "REBOOT_DEADLINE", 0.3)
     monkeypatch.setattr(host_back, "kubelet_log", lambda _: ["kubelet: no"])
 
 
@@ -167,6 +164,27 @@ def test_somebody_elses_installation_is_told(patched: Make) -> None:
     assert made.said == ["warning: somebody else installs packages there just now; they are waited for"]
 
 
+def test_somebody_elses_installation_is_waited_for(patched: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patch, "APT_DEADLINE", 0.2)
+    made = patched(DUE)
+    (packages,) = made.made.ask("w1", patch.packages)
+    made.looks("w1", "busy\n")
+    told = b"12 00:05 /usr/bin/dpkg --unpack\n13 01:00 sshd\n"
+    made.made.hosts["w1"].commands["ps", "-eo", "pid,etime,args"] = Completed(0, told)
+    with pytest.raises(DeadlineExceeded, match="nobody else installs packages") as caught:
+        packages.run(made.talk("w1"))
+    assert caught.value.evidence == ("12 00:05 /usr/bin/dpkg --unpack",)
+    assert made.made.hosts["w1"].changes == []
+
+
+def test_what_somebody_else_has_upgraded_meanwhile_is_not_ours(patched: Make) -> None:
+    made = patched(DUE)
+    (packages,) = made.made.ask("w1", patch.packages)
+    made.looks("w1", KERNEL)
+    assert packages.run(made.talk("w1")) == []
+    assert made.made.hosts["w1"].changes == []
+
+
 def test_what_apt_says_when_it_fails(patched: Make) -> None:
     made = patched(DUE)
     made.made.hosts["w1"].fail = {"packages": 100}
@@ -223,7 +241,7 @@ def test_packages_that_ask_for_no_reboot_after_all(patched: Make) -> None:
 )
 def test_a_host_that_does_not_come_back(patched: Make, values: Any, why: str) -> None:
     made = patched(ASKS)
-    (reboot,) = made.made.ask("w1", patch.reboot)
+    (reboot,) = made.made.ask("w1", patch.reboot, vars={AWAY: 0.3})
     with pytest.raises(DeadlineExceeded, match=why) as caught:
         reboot.run(made.talk("w1", connect=Rebooting(made, **values).connect))
     assert "it goes on from here" in str(caught.value.remedy)
@@ -241,7 +259,7 @@ def test_asked_for_it_reboots_whatever_it_says(patched: Make) -> None:
         (node("w1"), frozenset(), False),
         (node("w1"), frozenset({"reboot"}), True),
         (node("w1", cordoned=True), frozenset(), False),
-        (node("w1", cordoned=True, annotations={CORDONED_BY: "r0"}), frozenset(), True),
+        (node("w1", by="r0"), frozenset(), True),
     ],
 )
 def test_who_is_waited_for(patched: Make, live: Any, changed: frozenset[str], due: bool) -> None:
