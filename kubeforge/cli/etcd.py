@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,15 +35,15 @@ etcd.add_command(snapshot)
 def members(inventory_path: Path | None, variables: Mapping[str, str], asked: Asked, output: str) -> None:
     """Show who is a member, and who should be."""
     from kubeforge.cli.answers import answer
-    from kubeforge.cluster.etcd_states import member_states
+    from kubeforge.cluster.status.etcd import look_at_etcd
     from kubeforge.report.etcd import members_text
 
     with asking(inventory_path, variables, asked) as (inventory, remote_of):
-        states = member_states(inventory.etcd_members, remote_of)
+        seen = look_at_etcd(inventory.etcd_members, remote_of)
     if output == "table":
-        click.echo(members_text(states), nl=False)
+        click.echo(members_text(seen), nl=False)
     else:
-        answer([one.as_json() for one in states], output)
+        answer(asdict(seen)["members"], output)
 
 
 @etcd.command()
@@ -57,15 +57,15 @@ def status(
     Leaves with 0 where all members serve and no alarm is raised, else with 1.
     """
     from kubeforge.cli.answers import answer
-    from kubeforge.cluster.etcd_states import look_at
-    from kubeforge.report.etcd import states_text
+    from kubeforge.cluster.status.etcd import look_at_etcd
+    from kubeforge.report.etcd import etcd_text
 
     with asking(inventory_path, variables, asked) as (inventory, remote_of):
-        seen = look_at(inventory.etcd_members, remote_of)
+        seen = look_at_etcd(inventory.etcd_members, remote_of)
     if output == "table":
-        click.echo(states_text(seen.states, seen.alarms, seen.about), nl=False)
+        click.echo(etcd_text(seen), nl=False)
     else:
-        answer(seen.as_json(), output)
+        answer(asdict(seen), output)
     ctx.exit(0 if seen.well else 1)
 
 

@@ -45,6 +45,8 @@ def save(choices: Choices, *, source: str | None, to: Path | None, reason: str) 
     from kubeforge.tasks.snapshot import REASON, SNAPSHOT_FROM
     from kubeforge.tasks.snapshot_fetch import SNAPSHOT_TO
 
+    if choices.limit or choices.tags:
+        raise click.UsageError("the member to take is named with --from: no --limit, no --tags")
     given = {SNAPSHOT_FROM: source, SNAPSHOT_TO: to and str(to.absolute()), REASON: reason}
     known = {name: value for name, value in given.items() if value}
     with opened(replace(choices, variables={**choices.variables, **known}), "etcd-snapshot-save", parts=False) as run:

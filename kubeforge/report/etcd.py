@@ -5,40 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from kubeforge.cluster.etcd_states import MemberState
 from kubeforge.cluster.snapshots import Kept, Snapshot
+from kubeforge.cluster.status.rows import Etcd, Member
 
-__all__ = ["members_text", "one_snapshot_text", "snapshots_text", "states_text"]
+__all__ = ["etcd_text", "members_text", "one_snapshot_text", "snapshots_text"]
 
 _NONE: Final = "-"
 _UNITS: Final = ("B", "KiB", "MiB", "GiB")
 
 
-def members_text(states: Sequence[MemberState]) -> str:
-    """Return who is a member."""
-    titles = ("MEMBER", "ID", "PEER URL", "ROLE", "VERSION", "HEALTH")
-    return _table(titles, ((one.host, one.id, one.peer_url, _role(one), one.version, _health(one)) for one in states))
+def members_text(etcd: Etcd) -> str:
+    """Return who is a member, and who should be."""
+    titles = ("MEMBER", "ID", "VERSION", "ROLE", "IN HOSTS.YML", "PROBLEM")
+    rows = (
+        (one.host, one.id, one.version, _role(one), "yes" if one.in_inventory else "no", one.problem)
+        for one in etcd.members
+    )
+    return _table(titles, rows)
 
 
-def states_text(states: Sequence[MemberState], alarms: Sequence[tuple[str, str]], about: str) -> str:
-    """Return what each member says of itself, then what can be said of all.
-
-    Args:
-        states: one per member.
-        alarms: id of a member, kind.
-        about: whether they serve together.
-    """
-    titles = ("MEMBER", "ROLE", "VERSION", "REVISION", "SIZE", "USED", "QUOTA", "HEALTH")
+def etcd_text(etcd: Etcd) -> str:
+    """Return what each member says of itself, then what can be said of all."""
+    titles = ("MEMBER", "ROLE", "VERSION", "REVISION", "SIZE", "IN USE", "QUOTA", "ALARMS", "PROBLEM")
     rows = (
         (
-            *(one.host, _role(one), one.version, "" if one.revision is None else str(one.revision)),
-            *(_size(one.size), _size(one.used), _size(one.quota), _health(one)),
+            *(one.host or one.id, _role(one), one.version, str(one.revision or "")),
+            *(_size(one.size), _size(one.in_use), _size(one.quota), ",".join(one.alarms), one.problem),
         )
-        for one in states
+        for one in etcd.members
     )
-    names = {one.id: one.host for one in states}
-    raised = "".join(f"alarm {kind} of {names.get(member, member)}\n" for member, kind in alarms)
-    return f"{_table(titles, rows)}{raised}{about}\n"
+    return f"{_table(titles, rows)}{_about(etcd)}\n"
+
+
+def _about(etcd: Etcd) -> str:
+    """Say whether the members serve together."""
+    total = len(etcd.voters)
+    serving = sum(one.answers is True and not one.problem for one in etcd.voters)
+    if not etcd.quorum or serving < etcd.needed:
+        return f"no quorum: of {total} members {etcd.needed} must serve, and {serving if etcd.quorum else 0} do"
+    spare = serving - etcd.needed
+    return f"{serving} of {total} members serve; etcd can do without {spare or 'none'} of them"
 
 
 def snapshots_text(kept: Kept) -> str:
@@ -90,16 +96,12 @@ def _table(titles: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _role(one: MemberState) -> str:
-    if one.known is False:
-        return "none: the others do not count it"
+def _role(one: Member) -> str:
+    if one.registered is False:
+        return "none: etcd does not count it"
     if one.learner:
         return "learner"
     return "leader" if one.leader else "voter"
-
-
-def _health(one: MemberState) -> str:
-    return one.lacks or "serves"
 
 
 def _size(number: int) -> str:

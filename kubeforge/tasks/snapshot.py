@@ -23,6 +23,7 @@ from kubeforge.operations.model import Change, Entry, Queries, Verb
 from kubeforge.spec.paths import ETCD_DB, ETCD_WAL, SNAPSHOT_DEADLINE, SNAPSHOTS
 from kubeforge.tasks.etcd_data import halted
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.restoration import concerned
 
 __all__ = ["REASON", "SNAPSHOT_FROM", "SaveSnapshot", "save", "taken", "taker"]
 
@@ -129,7 +130,7 @@ class SaveSnapshot(Action):
         """Copy it to the other hosts; yield those that have it. One that does not answer is told, and left out."""
         context = run.context
         members = context.inventory.etcd_members
-        for host in dict.fromkeys((*members, *context.inventory.control_planes)):
+        for host in concerned(context.inventory):
             if host == context.host:
                 continue
             try:
@@ -152,9 +153,13 @@ def taken(context: Context) -> dict[str, Snapshot]:
 def taker(run: ActionContext) -> str:
     """Return the host whose member is taken; the same for all hosts that ask."""
     members = run.context.inventory.etcd_members
-    given = run.context.vars.get(SNAPSHOT_FROM)
+    given = str(run.context.vars.get(SNAPSHOT_FROM, ""))
     if given:
-        return str(given)
+        names = [host.name for host in members]
+        if given not in names and run.context.host == members[0]:
+            message = f"{given} is no host of etcd; these are: {', '.join(names)}"
+            raise InputError([Problem(message=message, field="--from")])
+        return given
     found: Survey = run.context.vault.once(
         "etcd.snapshot.survey", lambda: survey([host.name for host in members], run.remote_of)
     )

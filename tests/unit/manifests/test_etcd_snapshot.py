@@ -1,4 +1,4 @@
-"""The script that takes snapshots: its text, and what it does with an etcdctl and an etcdutl that only look like them."""
+"""The script that takes snapshots: its text, and what it does where an etcdctl and an etcdutl only look like them."""
 
 from __future__ import annotations
 
@@ -75,12 +75,16 @@ def taker(tmp_path: Path, sample: Callable[..., Any], monkeypatch: pytest.Monkey
     monkeypatch.setattr(etcd_snapshot, "ETCD_DB", str(tmp_path / "live.db"))
     monkeypatch.setattr(etcd_snapshot, "SNAPSHOTS", str(tmp_path / "snapshots"))
     monkeypatch.setattr(etcd_snapshot, "ETCD_RESTORE", str(tmp_path / "restore"))
-    monkeypatch.setattr(etcd_snapshot, "kept_pki", lambda *_: tuple(f"{pki}/{one}" for one in ("ca.crt", "ca.key", "no")))
+    monkeypatch.setattr(
+        etcd_snapshot, "kept_pki", lambda *_: tuple(f"{pki}/{one}" for one in ("ca.crt", "ca.key", "no"))
+    )
     monkeypatch.setattr(etcd_snapshot, "public_parts", lambda *_: (f"{pki}/ca.crt", f"{pki}/no"))
     cluster = sample(etcd={"snapshots": {"keep": 2}})
     made = Taker(
         tmp_path,
-        snapshot_script(cluster.spec, cluster.inventory, cluster.first, etcdctl=[f"{tmp_path}/etcdctl", "--cacert=x y"]),
+        snapshot_script(
+            cluster.spec, cluster.inventory, cluster.first, etcdctl=[f"{tmp_path}/etcdctl", "--cacert=x y"]
+        ),
     )
     made.sends(b"s" * 8192)
     return made
@@ -157,7 +161,11 @@ def test_what_a_host_holds_and_no_more(sample: Callable[..., Any]) -> None:
     extra = {"encryption-provider-config": "/etc/kubernetes/encryption.yaml"}
     stacked = sample(api_server={"extra_args": extra})
     assert set(kept_pki(stacked.spec, stacked.inventory, stacked.first)) == {
-        *(f"/etc/kubernetes/pki/{name}.{end}" for name in ("ca", "front-proxy-ca", "etcd/ca") for end in ("crt", "key")),
+        *(
+            f"/etc/kubernetes/pki/{name}.{end}"
+            for name in ("ca", "front-proxy-ca", "etcd/ca")
+            for end in ("crt", "key")
+        ),
         *("/etc/kubernetes/pki/sa.pub", "/etc/kubernetes/pki/sa.key", "/etc/kubernetes/encryption.yaml"),
     }
     apart = sample(etcd_hosts=1, api_server={"extra_args": extra})
