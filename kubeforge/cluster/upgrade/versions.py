@@ -109,12 +109,12 @@ def _behind(runs: Sequence[Runs], steps: Sequence[str]) -> Iterator[Problem]:
                     if (problem := skew_problem(name, version, step)) is not None
                     and parse(version) < parse(step)]  # fmt: skip
             if told:
-                mend = _MEND_OURS.format(step=step) if ours else _MEND_FOREIGN
+                mend = _MEND_OURS.format(step=step, host=one.host) if ours else _MEND_FOREIGN
                 yield obstacle("skew", one.host, f"at {step}: {'; '.join(told)}", mend=mend)
                 break
 
 
-_MEND_OURS: Final = "kubeforge apply --limit HOST brings it to the cluster's present version; then go to {step}"
+_MEND_OURS: Final = "kubeforge apply --limit {host} brings it to the cluster's present version; then go to {step}"
 _MEND_FOREIGN: Final = "take it into hosts.yml, upgrade it as it was made, or remove it: it is left as it is"
 
 
