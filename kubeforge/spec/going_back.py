@@ -148,7 +148,7 @@ def _forbidden(stand: Stand, old: str) -> list[str]:
     minors = parse(stand.now)[1] - parse(old)[1]
     if minors > 1:
         found.append(
-            f"from {stand.now} to {old} are {minors} minors; an API server reads what the next minor stored, no later one"
+            f"from {stand.now} to {old} are {minors} minors; an API server reads what the next one stored, no later one"
         )
     elif minors == 1 and stand.unreadable is None:
         found.append(f"it is not known what the API served at {old}, so objects could be stored that it cannot read")

@@ -53,7 +53,7 @@ def test_a_finished_one_goes_back_and_keeps_what_was_written(aged: Ha, before: S
 
 
 MOMENTS = (
-    *(("w1", "os.prepare"), ("cp1", "pod etcd"), ("cp1", "pod kube-apiserver")),
+    *(("w1", "os.prepare"), ("cp1", "pod kube-apiserver"), ("cp1", "pod kube-scheduler")),
     *(("cp1", "kubelet.serves"), ("w1", "node")),
 )
 

@@ -19,7 +19,7 @@ import pytest
 
 from tests.e2e.conftest import wait_until
 from tests.e2e.ha.conftest import Ha, made
-from tests.e2e.ha.test_changing import LOCAL, PATIENT, POLLS, respec
+from tests.e2e.ha.test_changing import LOCAL, PATIENT, POLLS, flag, respec
 from tests.e2e.upgrade.test_upgrade import NEW, OLD, PAUSE, SERVER, images, versions
 
 pytestmark = pytest.mark.lab
@@ -41,11 +41,10 @@ spec:
             labelSelector: {{matchLabels: {{app: web}}}}}}
       containers:
         - name: web
-          image: docker.io/library/busybox:stable
+          image: localhost/kubeforge/hello:1
           imagePullPolicy: Never
-          command: [sh, -c, "mkdir /www; echo hello >/www/index.html; exec httpd -f -p 8080 -h /www"]
-          readinessProbe: {{httpGet: {{path: /, port: 8080}}, periodSeconds: 1}}
-          lifecycle: {{preStop: {{exec: {{command: [sleep, "3"]}}}}}}
+          readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
+          lifecycle: {{preStop: {{sleep: {{seconds: 3}}}}}}
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
@@ -56,6 +55,14 @@ apiVersion: v1
 kind: Service
 metadata: {{name: web, namespace: default}}
 spec: {{type: NodePort, selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080, nodePort: {PORT}}}]}}
+"""
+
+
+# The program in the store that calls itself the new kubelet; kubeadm and kubectl know no `--version` of this form.
+FIND = f"""
+for file in /var/lib/kubeforge/store/sha256/*; do
+    [ "$("$file" --version 2>/dev/null || :)" != "Kubernetes v{NEW}" ] || echo "$file"
+done | head -n 1
 """
 
 
@@ -134,7 +141,7 @@ def test_a_broken_api_server_is_back_by_itself(aged: Ha) -> None:
     assert watched.record.failures == {}
 
 
-@pytest.mark.parametrize(("host", "step"), [("cp3", "end kube-apiserver"), ("cp3", "kubelet.serves"), ("w1", "drain")])
+@pytest.mark.parametrize(("host", "step"), [("cp3", "pod kube-apiserver"), ("cp3", "kubelet.serves"), ("w1", "drain")])
 def test_killed_at_a_boundary(aged: Ha, host: str, step: str) -> None:
     with aged.starting(f"upgrade apply {NEW}") as run:
         run.until(lambda: run.step("StepStarted", host, step) or run.child.poll() == 0, within=300)
@@ -166,3 +173,32 @@ def test_nor_on_the_way_back(aged: Ha) -> None:
     assert watched.record.failures == {}
     aged.until_good()
     assert versions(aged) == {OLD}
+
+
+def test_nor_while_etcd_changes(aged: Ha) -> None:
+    """The API server of each control plane ends before its etcd does; 1.35 and 1.36 share an etcd, so a flag changes."""
+    respec(aged, flag("heartbeat-interval", "200", "etcd"))
+    with aged.client("w1", LOCAL, PATIENT) as watched:
+        aged.apply().check(0)
+        watched.answered()
+    print(f"\n{watched.record.told()}")
+    assert watched.record.failures == {}
+    assert set(watched.record.acknowledged) <= aged.written()
+
+
+def test_a_kubelet_of_another_minor_restarts_no_static_pod(aged: Ha) -> None:
+    """The newer one takes the older one's place for a moment; etcd and the API server run on, by their processes."""
+    aged.run(f"upgrade apply {NEW}", "--yes", "--tags", "prepare").check(0)
+    pids = "pgrep -x etcd; pgrep -x kube-apiserver"
+    before, old = aged.sh("cp1", pids), aged.sh("cp1", "readlink /usr/local/bin/kubelet").strip()
+    new = aged.sh("cp1", FIND).strip()
+    switch = "ln -sfn {} /usr/local/bin/kubelet && systemctl restart kubelet"
+    try:
+        aged.sh("cp1", switch.format(new))
+        wait_until(
+            lambda: aged.get("node", "cp1")["status"]["nodeInfo"]["kubeletVersion"] == f"v{NEW}",
+            why=lambda: aged.sh("cp1", "journalctl -u kubelet -n 30 --no-pager"),
+        )
+        assert aged.sh("cp1", pids) == before
+    finally:
+        aged.sh("cp1", switch.format(old))
