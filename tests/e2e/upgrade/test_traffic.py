@@ -58,10 +58,11 @@ spec: {{type: NodePort, selector: {{app: web}}, ports: [{{port: 80, targetPort: 
 """
 
 
-# The program in the store that calls itself the new kubelet; kubeadm and kubectl know no `--version` of this form.
+# The program in the store that is the new kubelet when it is called so: from source all of Kubernetes is one (ADR 15).
 FIND = f"""
 for file in /var/lib/kubeforge/store/sha256/*; do
-    [ "$("$file" --version 2>/dev/null || :)" != "Kubernetes v{NEW}" ] || echo "$file"
+    ln -sfn "$file" /root/kubelet
+    [ "$(/root/kubelet --version 2>/dev/null || :)" != "Kubernetes v{NEW}" ] || echo "$file"
 done | head -n 1
 """
 
@@ -176,7 +177,7 @@ def test_nor_on_the_way_back(aged: Ha) -> None:
 
 
 def test_nor_while_etcd_changes(aged: Ha) -> None:
-    """The API server of each control plane ends before its etcd does; 1.35 and 1.36 share an etcd, so a flag changes."""
+    """Each API server ends before the etcd beside it does; 1.35 and 1.36 share an etcd, so a flag changes."""
     respec(aged, flag("heartbeat-interval", "200", "etcd"))
     with aged.client("w1", LOCAL, PATIENT) as watched:
         aged.apply().check(0)
