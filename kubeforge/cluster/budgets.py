@@ -69,13 +69,13 @@ class Budget:
         return f"budget {self.namespace}/{self.name} ({self.wants}): {numbers}"
 
 
-def read_budgets(api: Api) -> tuple[Budget, ...]:
-    """Return all budgets of the cluster.
+def read_budgets(api: Api, namespace: str | None = None) -> tuple[Budget, ...]:
+    """Return the budgets of a namespace; of all where none is given.
 
     Raises:
         ApiError: they cannot be read.
     """
-    return tuple(Budget.of(obj) for obj in api.objects("policy/v1", "PodDisruptionBudget"))
+    return tuple(Budget.of(obj) for obj in api.objects("policy/v1", "PodDisruptionBudget", namespace=namespace))
 
 
 def guarding(budgets: Iterable[Budget], namespace: str, labels: Mapping[str, str]) -> tuple[Budget, ...]:

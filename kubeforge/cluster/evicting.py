@@ -182,7 +182,7 @@ class _Loop:
 
     def _guards(self, pod: Pod) -> tuple[Budget, ...]:
         labels = (self.seen.get(pod.uid) or {"metadata": {}})["metadata"].get("labels") or {}
-        return guarding(read_budgets(self.api), pod.namespace, labels)
+        return guarding(read_budgets(self.api, pod.namespace), pod.namespace, labels)
 
     def _keeps(self, one: Eviction) -> str:
         if one.accepted is None:

@@ -6,8 +6,9 @@ is written on the Node (`cluster.cordon`): a run that was killed is gone on with
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from kubeforge.cluster.access import api_of
@@ -198,6 +199,7 @@ class Drain(Action):
 
     def _emptied(self, run: ActionContext, api: Api) -> list[Pod]:
         gone: list[Pod] = []
+        end = time.monotonic() + self.options.deadline
         for _ in range(_ROUNDS):
             found = self._found(run, api)
             self._refuse(run, found, "the node is put back as it was")
@@ -207,7 +209,7 @@ class Drain(Action):
                 api,
                 self.node,
                 found.going,
-                self.options,
+                replace(self.options, deadline=max(0.0, end - time.monotonic())),
                 step=self.title,
                 host=run.context.host.name,
                 say=run.say,

@@ -129,7 +129,8 @@ def test_pods_move_one_by_one_and_a_second_drain_changes_nothing(herd: Fleet) ->
     for name in before:
         assert f"pod default/{name}: gone after" in said.err, said.text
     assert "not yet: budget default/web (minAvailable 1)" in said.err, said.text
-    assert (pods(herd, "w1"), len(pods(herd, "w2"))) == ([], 2)
+    assert pods(herd, "w1") == []
+    wait_until(lambda: len(pods(herd, "w2")) == 2, why=lambda: str(herd.get("pods")))
     assert cordon(herd, "w1") == (True, False), "a person wanted it"
     own = herd.get("pods", "-A", "--field-selector=spec.nodeName=w1")["items"]
     assert {one["metadata"]["ownerReferences"][0]["kind"] for one in own} == {"DaemonSet"}
