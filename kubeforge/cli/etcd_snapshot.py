@@ -85,7 +85,8 @@ def status(
 ) -> None:
     """Show what a snapshot is, and read all its copies to see whether they are whole.
 
-    NAME as `list` shows it, or `latest`; DIR is a copy on this machine. Leaves with 1 where a copy is damaged.
+    NAME as `list` shows it, or `latest`; DIR is a copy on this machine, with a `/` in it. Leaves with 1 where a copy
+    is damaged.
     """
     from kubeforge.cli.answers import answer
     from kubeforge.cluster.snapshot_copies import look_at
@@ -107,8 +108,8 @@ def status(
 def restore(choices: Choices, *, name: str, yes: bool) -> None:
     """Go back to a snapshot, on the hosts it was taken on. What was written since is lost; the plan says how much.
 
-    NAME as `list` shows it, or `latest`; DIR is a copy on this machine. API servers and etcd stop meanwhile, pods go
-    on, and old data are kept aside. A restore that was cut off is gone on with by the same command.
+    NAME as `list` shows it, or `latest`; DIR is a copy on this machine, with a `/` in it. API servers and etcd stop
+    meanwhile, pods go on, and old data are kept aside. A restore that was cut off is gone on with by the same command.
     """
     from kubeforge.cli.runs import opened, refuse_without_terminal
     from kubeforge.tasks.restoration import SNAPSHOT
@@ -119,7 +120,7 @@ def restore(choices: Choices, *, name: str, yes: bool) -> None:
         refuse_without_terminal("etcd snapshot restore")
     given = str(Path(name).absolute()) if "/" in name else name
     with opened(
-        replace(choices, variables={**choices.variables, SNAPSHOT: given}), "etcd-snapshot-restore", parts=True
+        replace(choices, variables={**choices.variables, SNAPSHOT: given}), "etcd-snapshot-restore", parts=False
     ) as run:
         made = run.plan(diff=False)
         carry_out(run, made, diff=False, agreed=lambda: yes or click.confirm("Go back to it?", err=True))

@@ -16,10 +16,10 @@ from kubeforge.cluster.snapshots import Snapshot, database, folder, kept_on, par
 from kubeforge.errors import InputError, OperationFailed, Problem
 from kubeforge.operations.model import Queries
 from kubeforge.secret import Secret
-from kubeforge.spec.paths import SNAPSHOT_ABOUT, SNAPSHOT_DB, SNAPSHOT_DEADLINE, SNAPSHOT_PKI, SNAPSHOTS
+from kubeforge.spec.paths import ETCD_RESTORE, SNAPSHOT_ABOUT, SNAPSHOT_DB, SNAPSHOT_DEADLINE, SNAPSHOT_PKI, SNAPSHOTS
 from kubeforge.transport.base import Remote
 
-__all__ = ["fetch", "fetch_pki", "is_kept", "keep_pki", "look_at", "pass_on", "read_local", "send"]
+__all__ = ["fetch", "fetch_pki", "is_kept", "keep_pki", "let_go", "look_at", "pass_on", "read_local", "send"]
 
 _PIECE: Final = 16 << 20
 _FILES: Final = (SNAPSHOT_PKI, SNAPSHOT_ABOUT, SNAPSHOT_DB)
@@ -30,15 +30,18 @@ _BEGIN: Final = 'umask 077; mkdir -p -- "$1"; rm -rf -- "$1"/.copy-*; mkdir -- "
 _ADD: Final = 'umask 077; cat >>"$1"'
 # $1: the copy, $2: its name, $3: its database, $4: that one's digest
 _END: Final = 'printf "%s  %s\\n" "$4" "$1/$3" | sha256sum -c --quiet - && sync -- "$1"/* && mv -T -- "$1" "$2"'
-# $1: folder of all, $2: of this one, $3: the archive's name, $4: the file that says what it is, $5: how many are kept;
-# then what goes into the archive
+# $1: folder of all, $2: of this one, $3: the archive's name, $4: the file that says what it is; then what goes into it
 _PKI: Final = (
-    'umask 077; all=$1 one=$2 archive=$3 about=$4 keep=$5; shift 5; [ ! -e "$one" ] || exit 0; mkdir -p -- "$all"; '
+    'umask 077; all=$1 one=$2 archive=$3 about=$4; shift 4; [ ! -e "$one" ] || exit 0; mkdir -p -- "$all"; '
     'rm -rf -- "$all"/.copy-*; mkdir -- "$all/.copy-pki"; cat >"$all/.copy-pki/$about"; number=$#; '
     'while [ "$number" -gt 0 ]; do file=$1; shift; number=$((number - 1)); '
     '[ ! -e "$file" ] || set -- "$@" "${file#/}"; done; '
-    'tar -C / -cf "$all/.copy-pki/$archive" -- "$@"; mv -T -- "$all/.copy-pki" "$one"; '
-    'ls -1r -- "$all" | tail -n "+$((keep + 1))" | while read -r old; do rm -rf -- "${all:?}/$old"; done'
+    'tar -C / -cf "$all/.copy-pki/$archive" -- "$@"; mv -T -- "$all/.copy-pki" "$one"'
+)
+# $1: folder of all, $2: kind, $3: how many are kept, $4: there while one is restored
+_LET_GO: Final = (
+    '[ -e "$4" ] || ls -1r -- "$1" | grep -e "Z-$2-" | tail -n "+$(($3 + 1))" | '
+    'while read -r old; do rm -rf -- "${1:?}/$old"; done'
 )
 
 
@@ -149,7 +152,18 @@ def look_at(name: str, hosts: Sequence[str], remote_of: Callable[[str], Remote])
     return found, {host: is_kept(remote_of(host), found) for host in kept.holders(found.name)}
 
 
-def keep_pki(target: Remote, snapshot: Snapshot, about: bytes, files: Iterable[str], *, keep: int) -> None:
+def let_go(target: Remote, snapshot: Snapshot, *, keep: int) -> None:
+    """Let the oldest of a snapshot's kind go on a host that got a copy; the host's own script looks at their age, too.
+
+    Args:
+        target: the host.
+        snapshot: the newest of its kind.
+        keep: how many stay.
+    """
+    target.run(["sh", "-euc", _LET_GO, "sh", SNAPSHOTS, snapshot.kind, str(keep), ETCD_RESTORE])
+
+
+def keep_pki(target: Remote, snapshot: Snapshot, about: bytes, files: Iterable[str]) -> None:
     """Keep what a host without a member holds of the PKI, under a snapshot's name.
 
     Args:
@@ -157,9 +171,8 @@ def keep_pki(target: Remote, snapshot: Snapshot, about: bytes, files: Iterable[s
         snapshot: which.
         about: what its file says.
         files: of the PKI; those that are not there are left out.
-        keep: how many of such folders the host keeps.
     """
-    argv = ["sh", "-euc", _PKI, "sh", SNAPSHOTS, folder(snapshot.name), SNAPSHOT_PKI, SNAPSHOT_ABOUT, str(keep), *files]
+    argv = ["sh", "-euc", _PKI, "sh", SNAPSHOTS, folder(snapshot.name), SNAPSHOT_PKI, SNAPSHOT_ABOUT, *files]
     target.run(argv, stdin=about)
 
 

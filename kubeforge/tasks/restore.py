@@ -22,10 +22,12 @@ from kubeforge.operations.unit import Unit
 from kubeforge.spec.paths import COMPONENT_DEADLINE, ETCD_DATA, ETCD_DEADLINE, ETCD_LAST_RESTORE, ETCD_RESTORE
 from kubeforge.tasks import etcd_runs
 from kubeforge.tasks.acting import act
+from kubeforge.tasks.control_plane import ApiServes
 from kubeforge.tasks.etcd_data import aside, end_member, make_anew
 from kubeforge.tasks.etcd_members import FounderTurn, MemberServes
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.restoration import STEP, concerned, restoration
+from kubeforge.tasks.rights import need_root
 
 __all__ = [
     "Brought",
@@ -35,6 +37,7 @@ __all__ = [
     "MemberStarts",
     "Restored",
     "Stopped",
+    "api",
     "bring",
     "end",
     "kubelet",
@@ -54,6 +57,7 @@ _FREE: Final = (
 def bring(context: Context) -> Iterator[Action]:
     """Look whether the snapshot may be restored, say what is lost, and bring it to every host of etcd."""
     if context.host in context.inventory.etcd_members:
+        need_root(context, "restore.bring")
         yield Brought()
 
 
@@ -61,6 +65,7 @@ def bring(context: Context) -> Iterator[Action]:
 def stop(context: Context) -> Iterator[Action]:
     """Stop API servers, controllers and etcd, and what would start them again."""
     if context.host in concerned(context.inventory):
+        need_root(context, "restore.stop")
         yield Stopped()
 
 
@@ -88,6 +93,13 @@ def kubelet(context: Context) -> Iterator[Action]:
     """Start the kubelet, or start it anew: it shall know nothing of what was written after the snapshot."""
     if context.host.is_node:
         yield KubeletAnew()
+
+
+@task("restore.api")
+def api(context: Context) -> Iterator[Action]:
+    """Wait until the API server of a control plane serves, whatever it runs with."""
+    if context.host in context.inventory.control_planes:
+        yield ApiServes()
 
 
 @task("restore.end")
@@ -242,8 +254,8 @@ class MemberStarts(Action):
         return [_change(self.title, "etcd starts", Verb.START)]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
-        """Start it as it shall run."""
-        act(run, etcd_runs.started(run.context), step=self.title)
+        """Start it as it ran: a restore changes data and nothing else, and needs no parts."""
+        act(run, etcd_runs.again(run.context.cluster), step=self.title)
         return [_change(self.title, "etcd is started", Verb.START)]
 
 

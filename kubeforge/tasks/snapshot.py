@@ -13,7 +13,7 @@ from typing import Final
 
 from kubeforge.cluster.etcd import etcdctl, lacks_health
 from kubeforge.cluster.etcd_survey import Survey, survey
-from kubeforge.cluster.snapshot_copies import keep_pki, pass_on
+from kubeforge.cluster.snapshot_copies import keep_pki, let_go, pass_on
 from kubeforge.cluster.snapshots import Snapshot, kept_on, parse_snapshot
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import InputError, KubeforgeError, OperationFailed, Problem, UnfitHost
@@ -24,6 +24,7 @@ from kubeforge.spec.paths import ETCD_DB, ETCD_WAL, SNAPSHOT_DEADLINE, SNAPSHOTS
 from kubeforge.tasks.etcd_data import halted
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.restoration import concerned
+from kubeforge.tasks.rights import need_root
 
 __all__ = ["REASON", "SNAPSHOT_FROM", "SaveSnapshot", "save", "taken", "taker"]
 
@@ -40,6 +41,7 @@ _STEP: Final = "etcd.snapshot"
 def save(context: Context, *, reason: str = "by hand", unless_done_by: str = "") -> Iterator[Action]:
     """Take a snapshot of etcd out of one member, verify it, and keep it on all hosts of etcd."""
     if context.host in context.inventory.etcd_members:
+        need_root(context, _STEP)
         said = str(context.vars.get(REASON) or reason)
         yield SaveSnapshot(reason=said, unless_done_by=unless_done_by or None)
 
@@ -134,13 +136,13 @@ class SaveSnapshot(Action):
             if host == context.host:
                 continue
             try:
+                remote = run.remote_of(host.name)
                 if host in members:
-                    pass_on(run.remote, run.remote_of(host.name), snapshot)
+                    pass_on(run.remote, remote, snapshot)
                     yield host.name
                 else:
-                    files = kept_pki(context.cluster, context.inventory, host)
-                    keep = context.cluster.etcd.snapshots.keep
-                    keep_pki(run.remote_of(host.name), snapshot, about, files, keep=keep)
+                    keep_pki(remote, snapshot, about, kept_pki(context.cluster, context.inventory, host))
+                let_go(remote, snapshot, keep=context.cluster.etcd.snapshots.keep)
             except KubeforgeError as error:
                 run.say(f"warning: {host.name} keeps no copy of {snapshot.name}: {error.cause}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubeforge.cluster import snapshot_copies, snapshots
-from kubeforge.cluster.snapshot_copies import fetch, is_kept, keep_pki, look_at, pass_on, read_local, send
+from kubeforge.cluster.snapshot_copies import fetch, is_kept, keep_pki, let_go, look_at, pass_on, read_local, send
 from kubeforge.cluster.snapshots import LATEST, Snapshot, kept, kept_on, parse_snapshot
 from kubeforge.errors import InputError, OperationFailed, UnfitHost, Unreadable
 from kubeforge.transport.local import LocalTransport
@@ -105,15 +105,23 @@ def test_what_is_damaged_gets_no_name(here: ShellRemote, tmp_path: Path, monkeyp
     assert kept(here) == ()
 
 
-def test_the_pki_of_a_host_without_a_member(here: ShellRemote, tmp_path: Path) -> None:
+def test_the_pki_of_a_host_without_a_member(here: ShellRemote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = tmp_path / "ca.key"
     held.write_text("key")
     names = [f"20261122T19450{number}.000Z-asked-e1" for number in range(3)]
     for name in names:
         snapshot = make(tmp_path / "elsewhere", name)
         for _ in range(2):  # the second run changes nothing
-            keep_pki(here, snapshot, b"{}", [str(held), str(tmp_path / "none")], keep=2)
-    assert sorted(path.name for path in (tmp_path / "host").iterdir()) == names[1:]
+            keep_pki(here, snapshot, b"{}", [str(held), str(tmp_path / "none")])
+            let_go(here, snapshot, keep=2)
+    make(tmp_path / "host", "20200101T000000.000Z-scheduled-e1")
+    let_go(here, snapshot, keep=2)
+    left = ["20200101T000000.000Z-scheduled-e1", *names[1:]]
+    assert sorted(path.name for path in (tmp_path / "host").iterdir()) == left, "each kind is counted by itself"
+    (tmp_path / "restore").touch()
+    monkeypatch.setattr(snapshot_copies, "ETCD_RESTORE", str(tmp_path / "restore"))
+    let_go(here, snapshot, keep=1)
+    assert sorted(path.name for path in (tmp_path / "host").iterdir()) == left, "none goes while one is restored"
     with tarfile.open(tmp_path / "host" / names[2] / "pki.tar") as archive:
         assert archive.getnames() == [str(held).lstrip("/")]
 

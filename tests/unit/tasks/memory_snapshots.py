@@ -108,6 +108,7 @@ class _Commands(dict[tuple[str, ...], Any]):
             snapshot_copies._ADD: lambda words: lambda piece: self._add(words[0], piece),
             snapshot_copies._END: lambda words: self._end(*words),
             snapshot_copies._PKI: lambda words: lambda about: self._keep_pki(words, about),
+            snapshot_copies._LET_GO: lambda words: self._let_go(words[1], int(words[2])),
             restore._FREE: lambda _: Completed(0, str(self._shelf.free).encode()),
             etcd_data._RESTORE: self._restore,
         }
@@ -196,7 +197,13 @@ class _Commands(dict[tuple[str, ...], Any]):
 
     def _keep_pki(self, words: tuple[str, ...], about: bytes) -> Completed:
         self._host.put(f"{words[1]}/snapshot.json", about, mode=0o600)
-        self._host.put(f"{words[1]}/pki.tar", " ".join(words[5:]).encode(), mode=0o600)
+        self._host.put(f"{words[1]}/pki.tar", " ".join(words[4:]).encode(), mode=0o600)
+        return Completed(0)
+
+    def _let_go(self, kind: str, keep: int) -> Completed:
+        abouts = [path for path, at in self._host.state.paths.items() if at and path.endswith("/snapshot.json")]
+        old = sorted(path.rpartition("/")[0] for path in abouts if f"Z-{kind}-" in path)[:-keep]
+        self._host.overlay(Observation(paths=dict.fromkeys(old)))
         return Completed(0)
 
     def _restore(self, words: tuple[str, ...]) -> Completed:

@@ -19,7 +19,6 @@ from kubeforge.tasks import control_plane, etcd, etcd_data, etcd_members, restor
 from kubeforge.tasks.restoration import SNAPSHOT
 from kubeforge.tasks.snapshot_fetch import SNAPSHOT_TO
 from kubeforge.transport.base import ByteSocket, Remote
-from tests.unit.tasks.conftest import parts
 from tests.unit.tasks.memory_snapshots import Shelf
 
 Make = Callable[..., Any]
@@ -78,7 +77,6 @@ def session(shelf: Shelf, name: str, **variables: str) -> Iterator[Session]:
         playbook=playbook(name),
         registry=tasks.load(),
         spec=sample.spec,
-        artifacts=parts(sample.images),
         remotes=Connected(shelf),
         variables=variables,
         reader=reader,

@@ -54,6 +54,15 @@ def test_a_member_that_is_away_is_left_out(shelf: Shelf) -> None:
     assert any(said.startswith("warning: cp3 keeps no copy") for said in shelf.said)
 
 
+def test_old_copies_go_everywhere(shelf: Shelf) -> None:
+    keep = shelf.site.sample.spec.etcd.snapshots.keep
+    run = shelf.run("cp1")
+    for _ in range(keep + 1):
+        SaveSnapshot(reason="by hand").run(run)
+    kept = [path for path, at in shelf.site.hosts["cp2"].state.paths.items() if at and path.endswith("snapshot.json")]
+    assert len(kept) == keep
+
+
 def test_what_arrives_damaged_is_no_copy(shelf: Shelf) -> None:
     run = shelf.run("cp1")
     action = SaveSnapshot(reason="by hand")
