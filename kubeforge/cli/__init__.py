@@ -28,7 +28,7 @@ VERBS: Final = {
     "validate": Verb("validate", "validate", "Check inventory and cluster.yml; asks no host.", _CLUSTER),
     "plan": Verb("lifecycle", "plan", "Show what apply would do; changes nothing.", _CLUSTER),
     "apply": Verb("lifecycle", "apply", "Make the hosts what the spec says.", _CLUSTER),
-    "upgrade": Verb("upgrade", "upgrade", "Another version: what it would meet.", _CLUSTER),
+    "upgrade": Verb("upgrade", "upgrade", "Another version: what it would meet, there, and back.", _CLUSTER),
     "reset": Verb("lifecycle", "reset", "Take the cluster off its hosts.", _CLUSTER),
     "node": Verb("node", "node", "Hosts come and go: add, remove, replace them; the dead, too.", _CLUSTER),
     "token": Verb("token", "token", "Bootstrap tokens, and the command by which a host joins with kubeadm.", _CLUSTER),

@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from kubeforge.spec.model import ClusterSpec
     from kubeforge.transport.connect import Connections
 
-__all__ = ["Choices", "Run", "opened", "refuse_without_terminal"]
+__all__ = [
+    "Choices",
+    "Run",
+    "aside",
+    "display_for",
+    "opened",
+    "refuse_without_terminal",
+    "show_libraries",
+    "showing",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +146,10 @@ def opened(
     inventory, spec = found.required()
     if choices.output == "table":
         show_warnings(found.warnings)
-    _log(choices.verbose)
-    display, registry = _display(verbose=choices.verbose > 0), tasks.load()
+    show_libraries(choices.verbose)
+    display, registry = display_for(verbose=choices.verbose > 0), tasks.load()
     book = load(shipped(playbook), registry).batched([Portion.of(size) for size in serial])
-    with entering(inventory, choices.asked, lambda: _aside(display)) as (entered, connections):
+    with entering(inventory, choices.asked, lambda: aside(display)) as (entered, connections):
         known = entered
         if change is not None:
             known, spec = _changed(change, entered, connections, found.path)
@@ -151,7 +160,7 @@ def opened(
             playbook=book,
             registry=registry,
             spec=spec,
-            artifacts=_showing(display, spec, found.path) if needs else None,
+            artifacts=showing(display, spec, found.path) if needs else None,
             limit=choices.limit,
             tags=choices.tags,
             sinks=[display],
@@ -184,26 +193,27 @@ def refuse_without_terminal(verb: str) -> None:
         )
 
 
-def _display(*, verbose: bool) -> LiveConsole | PlainConsole:
+def display_for(*, verbose: bool) -> LiveConsole | PlainConsole:
+    """Return what shows a run's progress: live on a terminal, a line for each event elsewhere."""
     from kubeforge.report.console import LiveConsole, PlainConsole
 
     screen = console(stderr=True)
     return (LiveConsole if screen.is_terminal else PlainConsole)(screen, verbose=verbose)
 
 
-def _showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path) -> Supplier:
+def showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path) -> Supplier:
     """Return what resolves the parts, and shows its own progress in place of the run's."""
     from kubeforge.artifacts.console import ConsoleProgress
 
     def supply(arches: Collection[str]) -> Resolved:
-        with _aside(display), ConsoleProgress() as progress:
+        with aside(display), ConsoleProgress() as progress:
             return supplier(spec, path, progress)(arches)
 
     return supply
 
 
 @contextmanager
-def _aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
+def aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
     """Take the run's display off the terminal: two would write over each other."""
     display.__exit__(None, None, None)
     try:
@@ -212,7 +222,7 @@ def _aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
         display.__enter__()
 
 
-def _log(verbose: int) -> None:
+def show_libraries(verbose: int) -> None:
     """Show what libraries log, from the second -v on."""
     if verbose > 1:
         import logging

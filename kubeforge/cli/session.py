@@ -82,12 +82,13 @@ def chosen_inventory(given: Path | None) -> Path:
     return lab
 
 
-def examine_input(given: Path | None, variables: Mapping[str, Any]) -> Input:
+def examine_input(given: Path | None, variables: Mapping[str, Any], *, kubernetes: str | None = None) -> Input:
     """Read inventory and cluster.yml; what is wrong with either is in the result.
 
     Args:
         given: the inventory; None: the default one.
         variables: win over all others.
+        kubernetes: a version that takes the place of cluster.yml's.
 
     Raises:
         InputError: there is no inventory to read.
@@ -105,7 +106,7 @@ def examine_input(given: Path | None, variables: Mapping[str, Any]) -> Input:
         if not path.exists():
             raise
         problems = error.problems
-    examined = examine(path, inventory)
+    examined = examine(path, inventory, kubernetes=kubernetes)
     return Input(path=path, inventory=inventory, spec=examined.spec, problems=(*problems, *examined.problems))
 
 

@@ -14,9 +14,11 @@ _UPGRADE: Final = "Commands"
 
 VERBS: Final = {
     "plan": Verb("upgrade_plan", "plan", "Show what an upgrade would meet and do; changes nothing.", _UPGRADE),
+    "apply": Verb("upgrade_apply", "apply", "Bring the cluster to another version, one minor at a time.", _UPGRADE),
+    "rollback": Verb("upgrade_apply", "rollback", "Take the last upgrade back, half done or finished.", _UPGRADE),
 }
 
 
 @click.group(cls=LazyGroup, verbs=VERBS)
 def upgrade() -> None:
-    """Another version: what it would meet."""
+    """Another version: what it would meet, there, and back."""

@@ -10,13 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
 from kubeforge.errors import InputError, Problem
 
-__all__ = ["ALWAYS", "SERIAL", "Play", "Playbook", "Portion", "TaskCall", "suggestion"]
-
-T = TypeVar("T")
+__all__ = ["ALWAYS", "SERIAL", "Play", "Playbook", "Pool", "Portion", "TaskCall", "suggestion"]
 
 ALWAYS = "always"
 """A play with this tag runs whatever tags are asked for."""
@@ -65,6 +63,23 @@ class Portion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Hosts that a play with `by_group` takes together, in batches of their own.
+
+    Args:
+        name: of the group.
+        hosts: of the group.
+        serial: sizes of its batches; empty: the play's.
+        most: hosts of it that are worked on at once, whatever `serial` says; None: as many as that.
+    """
+
+    name: str
+    hosts: frozenset[str]
+    serial: tuple[Portion, ...] = ()
+    most: Portion | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskCall:
     """A task and its arguments, as a play lists it.
 
@@ -93,6 +108,8 @@ class Play:
         hosts: pattern over the inventory.
         tasks: in order.
         serial: sizes of the batches of hosts; the last one repeats; empty: all at once.
+        by_group: whether the run's pools of hosts come one after the other, each in its own batches.
+        reverse: whether its hosts come in the inventory's order turned round.
         run_once: only the first host of the pattern takes part.
         tags: words that select the play.
         max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
@@ -105,6 +122,8 @@ class Play:
     hosts: str
     tasks: tuple[TaskCall, ...]
     serial: tuple[Portion, ...] = ()
+    by_group: bool = False
+    reverse: bool = False
     run_once: bool = False
     tags: frozenset[str] = frozenset()
     max_failures: Portion = Portion(0)
@@ -112,23 +131,39 @@ class Play:
     facts: bool = True
     line: int | None = None
 
-    def batches(self, hosts: Sequence[T], *, total: int | None = None) -> list[tuple[T, ...]]:
+    def batches(self, hosts: Sequence[str], *, everyone: Sequence[str], pools: Sequence[Pool] = ()) -> list[_Batch]:
         """Cut `hosts` into the play's serial batches.
 
         Args:
             hosts: those with something to do, in order.
-            total: what a percentage is of; None: of `hosts`.
+            everyone: all hosts of the play: percentages are of these, or of those of a pool among them.
+            pools: in order; a host of several belongs to the first. Who is in none comes last.
         """
-        if not hosts:
-            return []
-        sizes = [portion.size(total or len(hosts)) for portion in self.serial] or [len(hosts)]
-        cut: list[tuple[T, ...]] = []
-        begin = 0
-        while begin < len(hosts):
-            size = sizes[min(len(cut), len(sizes) - 1)]
-            cut.append(tuple(hosts[begin : begin + size]))
-            begin += size
-        return cut
+        cut: list[_Batch] = []
+        left, total = list(hosts), list(everyone)
+        for pool in pools if self.by_group else ():
+            mine = [host for host in left if host in pool.hosts]
+            cut += _cut(mine, sum(host in pool.hosts for host in total), pool.serial or self.serial, pool.most)
+            left = [host for host in left if host not in pool.hosts]
+            total = [host for host in total if host not in pool.hosts]
+        return [*cut, *_cut(left, len(total), self.serial, None)]
+
+
+_Batch = tuple[str, ...]
+
+
+def _cut(hosts: Sequence[str], total: int, serial: Sequence[Portion], most: Portion | None) -> list[_Batch]:
+    """Cut hosts into batches of these sizes; percentages are of `total`."""
+    sizes = [portion.size(total) for portion in serial] or [max(1, len(hosts))]
+    if most is not None:
+        sizes = [min(size, most.size(total)) for size in sizes]
+    cut: list[_Batch] = []
+    begin = 0
+    while begin < len(hosts):
+        size = sizes[min(len(cut), len(sizes) - 1)]
+        cut.append(tuple(hosts[begin : begin + size]))
+        begin += size
+    return cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,6 +120,8 @@ def roster(playbook: Playbook, inventory: Inventory, limit: str | None = None) -
     hosts = []
     for play in playbook.plays:
         names = _names(play.hosts, inventory, problems, Problem(message="", file=playbook.file, line=play.line))
+        if play.reverse:
+            names.reverse()
         if play.run_once:
             names = names[:1]
         hosts.append(tuple(name for name in names if within is None or name in within))

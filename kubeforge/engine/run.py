@@ -45,6 +45,7 @@ from kubeforge.engine.plan import Plan
 from kubeforge.engine.planner import Planner
 from kubeforge.engine.playbook import Play, Playbook
 from kubeforge.engine.playbook_loader import load
+from kubeforge.engine.pools import pools_of
 from kubeforge.engine.prepared import Prepared, guarded
 from kubeforge.engine.program import Parts, Roster, compile_host, reads_of, roster
 from kubeforge.engine.remotes import ConnectedRemotes, Looking, Remotes
@@ -217,6 +218,7 @@ class Session:
             run_id=self.run_id,
             stop=self._stop,
             failures=list(plan.failures),
+            pools=() if self.spec is None else pools_of(self.spec, self.inventory),
         )
         with ExitStack() as stack:
             journal = self._recorded(stack, plan)

@@ -9,6 +9,7 @@ from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.image import Image
+from kubeforge.operations.image_absent import ImagesAbsent
 from kubeforge.operations.kernel_module import KernelModule
 from kubeforge.operations.listing import Listing
 from kubeforge.operations.mount import Mount
@@ -28,6 +29,7 @@ __all__ = [
     "Directory",
     "File",
     "Image",
+    "ImagesAbsent",
     "KernelModule",
     "Listing",
     "Mount",

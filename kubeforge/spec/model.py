@@ -45,6 +45,8 @@ __all__ = [
     "Scheduler",
     "Snapshots",
     "Taint",
+    "Upgrade",
+    "UpgradeGroup",
 ]
 
 
@@ -302,6 +304,30 @@ class Os(Model):
     """Drop-ins of kubelet and containerd that are yours and stay, as `containerd.service.d/proxy.conf`; globs."""
 
 
+Count = Annotated[str, Field(pattern=r"^([1-9]\d{0,4}|([1-9]\d?|100)%)$")]
+"""A number of hosts, or a share of them: `2`, `25%`."""
+
+
+class UpgradeGroup(Model):
+    """How the nodes of one group are upgraded."""
+
+    serial: list[Count] = Field(default_factory=list)
+    """Sizes of the batches; the last one repeats. Default: as everybody else."""
+    max_unavailable: Count | None = None
+    """Nodes of the group that may be cordoned or not Ready at a time, for whatever reason."""
+    drain: bool | None = None
+    """Whether pods leave a node first. Default: as everybody else."""
+
+
+class Upgrade(Model):
+    """How `kubeforge upgrade apply` treats the nodes."""
+
+    drain: bool | None = None
+    """Whether pods leave a node first. Default: where its kubelet goes to another minor."""
+    groups: dict[str, UpgradeGroup] = Field(default_factory=dict)
+    """Group of the inventory -> how; groups come in this order, nodes of no group after them."""
+
+
 class ClusterSpec(Model):
     """One cluster."""
 
@@ -323,6 +349,7 @@ class ClusterSpec(Model):
     addons: Addons = Addons()
     artifacts: Artifacts = Artifacts()
     os: Os = Os()
+    upgrade: Upgrade = Upgrade()
 
     @property
     def minor(self) -> str:

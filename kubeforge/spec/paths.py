@@ -18,6 +18,10 @@ BEFORE: Final = f"{STATE}/before"  # a list of what was in Kubernetes' directori
 REGISTRIES: Final = f"{STATE}/registries"  # the files of ours that tell of registries, a line each
 LAST_GOOD: Final = f"{STATE}/last-good"  # what a component ran with before a change that is not proved yet
 MOVED_FROM: Final = f"{STATE}/moved-from"  # the address a host had, until everything has followed its new one
+UPGRADE: Final = f"{STATE}/upgrade"  # where the last upgrade began
+UPGRADE_FINISHED: Final = f"{STATE}/upgrade-finished"
+UPGRADE_SERVED: Final = f"{STATE}/upgrade-served"  # on control planes: what the API served before it, a line each
+UPGRADE_SNAPSHOT: Final = f"{STATE}/upgrade-snapshot"  # where the snapshot lies that was taken before it
 CLUSTER_LOCK: Final = "/run/kubeforge.lock"  # gone after a reboot, so reset has nothing to remove
 
 # operating system

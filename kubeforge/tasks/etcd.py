@@ -21,19 +21,22 @@ from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File, digest
+from kubeforge.operations.kept_file import KeptFile
 from kubeforge.operations.model import Entry, Operation, Queries
 from kubeforge.operations.user import User
 from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_RESTORE, ETCD_UNIT, ETCD_USER, ETCD_WAL
 from kubeforge.tasks import etcd_runs, living, moving
-from kubeforge.tasks.control_plane import api_servers
+from kubeforge.tasks.control_plane import api_server_of, api_servers
 from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
-from kubeforge.tasks.parts import program
+from kubeforge.tasks.parking import ApiServerEnds, parks
+from kubeforge.tasks.parts import program, stored_program
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.restoration import unfinished
-from kubeforge.tasks.rolling import Spared, rolled
+from kubeforge.tasks.rolling import ArgumentsTaken, Spared, rolled
 
 __all__ = ["install", "member", "quorum", "ready", "roll", "service"]
 
+_PROGRAM: Final = f"{BIN}/etcd"
 # $1 etcdutl, $2 snapshot, $3 data directory, $4 its owner, then the member's own flags. Restored beside and moved into
 # place whole: a reboot in the middle leaves no half-made member. An etcd that refused to start may have left an empty
 # database; with a log beside it, it would be data, and stays.
@@ -46,7 +49,9 @@ _FOUND: Final = (
 
 def _reads(inventory: Inventory, host: Host) -> Queries:
     own = Queries(
-        stats=(ETCD_WAL, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,), reads=(ETCD_RESTORE,)
+        stats=(ETCD_WAL, _PROGRAM, *etcd_runs.SIGNS, manifest_path(API_SERVER)),
+        hashes=(ETCD_UNIT,),
+        reads=(ETCD_RESTORE,),
     )
     return Queries.merge((living.reads(inventory, host), own))
 
@@ -86,9 +91,7 @@ def service(context: Context) -> Iterator[Operation | Action]:
             yield from _member(context)
             return
         if _has_data(context, context.host):
-            now = context.seen[context.host.name].hashes.get(ETCD_UNIT)
-            wanted = service_unit(context.cluster, context.host).encode()
-            yield MemberSpared(changes=isinstance(now, str) and now != digest(wanted))
+            yield MemberSpared(changes=_is_restarted(context))
         yield from _member(context)
         yield MemberServes(name="etcd.service", alone=True)
 
@@ -102,10 +105,31 @@ def member(context: Context) -> Iterator[Operation | Action]:
 
 @task("etcd.roll", reads=_reads)
 def roll(context: Context) -> Iterator[Operation | Action]:
-    """A member that lives gets its new manifest when the others can do without it, and must come back with it."""
-    if context.host in context.inventory.etcd_members and _lives_in_a_pod(context):
-        gate = Spared(name="etcd.gate", etcd=True, servers=api_servers(context))
-        yield from rolled(context, _pod(context), gate=gate, client=API_SERVER)
+    """A member that lives gets its new manifest when the others can do without it, and must come back with it.
+
+    An API server among others ends before, and comes back after it, with its new manifest at once.
+    """
+    if context.host not in context.inventory.etcd_members or not _lives_in_a_pod(context):
+        return
+    gate = Spared(name="etcd.gate", etcd=True, servers=api_servers(context))
+    if not parks(context):
+        yield from rolled(context, _pod(context), gates=(gate,), client=API_SERVER)
+        return
+    server, path = api_server_of(context), manifest_path(API_SERVER)
+    kept = KeptFile(path=path, content=dump(server).encode(), mode=0o600, aside=living.aside(API_SERVER, path))
+    gates = (ArgumentsTaken(pod=server), gate, ApiServerEnds())
+    yield from rolled(context, _pod(context), gates=gates, beside=(kept,))
+    yield from rolled(context, server, ended="it ended for its etcd's sake")
+
+
+def _is_restarted(context: Context) -> bool:
+    """Whether a service that was there when the run began gets another unit or another program."""
+    seen = context.seen[context.host.name]
+    unit, program_now = seen.hashes.get(ETCD_UNIT), seen.paths.get(_PROGRAM)
+    wanted = digest(service_unit(context.cluster, context.host).encode())
+    linked = program_now.target if isinstance(program_now, Entry) else None
+    other = linked is not None and linked != stored_program(context, ETCD).path
+    return isinstance(unit, str) and (unit != wanted or other)
 
 
 def _pod(context: Context) -> Object:

@@ -25,6 +25,7 @@ from kubeforge.tasks import moving
 
 __all__ = [
     "KUBELET",
+    "RUNTIME",
     "aside",
     "folder",
     "has_its_turn",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 KUBELET: Final = "kubelet"
+RUNTIME: Final = "containerd"
 _CONFIG_FILE: Final = re.compile(rf"(?<==){re.escape(COMPONENT_CONFIG)}/[-a-z0-9]+\.yaml")
 _PODS: Final = (ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER)
 
@@ -55,7 +57,7 @@ def aside(component: str, path: str) -> str:
 def reads(inventory: Inventory, host: Host) -> Queries:
     """Ask what the components run with, what was set aside, and for which address it was made."""
     manifests = tuple(manifest_path(name) for name in _PODS)
-    asides = tuple(folder(name) for name in (*_PODS, KUBELET))
+    asides = tuple(folder(name) for name in (*_PODS, KUBELET, RUNTIME))
     own = Queries(stats=(*manifests, *asides, KUBELET_CLIENT_CURRENT), hashes=manifests, reads=manifests)
     return Queries.merge((own, moving.reads(inventory, host)))
 

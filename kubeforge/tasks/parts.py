@@ -5,6 +5,7 @@ from __future__ import annotations
 from kubeforge.artifacts.model import LocalFile
 from kubeforge.engine.model import Context
 from kubeforge.errors import ArtifactError
+from kubeforge.inventory.model import Host
 from kubeforge.operations.artifact import Artifact, Stored
 from kubeforge.operations.image import Image
 from kubeforge.operations.kept_artifact import KeptArtifact
@@ -42,13 +43,18 @@ def kept_program(context: Context, name: str, path: str, aside: str) -> KeptArti
     return KeptArtifact(path=path, content=_part(context, name), selinux=_labelled(context), aside=aside)
 
 
-def stored_program(context: Context, name: str) -> Stored:
+def stored_program(context: Context, name: str, host: Host | None = None) -> Stored:
     """Return a program in the store alone: it is there before what uses it is changed.
+
+    Args:
+        context: of any host.
+        name: of the part.
+        host: whose store; None: the context's.
 
     Raises:
         ArtifactError: the run resolved no such part for this architecture.
     """
-    return Stored(name=name, content=_part(context, name), selinux=_labelled(context))
+    return Stored(name=name, content=_part(context, name, host), selinux=_labelled(context))
 
 
 def prepared_program(context: Context, name: str, path: str, *, lives: bool) -> Artifact | Stored:
@@ -67,8 +73,8 @@ def pulled(context: Context, *names: str) -> Image:
     return Image(archive=None, images={context.parts.images[name]: "" for name in names})
 
 
-def _part(context: Context, name: str) -> LocalContent:
-    arch = context.mine.arch
+def _part(context: Context, name: str, host: Host | None = None) -> LocalContent:
+    arch = context.mine.arch if host is None else context.facts[host.name].arch
     part = context.parts.files.get((name, arch))
     if part is None:
         raise ArtifactError(

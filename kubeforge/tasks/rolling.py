@@ -50,39 +50,43 @@ def rolled(
     context: Context,
     pod: Object,
     *,
-    gate: Action | None = None,
+    gates: Sequence[Action] = (),
     reads: Mapping[str, Secret | None] | None = None,
     client: str | None = None,
     ask: bool = True,
+    ended: str = "",
+    beside: tuple[KeptFile, ...] = (),
 ) -> Iterator[Operation | Action]:
     """Give what changes a static pod that lives; nothing where it runs as it shall.
 
     Args:
         context: of the host.
         pod: as its manifest shall say.
-        gate: what must hold before it is stopped.
+        gates: what must hold before it is stopped.
         reads: path of what else it reads when it starts -> its new content; None where it stays.
         client: component of this host that is of no use without it; see `PodRolled`.
         ask: whether its binary is asked if it takes its arguments; not where they stay.
+        ended: why this run has ended it already; empty: it has not.
+        beside: see `PodRolled`.
     """
     name = component_of(pod)
     reads = reads or {}
     changed = living.runs_otherwise(context, name, dump(pod).encode())
-    due = changed or any(content is not None for content in reads.values())
+    due = changed or bool(ended) or any(content is not None for content in reads.values())
     if not due and not living.is_unproved(context, name):
         return
     manifest = _kept(name, manifest_path(name), dump(pod).encode())
     files = (manifest, *(_kept(name, path, content) for path, content in reads.items()))
     if due:
-        if ask:
+        if ask and not ended:
             yield ArgumentsTaken(pod=pod)
-        if gate is not None:
-            yield gate
+        yield from gates
         yield from files
-        why = f"{'its manifest' if changed else 'what it reads'} changes; unless it serves, the old one goes back"
+        cause = "its manifest changes" if changed else ended or "what it reads changes"
+        why = f"{cause}; unless it serves, the old one goes back"
     else:
         why = "an earlier run was cut off before it was seen to serve"
-    yield PodRolled(pod=pod, files=files, why=why, client=client)
+    yield PodRolled(pod=pod, files=files, why=why, client=client, beside=beside)
 
 
 def restarted(context: Context) -> set[str]:
@@ -240,12 +244,14 @@ class PodRolled(Action):
         why: what the plan says.
         client: component that is killed once this one has gone, and that the kubelet starts again: it would take
             requests that it cannot answer, and the kubelet waits for answers before it starts the pod (seen: 47 s).
+        beside: files of a pod that was ended for this one's sake, and comes back with this one's old files.
     """
 
     pod: Object
     files: tuple[KeptFile, ...]
     why: str
     client: str | None = None
+    beside: tuple[KeptFile, ...] = ()
 
     @property
     def component(self) -> str:
@@ -311,6 +317,8 @@ class PodRolled(Action):
         files = [file.path for file in self.files] if _command(pod) == _command(self.pod) else []
         lacks = partial(lacks_pod, run.remote, pod, address=run.context.host.address, files=files)
         self._await(run, lacks, starts(run.remote, pod))
+        if self.beside:
+            put_back(run, self.beside)
 
 
 def end_component(remote: Remote, component: str, signal: str) -> None:

@@ -15,6 +15,7 @@ from kubeforge.engine.events import HostFailed, PlayDone, PlayStarted, StepFaile
 from kubeforge.engine.model import Context
 from kubeforge.errors import ConnectionFailed, InputError, OperationFailed
 from kubeforge.operations.file import File
+from kubeforge.spec.model import ClusterSpec
 
 
 def actions(world: Any, wait: Any, *names: str) -> None:
@@ -43,6 +44,18 @@ def test_serial_batches_do_not_overlap(make: Callable[..., Any], wait: Any) -> N
     apply(world, "- {play: A, hosts: all, serial: 40%, tasks: [a, b]}")
     batches = [world.journal[0:4], world.journal[4:8], world.journal[8:10]]
     assert [sorted({entry.split()[0] for entry in batch}) for batch in batches] == [["w1", "w2"], ["w3", "w4"], ["w5"]]
+
+
+def test_groups_come_one_after_the_other_and_order_may_be_turned_round(make: Callable[..., Any], wait: Any) -> None:
+    """As cluster.yml says it; who is in no group comes last, in batches of the play."""
+    world = make("cp1", "w1", "w2", "w3")
+    actions(world, wait, "a")
+    groups = {"kube_node": {"serial": ["2"]}}
+    spec = ClusterSpec.model_validate({"name": "demo", "kubernetes": "1.36.3", "upgrade": {"groups": groups}})
+    play = "- {play: A, hosts: all, serial: 1, by_group: true, order: reverse_inventory, tasks: [a]}"
+    apply(world, play, spec=spec)
+    hosts = [entry.split()[0] for entry in world.journal]
+    assert [sorted(hosts[:2]), *hosts[2:]] == [["w2", "w3"], "w1", "cp1"]
 
 
 def test_run_once_takes_the_first_host(world: Any, wait: Any) -> None:

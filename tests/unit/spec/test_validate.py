@@ -138,6 +138,7 @@ SPEC = [
     ("scheduler: {config: {profiles: [{schedulerName: mine}]}}\n", 3, "scheduler.config.profiles",
      "lacks default-scheduler", False),
     # nodes
+    ("upgrade: {groups: {kube_nod: {}}}\n", 3, "upgrade.groups.kube_nod", "is no group of the inventory; did", False),
     ("nodes:\n  w2: {}\n", 4, "nodes.w2", "neither host nor group of the inventory", False),
     ("nodes:\n  kube_nodes: {}\n", 4, "nodes.kube_nodes", "did you mean `kube_node`?", False),
     ("nodes: {w1: {labels: {'A.b/c': d}}}\n", 3, 'nodes.w1.labels["A.b/c"]', "`A.b` before the `/`", False),

@@ -1,0 +1,86 @@
+"""An upgrade of one control plane and one worker that is killed after every single step, and ends upgraded.
+
+Each run is killed with -9 as soon as it has ended one step, so together they are cut off at every boundary there is.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.e2e.ha.conftest import Ha, made
+from tests.e2e.ha.test_changing import respec
+from tests.e2e.upgrade.test_upgrade import NEW, OLD, versions
+
+pytestmark = pytest.mark.lab
+
+MOST = 80
+"""Runs; an upgrade of two hosts has about thirty steps."""
+
+
+@pytest.fixture(scope="module")
+def aged() -> Iterator[Ha]:
+    with made("walk", control_planes=1, workers=1, kubernetes=OLD) as forge:
+        respec(forge, lambda data: data.update(addons={}))
+        forge.apply().check(0)
+        forge.until_good()
+        yield forge
+
+
+def walked(forge: Ha) -> list[list[tuple[str, str]]]:
+    """Upgrade, killed after each step; return what each run had done: host and step."""
+    done: list[list[tuple[str, str]]] = []
+    for _ in range(MOST):
+        with forge.starting(f"upgrade apply {NEW}") as run:
+            while run.child.poll() is None:
+                if any(event["event"] == "StepDone" for event in run.events):
+                    run.send(signal.SIGKILL)
+                    run.child.wait(10)
+            steps = [(event["host"], event["step"]) for event in run.events if event["event"] == "StepDone"]
+            done.append(steps)
+            if run.child.returncode != -signal.SIGKILL:
+                run.said().check(0)
+                return done
+    pytest.fail(f"not done after {MOST} runs: {done[-3:]}")
+
+
+def test_it_ends_upgraded(aged: Ha) -> None:
+    done = walked(aged)
+    print(f"\n{len(done)} runs")
+    aged.until_good()
+    assert versions(aged) == {NEW}
+    assert yaml.safe_load((aged.inventory / "cluster.yml").read_text())["kubernetes"] == NEW
+    aged.run("plan", "--detailed-exitcode").check(0, "No changes.")
+    snapshots = json.loads(aged.run("etcd snapshot list", "-o", "json").out)
+    asked = [one for one in snapshots["snapshots"] if one["reason"].startswith("before the upgrade")]
+    assert len({one["name"] for one in asked}) == 1, "one snapshot for one upgrade"
+
+
+def test_nothing_is_done_twice(aged: Ha) -> None:
+    """What stops or drains anything was begun once, or was cut off and seen to its end by the next run."""
+    titles = Counter(
+        (event["host"], event["title"])
+        for run in aged.runs()
+        for line in (run / "events.jsonl").read_text().splitlines(keepends=True)
+        if line.endswith("\n") and (event := json.loads(line))["event"] == "ChangeDone"
+        if event["title"].startswith(("drain ", "unit kubelet", "unit containerd", "artifact /usr/local/bin/kubelet"))
+    )
+    # the first apply has started the units; the upgrade restarts them once
+    assert {key: count for key, count in titles.items() if count > 2} == {}
+
+
+def test_a_second_run_changes_nothing(aged: Ha) -> None:
+    aged.run(f"upgrade apply {NEW}", "--yes").check(0, "No changes.")
+
+
+def test_older_and_unknown_versions_are_refused(aged: Ha) -> None:
+    aged.run(f"upgrade apply {OLD}", "--yes").check(10, f"{OLD} is older than {NEW}", "upgrade rollback")
+    aged.run("upgrade apply 1.99.0", "--yes").check(10, "1.99")
+    respec(aged, lambda data: data.update(kubernetes=OLD))
+    aged.apply().check(12, f"set kubernetes in cluster.yml back to {NEW}", "kubeforge upgrade rollback")
+    respec(aged, lambda data: data.update(kubernetes=NEW))
