@@ -49,7 +49,7 @@ integration: parts  ## real sshd, real etcd, real lab hosts
 	$(BIN)/pytest tests/integration
 
 e2e: parts  ## real clusters in the lab
-	$(BIN)/pytest tests/e2e
+	scripts/e2e $(BIN)/pytest tests/e2e
 
 test: check integration e2e  ## everything CI runs
 
