@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from kubeforge.cluster.status.model import ClusterStatus, Problem, Severity, Verdict
 from kubeforge.cluster.status.rows import Component, Etcd, Member, Node
+from kubeforge.report.tables import NONE, add_row, print_table, table_of
 from kubeforge.report.words import counted
 
 __all__ = ["as_text", "print_status"]
@@ -23,7 +23,6 @@ __all__ = ["as_text", "print_status"]
 _SHOWN: Final = 20
 """Nodes that text shows where it is not asked for all; those with problems always."""
 _WIDEST: Final = 10_000
-_NONE: Final = "-"
 _STYLES: Final = {
     Severity.CRITICAL: "bold red",
     Severity.ERROR: "red",
@@ -55,22 +54,12 @@ def print_status(status: ClusterStatus, console: Console, *, everything: bool = 
     hidden = len(status.nodes) - len(_shown(status, everything=everything))
     for number, table in enumerate(_tables(status, everything=everything)):
         console.print()
-        for line in _rendered(table, console):
-            console.print(line, soft_wrap=True)
+        print_table(table, console)
         if number == 0 and hidden:
             console.print(f"… and {hidden} of which nothing is to be said (-v shows them)", style="dim")
     console.print()
     for name, text in _lines(status):
         console.print(Text(f"{name:<13}", style="bold").append(text, style="not bold"), soft_wrap=True)
-
-
-def _rendered(table: Table, console: Console) -> Iterator[Text]:
-    """Yield a table's lines as wide as they are, whatever the console's width: a pipe's is 80 and says nothing."""
-    width = Measurement.get(console, console.options.update(width=_WIDEST), table).maximum
-    for segments in console.render_lines(table, console.options.update(width=width), pad=False):
-        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
-        line.rstrip()
-        yield line
 
 
 def _head(status: ClusterStatus) -> Iterator[Text]:
@@ -113,17 +102,6 @@ def _tables(status: ClusterStatus, *, everything: bool) -> Iterator[Table]:
         yield _versions(status)
 
 
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in titles:
-        table.add_column(title, no_wrap=True, overflow="ignore")
-    return table
-
-
-def _row(table: Table, *cells: str, style: str = "") -> None:
-    table.add_row(*(Text(cell or _NONE) for cell in cells), style=style)
-
-
 def _shown(status: ClusterStatus, *, everything: bool) -> Sequence[Node]:
     """Return all nodes, or of many those of which something is to be said."""
     told = {problem.where for problem in status.problems}
@@ -132,14 +110,14 @@ def _shown(status: ClusterStatus, *, everything: bool) -> Sequence[Node]:
 
 
 def _nodes(status: ClusterStatus, shown: Sequence[Node]) -> Table:
-    table = _table("NODE", "ROLES", "READY", "VERSION", "ADDRESS", "KUBELET", "NOTES")
+    table = table_of("NODE", "ROLES", "READY", "VERSION", "ADDRESS", "KUBELET", "NOTES")
     units = {host.name: host.kubelet if host.reachable else "unreachable" for host in status.hosts}
     meant = {host.name: host.roles for host in status.hosts}
     for node in shown:
         ready = {True: "yes", False: "no", None: "not a node" if node.registered is False else "?"}[node.ready]
         roles = ",".join(node.roles or (() if node.registered else meant.get(node.name, ()))) or "worker"
         cells = (node.name, roles, ready, node.version, node.address, units.get(node.name, ""), _notes(node))
-        _row(table, *cells, style="" if node.ready else "red")
+        add_row(table, *cells, style="" if node.ready else "red")
     return table
 
 
@@ -151,11 +129,11 @@ def _notes(node: Node) -> str:
 
 
 def _components(components: Sequence[Component]) -> Table:
-    table = _table("CONTROL PLANE", *_COMPONENTS)
+    table = table_of("CONTROL PLANE", *_COMPONENTS)
     for host in dict.fromkeys(one.host for one in components):
         known = {one.component: one for one in components if one.host == host}
-        states = [_state(known[name]) if name in known else _NONE for name in _COMPONENTS]
-        _row(table, host, *states, style="" if all(one.ready for one in known.values()) else "red")
+        states = [_state(known[name]) if name in known else NONE for name in _COMPONENTS]
+        add_row(table, host, *states, style="" if all(one.ready for one in known.values()) else "red")
     return table
 
 
@@ -166,12 +144,12 @@ def _state(component: Component) -> str:
 
 
 def _members(etcd: Etcd) -> Table:
-    table = _table("ETCD", "STATE", "VERSION", "SIZE", "IN USE", "QUOTA", "LAG", "ALARMS")
+    table = table_of("ETCD", "STATE", "VERSION", "SIZE", "IN USE", "QUOTA", "LAG", "ALARMS")
     for one in etcd.members:
         sizes = [_mebibytes(size) for size in (one.size, one.in_use, one.quota)]
         lag = str(one.lag) if one.answers else ""
         cells = (one.host or one.id, _member_state(one), one.version, *sizes, lag, ",".join(one.alarms))
-        _row(table, *cells, style="red" if one.problem or one.alarms else "")
+        add_row(table, *cells, style="red" if one.problem or one.alarms else "")
     return table
 
 
@@ -189,18 +167,18 @@ def _mebibytes(size: int) -> str:
 
 
 def _certificates(status: ClusterStatus) -> Table:
-    table = _table("CERTIFICATE", "HOST", "DAYS LEFT", "EXPIRES", "FILE")
+    table = table_of("CERTIFICATE", "HOST", "DAYS LEFT", "EXPIRES", "FILE")
     for one in status.certificates:
         end = one.expires.strftime("%Y-%m-%d") if one.expires else ""
         days = str(one.days) if one.days is not None else "unreadable"
-        _row(table, one.name, one.host, days, end, one.path, style="red" if one.due or one.days is None else "")
+        add_row(table, one.name, one.host, days, end, one.path, style="red" if one.due or one.days is None else "")
     return table
 
 
 def _versions(status: ClusterStatus) -> Table:
-    table = _table("COMPONENT", "VERSION", "HOSTS")
+    table = table_of("COMPONENT", "VERSION", "HOSTS")
     for one in status.versions:
-        _row(table, one.component, one.version, ", ".join(one.hosts), style="red" if one.skew else "")
+        add_row(table, one.component, one.version, ", ".join(one.hosts), style="red" if one.skew else "")
     return table
 
 
