@@ -48,6 +48,7 @@ from kubeforge.engine.playbook_loader import load
 from kubeforge.engine.pools import pools_of
 from kubeforge.engine.prepared import Prepared, guarded
 from kubeforge.engine.program import Parts, Roster, compile_host, reads_of, roster
+from kubeforge.engine.records import site
 from kubeforge.engine.remotes import ConnectedRemotes, Looking, Remotes
 from kubeforge.engine.result import RunResult, done_of, remaining_of
 from kubeforge.engine.runner import Runner
@@ -245,6 +246,9 @@ class Session:
             return None
         journal = stack.enter_context(Journal(runs_folder(self._cluster), self.run_id))
         journal.write("plan", plan.to_data())
+        journal.write(
+            "site", site(self._cluster, [self.inventory.hosts[name] for name in self.who.everyone], self.spec)
+        )
         self.events.add(journal)
         stack.callback(self.events.remove, journal)
         return journal

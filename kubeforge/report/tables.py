@@ -13,7 +13,7 @@ from rich.text import Text
 
 from kubeforge.cluster.status.model import Problem, Severity
 
-__all__ = ["NONE", "add_row", "in_plain_text", "new_table", "problem_lines", "rendered"]
+__all__ = ["NONE", "add_row", "in_plain_text", "new_table", "print_table", "problem_lines", "rendered"]
 
 NONE: Final = "-"
 _WIDEST: Final = 10_000
@@ -41,6 +41,12 @@ def rendered(table: Table, console: Console) -> Iterator[Text]:
         line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
         line.rstrip()
         yield line
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print a table as wide as it is."""
+    for line in rendered(table, console):
+        console.print(line, soft_wrap=True)
 
 
 def new_table(*titles: str) -> Table:

@@ -1,0 +1,45 @@
+"""The facts of many hosts, without a playbook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kubeforge.engine.events import Failure
+from kubeforge.engine.executors import Executor
+from kubeforge.engine.facts import gather
+from kubeforge.engine.model import Facts
+from kubeforge.errors import KubeforgeError
+from kubeforge.operations.model import Queries
+from kubeforge.transport.base import Remote
+
+__all__ = ["Surveyed", "survey"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """A host's facts, or why there are none."""
+
+    host: str
+    facts: Facts | None = None
+    failure: Failure | None = None
+
+
+def survey(hosts: Sequence[str], remote_of: Callable[[str], Remote], executor: Executor) -> list[Surveyed]:
+    """Ask hosts what they are, some at once; in the order given.
+
+    Args:
+        hosts: names.
+        remote_of: connects to one.
+        executor: what runs the hosts.
+    """
+
+    def one(host: str) -> Surveyed:
+        try:
+            facts, _ = gather(remote_of(host), Queries(), lambda _what: None)
+        except KubeforgeError as error:
+            return Surveyed(host=host, failure=Failure.of(error, host=host, step="facts"))
+        return Surveyed(host=host, facts=facts)
+
+    found = dict(executor.each(one, hosts))
+    return [found[host] for host in hosts]
