@@ -38,6 +38,7 @@ VERBS: Final = {
         "access", "kubectl", "Run kubectl as administrator, through an SSH tunnel to a control plane.", _LOOK
     ),
     "ssh": Verb("access", "ssh", "Log in to a host, or run a command there, as the inventory's user.", _LOOK),
+    "inventory": Verb("inventory", "inventory", "Hosts, groups and variables, as the inventory gives them.", _LOOK),
     "artifacts": Verb("artifacts", "artifacts", "Binaries and images: list, fetch, build, serve.", _AROUND),
     "lab": Verb("lab", "lab", "Hosts on this machine, in namespaces, to try things on.", _AROUND),
     "schema": Verb("about", "schema", "Print the JSON Schema of cluster.yml, for editors.", _AROUND),

@@ -18,6 +18,7 @@ from kubeforge.cli.session import examine_input, supplier
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
     from kubeforge.cli.passwords import Asked
+    from kubeforge.cli.session import Given
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session, Supplier
@@ -32,7 +33,7 @@ __all__ = ["Choices", "Run", "opened", "refuse_without_terminal"]
 class Choices:
     """What the options of a run say; see `options`."""
 
-    inventory_path: Path | None
+    inventory_path: Given
     limit: str | None
     tags: tuple[str, ...]
     variables: Mapping[str, str]

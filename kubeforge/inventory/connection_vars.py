@@ -169,7 +169,8 @@ class _Reader:
         except InputError as error:
             self.problems.extend(error.problems)
         except ValueError as error:
-            self.complain(name, "its value, which is secret, cannot be used here" if secret else str(error))
+            hidden = secret and convert is not _secret  # that one quotes nothing
+            self.complain(name, "its value, which is secret, cannot be used here" if hidden else str(error))
         return None
 
     def complain(self, name: str, message: str, *, warning: bool = False) -> None:

@@ -32,14 +32,13 @@ def _flags(*, ignorecase: bool, multiline: bool) -> re.RegexFlag:
 
 
 def _regex_replace(
-    value: Any, pattern: str = "", replacement: str = "", ignorecase: bool = False, multiline: bool = False, count: int = 0
+    value: Any, pattern: str = "", replacement: str = "", ignorecase: bool = False, multiline: bool = False
 ) -> str:
-    flags = _flags(ignorecase=ignorecase, multiline=multiline)
-    return re.sub(pattern, replacement, str(value), count=count, flags=flags)
+    return re.sub(pattern, replacement, str(value), flags=_flags(ignorecase=ignorecase, multiline=multiline))
 
 
 def _regex_search(value: Any, pattern: str, *groups: str, ignorecase: bool = False, multiline: bool = False) -> Any:
-    """Return what matches, or the named groups (`'\\\\1'`, `'\\\\g<name>'`) as a list; None for no match."""
+    r"""Return what matches, or the named groups (`'\\1'`, `'\\g<name>'`) as a list; None for no match."""
     found = re.search(pattern, str(value), _flags(ignorecase=ignorecase, multiline=multiline))
     if found is None or not groups:
         return found and found.group()
@@ -140,7 +139,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "dirname": lambda value: posixpath.dirname(str(value)),
     "extract": _extract,
     "flatten": _flatten,
-    "from_json": lambda value: json.loads(value),
+    "from_json": json.loads,
     "hash": _hash,
     "intersect": lambda one, other: [value for value in _unique(one) if value in other],
     "items2dict": _items2dict,
@@ -151,7 +150,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "regex_search": _regex_search,
     "split": _split,
     "ternary": _ternary,
-    "to_json": lambda value: json.dumps(value),
+    "to_json": json.dumps,
     "union": lambda one, other: _unique([*one, *other]),
     "unique": _unique,
 }
@@ -163,6 +162,6 @@ TESTS: Final[Mapping[str, Callable[..., bool]]] = {
     "search": _matching(re.search),
     "subset": lambda value, other: set(value) <= set(other),
     "superset": lambda value, other: set(value) >= set(other),
-    "truthy": lambda value: bool(value),
+    "truthy": bool,
     "falsy": lambda value: not value,
 }

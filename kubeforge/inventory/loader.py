@@ -1,9 +1,9 @@
 """From what `-i` names to an `Inventory`: read, merged as Ansible merges, every problem at once.
 
 Variable precedence is Ansible's (its docs, "Understanding variable precedence", 3 to 10): group variables in the
-inventory, `all` first and children after their parents, then group_vars/all of the inventory, then of the playbook, then
-the other groups' of the inventory, then of the playbook, then the host's own, then host_vars/ in the same order; extra
-variables win over all. Of several sources the later one wins, and with it the whole of its group_vars/.
+inventory, `all` first and children after their parents, then group_vars/all of the inventory, then of the playbook,
+then the other groups' of the inventory, then of the playbook, then the host's own, then host_vars/ in the same order;
+extra variables win over all. Of several sources the later one wins, and with it the whole of its group_vars/.
 """
 
 from __future__ import annotations
@@ -76,6 +76,10 @@ def _read(sources: Sequence[Path], merge: _Merge, deadline: float) -> None:
     reader = Sources(draft, merge.vault, merge.known, deadline)
     for source in sources:
         reader.read(source)
+    for name in draft.groups.keys() & draft.hosts.keys():
+        host = draft.hosts[name]
+        message = f"{name} is both a group and a host; patterns take it for the host"
+        draft.problems.append(Problem(message=message, file=host.file, line=host.line, warning=True))
     if not (draft.hosts or draft.problems or merge.vault.problems()):
         draft.problems.append(Problem(message="there is no host in it", file=str(sources[0]), line=1))
 
@@ -111,7 +115,7 @@ class _Merge:
     facts: Mapping[str, Mapping[str, Any]]
     _of_groups: dict[tuple[str, ...], Variables] = field(default_factory=dict)
 
-    def known(self, with_files: bool) -> Mapping[str, HostVars]:
+    def known(self, with_files: bool, with_extra: bool) -> Mapping[str, HostVars]:
         """Return what constructed groups see of each host, as far as sources are read."""
         tree = grow(self.draft, rooted=False)
         layers, play = self._layers() if with_files else ([], [])
@@ -120,7 +124,7 @@ class _Merge:
             host.name: HostVars(
                 self._merged(host, tree.of_host[host.name], layers, play)
                 | {name: Written(value, literal=True) for name, value in self.facts.get(host.name, {}).items()}
-                | self.extra,
+                | (self.extra if with_extra else {}),
                 _magic(host, tree.of_host[host.name]),
             )
             for host in self.draft.hosts.values()
@@ -138,9 +142,7 @@ class _Merge:
             merged = self._merged(host, (ALL, *groups), layers, play)
             variables[host.name] = HostVars(merged | self.extra, magic)
         hosts = {host.name: self._host(host, tree, variables[host.name]) for host in self.draft.hosts.values()}
-        return Inventory(
-            hosts=hosts, groups=_filled(tree), source=source, children=tree.children, listed=tree.listed
-        )
+        return Inventory(hosts=hosts, groups=_filled(tree), source=source, children=tree.children, listed=tree.listed)
 
     def _host(self, host: DraftHost, tree: Tree, variables: HostVars) -> Host:
         return Host(

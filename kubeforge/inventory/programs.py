@@ -1,4 +1,4 @@
-"""Programs that answer for an inventory or with a password: run once, with a deadline, and ended with all they began."""
+"""Programs that answer for an inventory, or with a password: with a deadline, and ended with all they began."""
 
 from __future__ import annotations
 

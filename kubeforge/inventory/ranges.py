@@ -46,7 +46,7 @@ def expand(text: str) -> list[str]:
 
 
 def split_port(name: str) -> tuple[str, int | None]:
-    """Return name and port of `name:2222`, `w[1:5]:2222` or `[2001:db8::1]:2222`, as Ansible allows for ansible_port."""
+    """Return name and port of `name:2222`, `w[1:5]:2222` or `[2001:db8::1]:2222`, as Ansible allows."""
     match = _PORT.fullmatch(name)
     if match is None:
         return name, None

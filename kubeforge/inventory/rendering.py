@@ -109,6 +109,10 @@ class HostVars(Mapping[str, Any]):
         found = self._evaluate(name, ())
         return found.clear, found.secret
 
+    def seen(self, name: str) -> tuple[Any, bool]:
+        """Return what other hosts' templates see: a variable as `clear` gives it, or what is known of the host."""
+        return self.clear(name) if name in self._written else (self._magic[name], False)
+
     def evaluate(self, expression: Written, field: str) -> tuple[Any, bool]:
         """Return what a Jinja expression (without braces) gives on this host, in the clear, and whether it is secret.
 
@@ -120,7 +124,7 @@ class HostVars(Mapping[str, Any]):
             InputError: it cannot be evaluated.
         """
         with_it = HostVars({**self._written, field: expression}, self._magic)
-        return with_it._render(field, lambda look_up: _expression(str(expression.value))(look_up), ())
+        return with_it._render(field, _expression(str(expression.value)), ())
 
     def _evaluate(self, name: str, around: tuple[str, ...]) -> _Value:
         if name not in self._cache:
@@ -208,9 +212,7 @@ class _Neighbour(Mapping[str, Any]):
         self._touched = touched
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._variables and name in self._variables._magic:
-            return self._variables._magic[name]
-        value, secret = self._variables.clear(name)
+        value, secret = self._variables.seen(name)
         self._touched.extend([name] if secret else ())
         return value
 

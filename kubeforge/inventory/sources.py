@@ -27,7 +27,9 @@ from kubeforge.inventory.yaml_nodes import YamlFile
 __all__ = ["CLUSTER_FILES", "HOSTS_FILES", "Sources", "folder_of"]
 
 CLUSTER_FILES: Final = ("cluster.yml", "cluster.yaml")
-HOSTS_FILES: Final = ("hosts.yml", "hosts.yaml", "hosts.ini", "hosts", "inventory.yml", "inventory.yaml", "inventory.ini")
+HOSTS_FILES: Final = (
+    "hosts.yml", "hosts.yaml", "hosts.ini", "hosts", "inventory.yml", "inventory.yaml", "inventory.ini",
+)  # fmt: skip
 _YAML: Final = (".yml", ".yaml", ".json")
 _PASSED_OVER: Final = (
     ".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry", ".lock",
@@ -76,7 +78,7 @@ class Sources:
     def _folder(self, folder: Path) -> None:
         names = sorted(entry.name for entry in folder.iterdir())
         if any(name in names for name in CLUSTER_FILES):
-            names = [name for name in HOSTS_FILES if name in names][:1]
+            names = [str(name) for name in HOSTS_FILES if name in names][:1]
         chosen = [name for name in names if not _is_passed_over(name)]
         if not chosen:
             found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"

@@ -1,4 +1,4 @@
-"""`group_vars/` and `host_vars/` beside an inventory or a playbook: files, or folders of them, named for a group or host.
+"""`group_vars/` and `host_vars/` beside an inventory or playbook: files, or folders of them, named for group or host.
 
 Which files count is Ansible's rule (its guide, "Organizing host and group variables"): of `web`, `web.yml`, `web.yaml`
 and `web.json` the first that is there, and no other; of a folder all files below it, sorted, the later ones winning.

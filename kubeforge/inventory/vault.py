@@ -2,9 +2,9 @@
 
 The format (Ansible's guide, "Format of files encrypted with Ansible Vault"): a header `$ANSIBLE_VAULT;1.1;AES256`, or
 `$ANSIBLE_VAULT;1.2;AES256;LABEL`, then hexadecimal lines. They hold, in hexadecimal once more, salt, HMAC and
-ciphertext, a line each. PBKDF2 (SHA-256, 10000 rounds, 80 bytes) makes of password and salt the key of the cipher (32),
-the key of the HMAC (32) and the counter (16); HMAC-SHA-256 is over the ciphertext; AES-256 in counter mode, padded as in
-PKCS #7.
+ciphertext, a line each. PBKDF2 (SHA-256, 10000 rounds, 80 bytes) makes of password and salt the key of the cipher
+(32), the key of the HMAC (32) and the counter (16); HMAC-SHA-256 is over the ciphertext; AES-256 in counter mode,
+padded as in PKCS #7.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ _KEYED: Final = (
 )  # fmt: skip
 _UNSAFE: Final = re.compile(r"^[\d\W]|\W")
 
-Variables = Callable[[bool], Mapping[str, HostVars]]
-"""Gives host -> variables as they are now; of group_vars/ and host_vars/, too, where the argument is true."""
+Variables = Callable[[bool, bool], Mapping[str, HostVars]]
+"""Gives host -> variables as they are now; with those of group_vars/ and host_vars/, and with extra variables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +76,11 @@ class _Reader:
         if not self._draft.hosts:
             self._file.complain("no host is read before it: name it after the sources of its hosts", 1)
             return
-        with_files = self._switch("use_vars_plugins", default=False)
-        for host, variables in self._variables(with_files).items():
+        asked = (self._switch("use_vars_plugins", default=False), self._switch("use_extra_vars", default=False))
+        for host, variables in self._variables(*asked).items():
             for name, expression in compose:
                 self._compose(host, name, expression, variables)
-        for host, variables in self._variables(with_files).items():
+        for host, variables in self._variables(*asked).items():
             for name, expression in groups:
                 value = self._evaluated(expression, f"groups.{name}", variables)
                 if value is not None and value[0]:

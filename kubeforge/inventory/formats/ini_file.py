@@ -2,8 +2,8 @@
 
 The rules are those of Ansible's guide ("ansible.builtin.ini inventory"): lines before the first section are hosts of
 `ungrouped`; a value is a Python literal where it can be read as one, else text (`1` is a number, `True` a truth value,
-`true` and `yes` are text); beside a host, quotes are the shell's and `#` begins a comment; in a vars section the whole rest
-of the line is the value. A group that appears in `:vars` or `:children` alone must be declared somewhere.
+`true` and `yes` are text); beside a host, quotes are the shell's and `#` begins a comment; in a vars section the whole
+rest of the line is the value. A group that appears in `:vars` or `:children` alone must be declared somewhere.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class _Reader:
         return expand(written), port
 
     def _find_twice(self, host: str, variables: Variables) -> None:
-        """A host twice in a group is fine, in Ansible the last one wins; the same variable with another value is not."""
+        """A host twice in a group is fine; the same variable with another value is not (in Ansible the last wins)."""
         seen = self._seen.setdefault((self._group.name, host), {})
         for name, written in variables.items():
             first = seen.setdefault(name, written)

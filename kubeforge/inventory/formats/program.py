@@ -68,7 +68,7 @@ class _Reader:
                 self._group(name, data)
         meta = answer.get(_META)
         told = meta.get("hostvars") if isinstance(meta, dict) else None
-        for host, variables in (self._ask_each() if told is None else self._told(told)):
+        for host, variables in self._ask_each() if told is None else self._told(told):
             self._draft.host(host, file=str(self._path)).vars.update(self._variables(variables, host))
 
     def _told(self, told: Any) -> Iterable[tuple[str, Any]]:
@@ -79,7 +79,8 @@ class _Reader:
 
     def _ask_each(self) -> Iterable[tuple[str, Any]]:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return list(zip(self._hosts, pool.map(lambda host: self.ask("--host", host) or {}, self._hosts), strict=True))
+            answers = pool.map(lambda host: self.ask("--host", host) or {}, self._hosts)
+            return list(zip(self._hosts, answers, strict=True))
 
     def _group(self, name: str, data: Any) -> None:
         group = self._draft.group(name, file=str(self._path))

@@ -64,7 +64,7 @@ class _Reader:
             self._host(entry, group, f"{field}.{entry.key}")
 
     def _named(self, part: Entry, field: str, what: str) -> list[Entry]:
-        """Return the entries of `hosts` or `children`; a single text is the name of one without anything, as in Ansible."""
+        """Return the entries of `hosts` or `children`; a single text names one without anything, as in Ansible."""
         if isinstance(part.node, yaml.ScalarNode) and not is_empty(part.node):
             return [Entry(part.node.value, part.line, yaml.ScalarNode("tag:yaml.org,2002:null", ""))]
         return list(self._file.entries(part.node, field, what))

@@ -67,7 +67,6 @@ class TestConnection:
     @pytest.mark.parametrize(
         ("variables", "message"),
         [
-            ("ansible_connection: winrm", "only ssh and local are"),
             ("ansible_connection: lokal", "did you mean local?"),
             ("ansible_port: abc", "expected a port"),
             ("ansible_port: 70000", "expected a port"),
