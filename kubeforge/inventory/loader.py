@@ -64,8 +64,10 @@ def load(
         facts=facts or {},
     )
     _read(sources, merge, deadline)
-    inventory = merge.inventory(sources[0])
-    found = _sorted((*merge.draft.problems, *merge.vault.problems()))
+    meaning: list[Problem] = []
+    inventory = merge.inventory(sources[0], meaning)
+    sealed = merge.vault.problems()  # what could not be opened would be missed everywhere: say that, and no more
+    found = _sorted((*merge.draft.problems, *(sealed or meaning)))
     if any(not problem.warning for problem in found):
         raise InputError(found, remedy=_remedy(sources))
     return replace(inventory, warnings=tuple(found))
@@ -130,8 +132,8 @@ class _Merge:
             for host in self.draft.hosts.values()
         }
 
-    def inventory(self, source: Path) -> Inventory:
-        """Return everything that is read as an inventory; problems with its meaning are added to the draft's."""
+    def inventory(self, source: Path, problems: list[Problem]) -> Inventory:
+        """Return everything that is read as an inventory; what is wrong with what it means is added to `problems`."""
         tree = grow(self.draft)
         layers, play = self._layers()
         self._of_groups.clear()
@@ -141,18 +143,8 @@ class _Merge:
             magic = _magic(host, groups) | {"groups": tree.members, "hostvars": variables}
             merged = self._merged(host, (ALL, *groups), layers, play)
             variables[host.name] = HostVars(merged | self.extra, magic)
-        hosts = {host.name: self._host(host, tree, variables[host.name]) for host in self.draft.hosts.values()}
+        hosts = {host.name: _host(host, tree, variables[host.name], problems) for host in self.draft.hosts.values()}
         return Inventory(hosts=hosts, groups=_filled(tree), source=source, children=tree.children, listed=tree.listed)
-
-    def _host(self, host: DraftHost, tree: Tree, variables: HostVars) -> Host:
-        return Host(
-            name=host.name,
-            connection=read_connection(host.name, variables, _folder(host), self.draft.problems),
-            groups=frozenset(tree.of_host[host.name]),
-            vars=variables,
-            file=host.file,
-            line=host.line,
-        )
 
     def _layers(self) -> tuple[list[FileVars], list[FileVars]]:
         """Return the variables files of the inventory's folders, and of the playbook's."""
@@ -184,6 +176,17 @@ class _Merge:
                     if (group == ALL) is of_all:
                         merged |= layer.groups.get(group, {})
         return merged
+
+
+def _host(host: DraftHost, tree: Tree, variables: HostVars, problems: list[Problem]) -> Host:
+    return Host(
+        name=host.name,
+        connection=read_connection(host.name, variables, _folder(host), problems),
+        groups=frozenset(tree.of_host[host.name]),
+        vars=variables,
+        file=host.file,
+        line=host.line,
+    )
 
 
 def _magic(host: DraftHost, groups: Iterable[str]) -> dict[str, Any]:

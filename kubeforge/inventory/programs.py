@@ -49,7 +49,7 @@ def output_of(path: Path, arguments: Sequence[str], *, deadline: float = DEADLIN
         except BaseException as error:
             _end(process)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise ProgramError(f"{_said(arguments)} did not end within {deadline:.0f} s") from error
+                raise ProgramError(f"{_said(arguments)} did not end within {deadline:g} s") from error
             raise
     if process.returncode:
         words = err.decode(errors="replace").strip().splitlines()[-_LINES:]

@@ -126,6 +126,10 @@ class HostVars(Mapping[str, Any]):
         with_it = HostVars({**self._written, field: expression}, self._magic)
         return with_it._render(field, _expression(str(expression.value)), ())
 
+    def rendered(self, template: Written, field: str) -> tuple[Any, bool]:
+        """Return what a text with templates gives on this host; as `evaluate`."""
+        return HostVars({**self._written, field: template}, self._magic).clear(field)
+
     def _evaluate(self, name: str, around: tuple[str, ...]) -> _Value:
         if name not in self._cache:
             written = self._written[name]

@@ -29,12 +29,14 @@ class _Loader(_BASE):  # type: ignore[misc,valid-type]  # libyaml's loader: ten 
     """The safe loader without dates."""
 
     vault: Vault
+    file: str
 
 
 def _sealed(loader: _Loader, node: yaml.ScalarNode) -> Sealed:
     text = loader.construct_scalar(node).strip()
     if not is_sealed(text):
         raise ValueError("it is not a text that ansible-vault made: ansible-vault encrypt_string")
+    loader.vault.probe(text, loader.file, line_of(node))
     return Sealed(text, loader.vault)
 
 
@@ -69,13 +71,12 @@ class YamlFile:
         self.name = text.name if text else ""
         self.secret = text is not None and text.secret
         self._problems = problems
-        self._vault = vault
         self.root: yaml.Node | None = None
         if text is None:
             return
         try:
             self._loader = _Loader(text.content)
-            self._loader.vault = vault
+            self._loader.vault, self._loader.file = vault, text.name
             self.root = self._loader.get_single_node()
         except yaml.YAMLError as error:
             problems.append(syntax_problem(error, self.name))
@@ -117,15 +118,12 @@ class YamlFile:
     def value(self, node: yaml.Node, field: str) -> Any:
         """Return a node as plain data; None where it cannot be read, which is then a problem."""
         try:
-            value = self._loader.construct_object(node, deep=True)
+            return self._loader.construct_object(node, deep=True)
         except (yaml.MarkedYAMLError, ValueError, TypeError) as error:
             tag = node.tag
             unread = tag.startswith("!") and tag not in _SEALED
             self.complain(f"{tag} is not read here" if unread else f"cannot be read: {error}", line_of(node), field)
             return None
-        if isinstance(value, Sealed):
-            self._vault.probe(value.text, self.name, line_of(node))
-        return value
 
     def describe(self, node: yaml.Node) -> str:
         """Return what a node is, in the words of a person; of an encrypted file, nothing of what it holds."""

@@ -114,11 +114,10 @@ class _Reader:
 
     def _parent(self, keyed: _Keyed, variables: HostVars) -> str | None:
         """Return the group that a keyed group goes below; its name may be a template."""
-        if keyed.parent_group is None or "{{" not in keyed.parent_group:
-            return keyed.parent_group and _safe(keyed.parent_group)
-        text = keyed.parent_group.strip().removeprefix("{{").removesuffix("}}")
-        written = Written(text, self._file.name, keyed.key.line)
-        found = self._evaluated(written, "keyed_groups.parent_group", variables)
+        if keyed.parent_group is None:
+            return None
+        written = Written(keyed.parent_group, self._file.name, keyed.key.line)
+        found = self._tried(variables.rendered, written, "keyed_groups.parent_group")
         return _safe(str(found[0])) if found else None
 
     def _join(self, host: str, group: str) -> None:
@@ -126,8 +125,13 @@ class _Reader:
 
     def _evaluated(self, expression: Written, field: str, variables: HostVars) -> tuple[Any, bool] | None:
         """Return an expression's value, and whether it is secret; None where it cannot be had on this host."""
+        return self._tried(variables.evaluate, expression, field)
+
+    def _tried(
+        self, get: Callable[[Written, str], tuple[Any, bool]], written: Written, field: str
+    ) -> tuple[Any, bool] | None:
         try:
-            return variables.evaluate(expression, field)
+            return get(written, field)
         except InputError as error:
             if self._strict:
                 self._draft.problems.extend(error.problems)

@@ -154,7 +154,8 @@ class _Reader:
         for word in words[1:]:
             name, equals, value = word.partition("=")
             if not equals:
-                self._complain(f"expected name=value beside a host, found {self._quoted(word)}")
+                hint = "; a value with blanks needs quotes" if variables else ""
+                self._complain(f"expected name=value beside a host, found {self._quoted(word)}{hint}")
                 continue
             variables[name] = self._written(value)
         for host in names:

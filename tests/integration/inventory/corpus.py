@@ -45,6 +45,4 @@ _SPECIAL: Final = (
     Case("playbook", ("playbook/inventory",), "playbook"),
 )
 _NAMES: Final = sorted(path.name for path in CORPUS.iterdir() if path != PASSWORD_FILE)
-CASES: Final = tuple(
-    next((case for case in _SPECIAL if case.name == name), Case(name, (name,))) for name in _NAMES
-)
+CASES: Final = tuple(next((case for case in _SPECIAL if case.name == name), Case(name, (name,))) for name in _NAMES)

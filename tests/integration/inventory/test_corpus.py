@@ -37,7 +37,10 @@ def test_ansible_says_the_same(case: Case, ansible: Ansible) -> None:
     ("name", "patterns"),
     [
         ("children.ini", ["all", "usa", "southeast:!raleigh", "atlanta:&raleigh", "~host[12]", "host*", "usa[0]"]),
-        ("ranges.ini", ["web[0:2]", "web[-1]", "db-[ab]*", "web:db:!db-a.example.com", "odd,grid", "*:!web", "web[2:]"]),
+        (
+            "ranges.ini",
+            ["web[0:2]", "web[-1]", "db-[ab]*", "web:db:!db-a.example.com", "odd,grid", "*:!web", "web[2:]"],
+        ),
         ("kubespray.ini", ["k8s_cluster", "kube_node:!kube_control_plane", "etcd:&kube_node", "node?", "!bastion"]),
         ("nested.yml", ["web", "east,west", "web:&east", "all:!web", "~(e|w)-web", "east[0:1]"]),
     ],

@@ -20,7 +20,9 @@ WORDS = "grüße, 'and' \"more\"\n"
 def test_a_value(tmp_path: Path, ansible: Ansible, label: str) -> None:
     password = tmp_path / "password"
     password.write_text("geheim\n")
-    sealed = ansible.run("ansible-vault", "encrypt_string", f"--vault-id={label}@{password}", "--stdin-name=pw", stdin=WORDS)
+    sealed = ansible.run(
+        "ansible-vault", "encrypt_string", f"--vault-id={label}@{password}", "--stdin-name=pw", stdin=WORDS
+    )
     hosts = tmp_path / "hosts.yml"
     indented = "".join(f"      {line}\n" for line in sealed.splitlines())
     hosts.write_text(f"web:\n  hosts:\n    w1:\n{indented}")
