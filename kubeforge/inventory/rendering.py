@@ -33,7 +33,6 @@ SECRET_NAMES: Final = frozenset({
     "ansible_sudo_pass",
 })  # fmt: skip
 
-_ONE_EXPRESSION: Final = re.compile(r"\s*\{\{-?((?:(?!\{\{|\}\}).)*?)-?\}\}\s*", re.DOTALL)
 _UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
 _NEIGHBOURS: Final = "hostvars"
 _BROKEN: Final = (ArithmeticError, AttributeError, TypeError, ValueError, LookupError, re.error)
@@ -173,14 +172,20 @@ class HostVars(Mapping[str, Any]):
         try:
             return template(look_up), bool(touched)
         except jinja2.UndefinedError as error:
-            raise self._problem(name, self._undefined(str(error.message))) from error
+            hidden = "something in it, which is secret, is not defined"
+            raise self._problem(name, hidden if self._hides(name) else self._undefined(str(error.message))) from error
         except jinja2.TemplateSyntaxError as error:
-            raise self._problem(name, f"not a Jinja expression: {error.message}") from error
+            why = "" if self._hides(name) else f": {error.message}"
+            raise self._problem(name, f"not a Jinja expression{why}; `!unsafe` keeps braces as they are") from error
         except RecursionError as error:
             raise self._problem(name, "it needs itself, through hostvars") from error
         except (jinja2.TemplateError, *_BROKEN) as error:
-            why = type(error).__name__ if touched else error  # what an error quotes may be the secret
+            why = type(error).__name__ if touched or self._hides(name) else error  # it may quote the secret
             raise self._problem(name, f"cannot be rendered: {why}") from error
+
+    def _hides(self, name: str) -> bool:
+        """Return whether nothing of a variable's text may be shown."""
+        return self._written[name].secret or name in SECRET_NAMES
 
     def _undefined(self, message: str) -> str:
         match = _UNDEFINED.search(message)
@@ -295,12 +300,22 @@ def _environment() -> SandboxedEnvironment:
 @lru_cache(maxsize=4096)
 def _template(text: str) -> Template:
     """Return the compiled form of `text`, one for all hosts that share it."""
-    one = _ONE_EXPRESSION.fullmatch(text)
-    if one:
-        return _expression(one[1])
+    one = _one_expression(text)
+    if one is not None:
+        return _expression(one)
     template = _environment().from_string(text)
     names = _names(text)
     return lambda look_up: template.render(_values(names, look_up))
+
+
+def _one_expression(text: str) -> str | None:
+    """Return the expression that a text consists of, blanks around it aside; None where it is more, or less."""
+    from jinja2 import nodes  # noqa: PLC0415 - see HostVars
+
+    match _environment().parse(text.strip()).body:
+        case [nodes.Output(nodes=[node])] if not isinstance(node, nodes.TemplateData):
+            return text.strip()[2:-2].strip("+-")
+    return None
 
 
 @lru_cache(maxsize=4096)

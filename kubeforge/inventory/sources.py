@@ -92,7 +92,7 @@ class Sources:
     def _file(self, path: Path) -> None:
         if _is_program(path):
             if os.access(path, os.X_OK):
-                program.read(path, self.draft, deadline=self.deadline)
+                program.read(path, self.draft, self.vault, deadline=self.deadline)
             else:
                 self._complain(f"it is a program that may not be run: chmod +x {path}", path)
             return

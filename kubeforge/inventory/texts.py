@@ -18,7 +18,7 @@ class Text:
     Args:
         name: its path, as the user gave it.
         content: in the clear.
-        secret: the file was encrypted; no message may quote it.
+        secret: the file was encrypted; no message may quote a value of it.
     """
 
     name: str

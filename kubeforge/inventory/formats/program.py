@@ -1,7 +1,8 @@
 """Dynamic inventories: a program that answers `--list`, and `--host NAME` where `_meta.hostvars` is not in its answer.
 
 The shape is Ansible's ("Developing dynamic inventory"): groups as `{"hosts": […], "vars": {…}, "children": […]}`, as a
-list of hosts, or, with none of these keys, as variables of a host that is named like the group.
+list of hosts, or, with none of these keys, as variables of a host that is named like the group. `__ansible_vault` and
+`__ansible_unsafe` are how `ansible-inventory --list` writes `!vault` and `!unsafe`.
 """
 
 from __future__ import annotations
@@ -15,32 +16,37 @@ from typing import Any, Final
 from kubeforge.errors import Problem
 from kubeforge.inventory.draft import Draft, Variables, Written
 from kubeforge.inventory.programs import DEADLINE, ProgramError, output_of
+from kubeforge.inventory.vault import Sealed, Vault
 
 __all__ = ["read"]
 
 _META: Final = "_meta"
 _KEYS: Final = ("hosts", "vars", "children")
 _AT_ONCE: Final = 8  # `--host` calls
+_SEALED: Final = "__ansible_vault"
+_UNSAFE: Final = "__ansible_unsafe"
 
 
-def read(path: Path, draft: Draft, *, deadline: float = DEADLINE) -> None:
+def read(path: Path, draft: Draft, vault: Vault, *, deadline: float = DEADLINE) -> None:
     """Ask a program and fill `draft` with its answer; what is wrong is added to its problems.
 
     Args:
         path: an executable.
         draft: filled.
+        vault: opens its encrypted values.
         deadline: seconds for each call.
     """
-    reader = _Reader(path, draft, deadline)
+    reader = _Reader(path, draft, vault, deadline)
     answer = reader.ask("--list")
     if answer is not None:
         reader.take(answer)
 
 
 class _Reader:
-    def __init__(self, path: Path, draft: Draft, deadline: float) -> None:
+    def __init__(self, path: Path, draft: Draft, vault: Vault, deadline: float) -> None:
         self._path = path
         self._draft = draft
+        self._vault = vault
         self._deadline = deadline
         self._hosts: dict[str, None] = {}
 
@@ -104,9 +110,25 @@ class _Reader:
 
     def _variables(self, found: Any, field: str) -> Variables:
         if isinstance(found, dict):
-            return {name: Written(value, str(self._path)) for name, value in found.items()}
+            return {name: self._written(value) for name, value in found.items()}
         self._complain(f"expected an object, found {_kind(found)}", field)
         return {}
+
+    def _written(self, value: Any) -> Written:
+        literal = isinstance(value, dict) and list(value) == [_UNSAFE]
+        return Written(self._plain(value), str(self._path), literal=literal)
+
+    def _plain(self, value: Any) -> Any:
+        """Return a value with Ansible's marks for encrypted and unsafe texts replaced by what they mark."""
+        if isinstance(value, list):
+            return [self._plain(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        if list(value) == [_SEALED]:
+            text = str(value[_SEALED]).strip()
+            self._vault.probe(text, str(self._path), None)
+            return Sealed(text, self._vault)
+        return value[_UNSAFE] if list(value) == [_UNSAFE] else {key: self._plain(part) for key, part in value.items()}
 
     def _complain(self, message: str, field: str | None = None) -> None:
         self._draft.problems.append(Problem(message=message, file=str(self._path), field=field))

@@ -1,6 +1,6 @@
 """The whole corpus, as the real `ansible-inventory --list` reads it and as we do: hosts, groups, variables.
 
-What we mask (passwords, what is encrypted) must be there in Ansible's answer, too; its value is not compared here but in
+What we mask (passwords, what is encrypted) must be there in Ansible's answer, too; its value is compared in
 test_vault.py. Children of a group are compared without their order, hosts with it.
 """
 

@@ -138,7 +138,12 @@ class TestVault:
 
     def test_typed(self, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[str] = []
+
+        def answer(question: str) -> str:
+            asked.append(question)
+            return "right"
+
         monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-        monkeypatch.setattr("getpass.getpass", lambda question: asked.append(question) or "right")
+        monkeypatch.setattr("getpass.getpass", answer)
         assert "pin" in told(capsys, ["host", "d1", "-i", "hosts.ini", "--vault-id", "prod@prompt"])
         assert asked == ["Vault password (prod): "]

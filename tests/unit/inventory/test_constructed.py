@@ -24,7 +24,8 @@ def read(folder: Path, text: str, hosts: str = HOSTS, facts: Facts | None = None
 
 
 def test_of_facts(tmp_path: Path) -> None:
-    text = "groups: {debian: ansible_distribution == 'Debian'}\nkeyed_groups: [{key: ansible_facts.os_family, prefix: os}]\n"
+    text = "groups: {debian: ansible_distribution == 'Debian'}\n"
+    text += "keyed_groups: [{key: ansible_facts.os_family, prefix: os}]\n"
     assert "debian" not in read(tmp_path, text).groups
     told = {"w2": {"ansible_distribution": "Debian", "ansible_facts": {"os_family": "Debian"}}}
     found = read(tmp_path, text, facts=told)

