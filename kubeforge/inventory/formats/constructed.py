@@ -99,10 +99,8 @@ class _Reader:
         found = self._evaluated(keyed.key, "keyed_groups.key", variables)
         if found is None:
             return
-        if not found[0] and found[0] != 0 and not (found[0] == "" and keyed.default_value is not None):
-            if self._strict and found[0] not in ([], {}):
-                self._file.complain(f"nothing comes out of it for host {host}", keyed.key.line, "keyed_groups.key")
-            return
+        if _is_nothing(found[0]) and keyed.default_value is None and self._strict:
+            self._file.complain(f"nothing comes out of it for host {host}", keyed.key.line, "keyed_groups.key")
         parent = self._parent(keyed, variables)
         for name in _names(found[0], keyed):
             separator = "" if not (keyed.prefix or self._leading) else keyed.separator
@@ -185,8 +183,15 @@ class _Reader:
                 self._file.complain(f"the option {entry.key} is not known{hint}", entry.line, f"{field}{entry.key}")
 
 
+def _is_nothing(value: Any) -> bool:
+    """Return whether there is nothing to name a group by; zero is something, an empty list means no group."""
+    return value is None or value is False or value == ""
+
+
 def _names(value: Any, keyed: _Keyed) -> list[str]:
     """Return the names that a key's value stands for: a text, each of a list, each pair of a mapping."""
+    if _is_nothing(value):
+        return [] if keyed.default_value is None else [keyed.default_value]
     if isinstance(value, Mapping):
         return [_pair(str(name), part, keyed) for name, part in value.items()]
     values = value if isinstance(value, list | tuple) else [value]
