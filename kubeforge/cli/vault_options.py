@@ -22,6 +22,7 @@ __all__ = ["opened_vault", "vault_passwords"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _META: Final = "kubeforge.vault"
+_OPENED: Final = "kubeforge.vault.passwords"
 _PROMPT: Final = "prompt"
 _VARIABLES: Final = ("KUBEFORGE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_PASSWORD_FILE")
 
@@ -51,8 +52,12 @@ def opened_vault() -> Vault:
     from kubeforge.inventory.vault import Vault
 
     context = click.get_current_context(silent=True)
-    sources: list[_Source] = context.meta.get(_META, []) if context else []
-    return Vault([_password(source) for source in dict.fromkeys(sources)])
+    if context is None:
+        return Vault()
+    if _OPENED not in context.meta:  # a person is asked once, however often the inventory is loaded
+        sources: list[_Source] = context.meta.get(_META, [])
+        context.meta[_OPENED] = [_password(source) for source in dict.fromkeys(sources)]
+    return Vault(context.meta[_OPENED])
 
 
 def _password(source: _Source) -> VaultPassword:

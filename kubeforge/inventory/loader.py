@@ -18,9 +18,8 @@ from kubeforge.inventory import vars_files
 from kubeforge.inventory.connection_vars import read_connection
 from kubeforge.inventory.draft import ALL, Draft, DraftHost, Variables, Written
 from kubeforge.inventory.model import Host, Inventory
-from kubeforge.inventory.programs import DEADLINE
 from kubeforge.inventory.rendering import HostVars
-from kubeforge.inventory.sources import Sources, folder_of
+from kubeforge.inventory.sources import DEADLINE, Sources, folder_of
 from kubeforge.inventory.tree import PRIORITY, Tree, grow
 from kubeforge.inventory.vars_files import FileVars
 from kubeforge.inventory.vault import Vault

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["DEADLINE", "ProgramError", "output_of"]
+__all__ = ["ProgramError", "output_of"]
 
-DEADLINE: Final = 120.0
-"""Seconds that a program may take; a large cloud's inventory needs about a minute."""
 _LINES: Final = 8
 
 
@@ -20,7 +18,7 @@ class ProgramError(Exception):
     """A program gave no answer; the message says why, with its last words."""
 
 
-def output_of(path: Path, arguments: Sequence[str], *, deadline: float = DEADLINE) -> bytes:
+def output_of(path: Path, arguments: Sequence[str], *, deadline: float) -> bytes:
     """Return what a program prints.
 
     Args:

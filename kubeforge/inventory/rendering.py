@@ -180,8 +180,8 @@ class HostVars(Mapping[str, Any]):
         except RecursionError as error:
             raise self._problem(name, "it needs itself, through hostvars") from error
         except (jinja2.TemplateError, *_BROKEN) as error:
-            why = type(error).__name__ if touched or self._hides(name) else error  # it may quote the secret
-            raise self._problem(name, f"cannot be rendered: {why}") from error
+            quoted = type(error).__name__ if touched or self._hides(name) else str(error)  # it may quote the secret
+            raise self._problem(name, f"cannot be rendered: {quoted}") from error
 
     def _hides(self, name: str) -> bool:
         """Return whether nothing of a variable's text may be shown."""

@@ -11,21 +11,25 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
 from kubeforge.errors import Problem
 from kubeforge.inventory.draft import UNGROUPED, Draft
-from kubeforge.inventory.formats import constructed, ini_file, program, yaml_file
-from kubeforge.inventory.programs import DEADLINE
+from kubeforge.inventory.formats import yaml_file
 from kubeforge.inventory.ranges import split_port
 from kubeforge.inventory.texts import Text, read_text
 from kubeforge.inventory.vault import Vault
 from kubeforge.inventory.yaml_nodes import YamlFile
 
-__all__ = ["CLUSTER_FILES", "HOSTS_FILES", "Sources", "folder_of"]
+if TYPE_CHECKING:
+    from kubeforge.inventory.formats.constructed import Variables
 
+__all__ = ["CLUSTER_FILES", "DEADLINE", "HOSTS_FILES", "Sources", "folder_of"]
+
+DEADLINE: Final = 120.0
+"""Seconds that a program may take; a large cloud's inventory needs about a minute."""
 CLUSTER_FILES: Final = ("cluster.yml", "cluster.yaml")
 HOSTS_FILES: Final = (
     "hosts.yml", "hosts.yaml", "hosts.ini", "hosts", "inventory.yml", "inventory.yaml", "inventory.ini",
@@ -38,6 +42,7 @@ _PASSED_OVER: Final = (
 _VARS_FOLDERS: Final = frozenset({"group_vars", "host_vars", "vars_plugins"})
 _INI_SECTION: Final = re.compile(r"^\[[^\]\s]+\]\s*(#.*)?$", re.MULTILINE)
 _YAML_LINE: Final = re.compile(r"(---|\{|[^\s#:=]+:)(\s|$)")
+_CONSTRUCTED: Final = ("constructed", "ansible.builtin.constructed")
 _PROGRAM: Final = (b"#!", b"\x7fELF")
 
 
@@ -54,7 +59,7 @@ class Sources:
 
     draft: Draft
     vault: Vault
-    variables: constructed.Variables
+    variables: Variables
     deadline: float = DEADLINE
     _files: list[Path] = field(default_factory=list)
 
@@ -92,6 +97,8 @@ class Sources:
     def _file(self, path: Path) -> None:
         if _is_program(path):
             if os.access(path, os.X_OK):
+                from kubeforge.inventory.formats import program  # noqa: PLC0415 - most inventories are YAML alone
+
                 program.read(path, self.draft, self.vault, deadline=self.deadline)
             else:
                 self._complain(f"it is a program that may not be run: chmod +x {path}", path)
@@ -105,6 +112,8 @@ class Sources:
         if _is_yaml(path, text):
             self._yaml(text)
         else:
+            from kubeforge.inventory.formats import ini_file  # noqa: PLC0415 - most inventories are YAML alone
+
             ini_file.read(text, self.draft)
 
     def _yaml(self, text: Text) -> None:
@@ -113,7 +122,9 @@ class Sources:
         if plugin is None:
             self._find_playbook(file)
             yaml_file.read(file, self.draft)
-        elif plugin in constructed.NAMES:
+        elif plugin in _CONSTRUCTED:
+            from kubeforge.inventory.formats import constructed  # noqa: PLC0415 - most inventories are YAML alone
+
             constructed.read(file, self.draft, self.variables)
         else:
             way = f"give a program that answers --list instead, e.g. `exec ansible-inventory -i {file.name} --list`"

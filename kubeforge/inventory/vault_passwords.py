@@ -14,6 +14,7 @@ from kubeforge.secret import Secret
 __all__ = ["read_password"]
 
 _CLIENT: Final = "-client"
+_DEADLINE: Final = 120.0  # seconds: a key ring may have to be unlocked by a person first
 
 
 def read_password(path: Path, label: str) -> VaultPassword:
@@ -39,7 +40,8 @@ def read_password(path: Path, label: str) -> VaultPassword:
 
 
 def _printed(path: Path, label: str) -> bytes:
-    return output_of(path, ["--vault-id", label] if path.stem.endswith(_CLIENT) else [])
+    arguments = ["--vault-id", label] if path.stem.endswith(_CLIENT) else []
+    return output_of(path, arguments, deadline=_DEADLINE)
 
 
 def _wrong(path: Path, message: str) -> InputError:

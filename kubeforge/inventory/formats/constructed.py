@@ -20,9 +20,8 @@ from kubeforge.inventory.draft import Draft, Written, suggestion
 from kubeforge.inventory.rendering import HostVars, compiles
 from kubeforge.inventory.yaml_nodes import Entry, YamlFile
 
-__all__ = ["NAMES", "read"]
+__all__ = ["Variables", "read"]
 
-NAMES: Final = ("constructed", "ansible.builtin.constructed")
 _OPTIONS: Final = (
     "plugin", "compose", "groups", "keyed_groups", "strict", "use_vars_plugins", "use_extra_vars", "leading_separator",
 )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from kubeforge.errors import Problem
 from kubeforge.inventory.draft import Draft, Variables, Written
-from kubeforge.inventory.programs import DEADLINE, ProgramError, output_of
+from kubeforge.inventory.programs import ProgramError, output_of
 from kubeforge.inventory.vault import Sealed, Vault
 
 __all__ = ["read"]
@@ -27,7 +27,7 @@ _SEALED: Final = "__ansible_vault"
 _UNSAFE: Final = "__ansible_unsafe"
 
 
-def read(path: Path, draft: Draft, vault: Vault, *, deadline: float = DEADLINE) -> None:
+def read(path: Path, draft: Draft, vault: Vault, *, deadline: float) -> None:
     """Ask a program and fill `draft` with its answer; what is wrong is added to its problems.
 
     Args:
