@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import yaml
@@ -98,6 +98,9 @@ class _Reader:
         found = self._evaluated(keyed.key, "keyed_groups.key", variables)
         if found is None:
             return
+        if found[1]:
+            self._file.complain("a group would be named after a secret", keyed.key.line, "keyed_groups.key")
+            return
         if _is_nothing(found[0]) and keyed.default_value is None and self._strict:
             self._file.complain(f"nothing comes out of it for host {host}", keyed.key.line, "keyed_groups.key")
         parent = self._parent(keyed, variables)
@@ -114,25 +117,29 @@ class _Reader:
         if keyed.parent_group is None:
             return None
         written = Written(keyed.parent_group, self._file.name, keyed.key.line)
-        found = self._tried(variables.rendered, written, "keyed_groups.parent_group")
-        return _safe(str(found[0])) if found else None
+        try:
+            found = variables.rendered(written, "keyed_groups.parent_group")
+        except InputError as error:
+            self._missed(error, variables)
+            return None
+        return _safe(str(found[0]))
 
     def _join(self, host: str, group: str) -> None:
         self._draft.group(group, file=self._file.name).hosts.setdefault(host, None)
 
     def _evaluated(self, expression: Written, field: str, variables: HostVars) -> tuple[Any, bool] | None:
         """Return an expression's value, and whether it is secret; None where it cannot be had on this host."""
-        return self._tried(variables.evaluate, expression, field)
-
-    def _tried(
-        self, get: Callable[[Written, str], tuple[Any, bool]], written: Written, field: str
-    ) -> tuple[Any, bool] | None:
         try:
-            return get(written, field)
+            return variables.evaluate(expression, field)
         except InputError as error:
-            if self._strict:
-                self._draft.problems.extend(error.problems)
+            self._missed(error, variables)
             return None
+
+    def _missed(self, error: InputError, variables: HostVars) -> None:
+        """Tell what cannot be had on a host, where `strict` wants that."""
+        if self._strict:
+            host, _ = variables.seen("inventory_hostname")
+            self._draft.problems += [replace(each, message=f"{each.message} (host {host})") for each in error.problems]
 
     def _expressions(self, option: str) -> Iterator[tuple[str, Written]]:
         entry = self._options.get(option)

@@ -52,6 +52,13 @@ def test_what_is_made_of_a_secret_is_one(tmp_path: Path) -> None:
     assert found.hosts["w1"].vars["copied"] == Secret("xgeheim")
 
 
+def test_no_group_is_named_after_a_secret(tmp_path: Path) -> None:
+    hosts = "web: {hosts: {w1: {ansible_password: geheim}}}\n"
+    with pytest.raises(InputError, match="a group would be named after a secret") as caught:
+        read(tmp_path, "keyed_groups: [{key: ansible_password}]\n", hosts=hosts)
+    assert "geheim" not in str(caught.value)
+
+
 def test_a_parent_of_a_template_and_numbers(tmp_path: Path) -> None:
     found = read(tmp_path, 'keyed_groups: [{key: n, prefix: n, parent_group: "of {{ g }}"}]\n')
     assert found.groups["of_5"] == ("w1", "w2")
@@ -72,7 +79,11 @@ def test_a_parent_of_a_template_and_numbers(tmp_path: Path) -> None:
             "keyed_groups.prefx: the option prefx is not known; did you mean prefix?",
         ),
         ("strict: maybe", "2.yml:2: strict: expected true or false"),
-        ("strict: true\ngroups: {a: nothing}", "groups.a: the variable nothing is not defined"),
+        ("strict: true\ngroups: {a: nothing}", "groups.a: the variable nothing is not defined (host w1)"),
+        (
+            "strict: true\nkeyed_groups: [{key: n, parent_group: '{{ no }}'}]",
+            "the variable no is not defined (host w2)",
+        ),
         ("strict: true\nkeyed_groups: [{key: \"''\"}]", "nothing comes out of it for host w1"),
         ("groups: {a: n is nonsense}", "not a Jinja expression: No test named 'nonsense'"),
         ("groups: {a: n | ipaddr}", "not a Jinja expression: No filter named 'ipaddr'"),
