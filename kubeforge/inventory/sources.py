@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -61,7 +61,6 @@ class Sources:
     vault: Vault
     variables: Variables
     deadline: float = DEADLINE
-    _files: list[Path] = field(default_factory=list)
 
     def read(self, given: Path) -> None:
         """Read one source: a file, a folder, a program, or hosts with commas between them."""
@@ -69,10 +68,11 @@ class Sources:
             self._hosts(str(given))
         elif not given.exists():
             self._complain("there is no such inventory", given)
-        elif given.is_dir():
-            self._folder(given)
-        else:
+        elif not given.is_dir():
             self._file(given)
+        elif not self._folder(given):
+            found = ", ".join(sorted(entry.name for entry in given.iterdir())[:8]) or "nothing"
+            self._complain(f"there is no hosts.yml in this folder, nor another inventory (it holds {found})", given)
 
     def _hosts(self, listed: str) -> None:
         group = self.draft.group(UNGROUPED)
@@ -80,19 +80,18 @@ class Sources:
             host, port = split_port(name)
             self.draft.add_host(host, group, {}, place=(None, None), port=port)
 
-    def _folder(self, folder: Path) -> None:
+    def _folder(self, folder: Path) -> bool:
+        """Read every inventory in a folder; return whether there is any."""
         names = sorted(entry.name for entry in folder.iterdir())
         if any(name in names for name in CLUSTER_FILES):
             names = [str(name) for name in HOSTS_FILES if name in names][:1]
         chosen = [name for name in names if not _is_passed_over(name)]
-        if not chosen:
-            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
-            self._complain(f"there is no hosts.yml in this folder, nor another inventory (it holds {found})", folder)
         for name in chosen:
             if (folder / name).is_dir():
                 self._folder(folder / name)
             else:
                 self._file(folder / name)
+        return bool(chosen)
 
     def _file(self, path: Path) -> None:
         if _is_program(path):
@@ -152,6 +151,8 @@ def _is_passed_over(name: str) -> bool:
 
 
 def _is_program(path: Path) -> bool:
+    if not path.is_file():  # of a pipe, `-i <(...)`, what is read here would be missed later
+        return False
     try:
         with path.open("rb") as file:
             return file.read(4).startswith(_PROGRAM)

@@ -82,7 +82,7 @@ def test_a_parent_of_a_template_and_numbers(tmp_path: Path) -> None:
         ("strict: true\ngroups: {a: nothing}", "groups.a: the variable nothing is not defined (host w1)"),
         (
             "strict: true\nkeyed_groups: [{key: n, parent_group: '{{ no }}'}]",
-            "the variable no is not defined (host w2)",
+            "the variable no is not defined; did you mean n? (host w2)",
         ),
         ("strict: true\nkeyed_groups: [{key: \"''\"}]", "nothing comes out of it for host w1"),
         ("groups: {a: n is nonsense}", "not a Jinja expression: No test named 'nonsense'"),

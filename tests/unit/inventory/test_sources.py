@@ -54,6 +54,22 @@ def test_a_clusters_folder_in_ini(files: Files) -> None:
     assert list(load(folder).hosts) == ["n1"]
 
 
+def test_folders_without_an_inventory_are_passed_over(files: Files) -> None:
+    folder = files(hosts="w1\n", docs__notes_DOT_md="not one\n")
+    assert list(load(folder).hosts) == ["w1"]
+
+
+def test_a_pipe() -> None:
+    """`-i <(make-inventory)` of a shell."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as pipe:
+        pipe.write("[web]\nw1\n")
+    try:
+        assert list(load(Path(f"/dev/fd/{reading}")).hosts) == ["w1"]
+    finally:
+        os.close(reading)
+
+
 def test_each_host_knows_where_it_is_written(files: Files) -> None:
     folder = files(a__one_DOT_ini="w1 ansible_ssh_private_key_file=key\n", b__two="w2\n")
     found = load([folder / "a/one.ini", folder / "b"]).hosts
