@@ -171,9 +171,19 @@ class _Reader:
                 self._file.complain("a keyed group without its key", node.start_mark.line + 1, "keyed_groups")
                 continue
             key = self._expression(entries.pop("key"), "keyed_groups.key")
-            given = {name: self._file.value(each.node, name) for name, each in entries.items() if name in _KEYED}
+            given = {name: self._given(each) for name, each in entries.items() if name in _KEYED}
             if key is not None:
                 yield _Keyed(key=key, **given)
+
+    def _given(self, entry: Entry) -> Any:
+        """Return the value of an option beside a key: `on` and `no` are truth values in YAML, and a poor prefix."""
+        value = self._file.value(entry.node, entry.key)
+        wanted: type = bool if entry.key == "trailing_separator" else str
+        if not isinstance(value, wanted):
+            kind = "true or false" if wanted is bool else "text, in quotes where YAML takes it for something else"
+            found = self._file.describe(entry.node)
+            self._file.complain(f"expected {kind}, found {found}", entry.line, f"keyed_groups.{entry.key}")
+        return value
 
     def _switch(self, name: str, *, default: bool) -> bool:
         entry = self._options.get(name)

@@ -78,6 +78,10 @@ def test_a_parent_of_a_template_and_numbers(tmp_path: Path) -> None:
             "keyed_groups: [{key: n, prefx: n}]",
             "keyed_groups.prefx: the option prefx is not known; did you mean prefix?",
         ),
+        (
+            "keyed_groups: [{key: n, prefix: on}]",
+            "prefix: expected text, in quotes where YAML takes it for something else, found the truth value on",
+        ),
         ("strict: maybe", "2.yml:2: strict: expected true or false"),
         ("strict: true\ngroups: {a: nothing}", "groups.a: the variable nothing is not defined (host w1)"),
         (
