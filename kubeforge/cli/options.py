@@ -41,7 +41,7 @@ _inventory = click.option(
     "with hosts.yml and cluster.yml: . or ./inventory, else the only lab]",
 )
 limit: Final = click.option(
-    "-l", "--limit", metavar="PATTERN", help="Only these hosts: names, groups, globs; `a:b`, `a:&b`, `a:!b`."
+    "-l", "--limit", metavar="PATTERN", help="Only these hosts: names, groups, globs; `a:b`, `a:&b`, `a:!b`, `@file`."
 )
 tags: Final = click.option(
     "-t", "--tags", multiple=True, callback=lambda _ctx, _param, value: _split(value), metavar="TAG,…",

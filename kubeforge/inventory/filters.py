@@ -1,7 +1,7 @@
 """The filters and tests of Ansible that inventories use every day, for templates in variables and constructed groups.
 
 Named and behaving as in Ansible's collection `ansible.builtin`. What is not here (lookups, `ipaddr`, …) is told by name
-when a template asks for it. Pure; knows nothing of inventories.
+when a template asks for it; `quote` is left out, because shell words are quoted in one place, operations.shell. Pure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import json
 import posixpath
 import re
-import shlex
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -143,7 +142,6 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "hash": _hash,
     "intersect": lambda one, other: [value for value in _unique(one) if value in other],
     "items2dict": _items2dict,
-    "quote": lambda value: shlex.quote(str(value)),
     "regex_escape": lambda value: re.escape(str(value)),
     "regex_findall": _regex_findall,
     "regex_replace": _regex_replace,
