@@ -74,6 +74,7 @@ VERBS: Final = {
     "report": Verb(
         "records", "report", "Make one HTML page out of a run, to be opened anywhere without a network.", _LOOK
     ),
+    "inventory": Verb("inventory", "inventory", "Hosts, groups and variables, as the inventory gives them.", _LOOK),
     "artifacts": Verb("artifacts", "artifacts", "Binaries and images: list, fetch, build, serve.", _AROUND),
     "lab": Verb("lab", "lab", "Hosts on this machine, in namespaces, to try things on.", _AROUND),
     "schema": Verb("about", "schema", "Print the JSON Schema of cluster.yml, for editors.", _AROUND),

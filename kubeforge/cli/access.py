@@ -16,6 +16,7 @@ from kubeforge.spec.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from kubeforge.cli.passwords import Asked
+    from kubeforge.cli.session import Given
     from kubeforge.inventory.model import Inventory
     from kubeforge.secret import Secret
     from kubeforge.spec.model import ClusterSpec
@@ -38,7 +39,7 @@ _SERVER_NAME: Final = "kubernetes"  # a name that every API server's certificate
 )
 @options.passwords()
 def kubeconfig(
-    inventory_path: Path | None,
+    inventory_path: Given,
     variables: Mapping[str, str],
     output: Path | None,
     server: str | None,
@@ -79,7 +80,7 @@ def kubeconfig(
 @click.pass_context
 def kubectl(
     ctx: click.Context,
-    inventory_path: Path | None,
+    inventory_path: Given,
     variables: Mapping[str, str],
     arguments: tuple[str, ...],
     *,
@@ -119,7 +120,7 @@ def kubectl(
 @click.pass_context
 def ssh(
     ctx: click.Context,
-    inventory_path: Path | None,
+    inventory_path: Given,
     variables: Mapping[str, str],
     host: str,
     command: tuple[str, ...],

@@ -9,6 +9,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from kubeforge.cli.vault_options import vault_passwords
+
 __all__ = [
     "INVENTORY_VARIABLE",
     "forks",
@@ -25,18 +27,21 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 INVENTORY_VARIABLE: Final = "KUBEFORGE_INVENTORY"
 
-inventory: Final = click.option(
+_inventory = click.option(
     "-i",
     "--inventory",
     "inventory_path",
+    multiple=True,
     type=click.Path(path_type=Path),
+    callback=lambda _ctx, _param, value: value[0] if len(value) == 1 else value or None,
     envvar=INVENTORY_VARIABLE,
     show_envvar=True,
     metavar="PATH",
-    help="Folder with hosts.yml and cluster.yml.  [default: . or ./inventory if it holds hosts.yml, else the only lab]",
+    help="File, folder or program with the hosts, or `a,b,`; may be given again, later ones win.  [default: the folder "
+    "with hosts.yml and cluster.yml: . or ./inventory, else the only lab]",
 )
 limit: Final = click.option(
-    "-l", "--limit", metavar="PATTERN", help="Only these hosts: names, groups, globs; `a:b`, `a:&b`, `a:!b`."
+    "-l", "--limit", metavar="PATTERN", help="Only these hosts: names, groups, globs; `a:b`, `a:&b`, `a:!b`, `@file`."
 )
 tags: Final = click.option(
     "-t", "--tags", multiple=True, callback=lambda _ctx, _param, value: _split(value), metavar="TAG,…",
@@ -49,6 +54,11 @@ variables: Final = click.option(
     "-e", "--extra-vars", "variables", multiple=True, callback=lambda _ctx, _param, value: _pairs(value),
     metavar="KEY=VALUE", help="A variable for tasks, over all others.",
 )  # fmt: skip
+
+
+def inventory(function: F) -> F:
+    """Add the options that say which inventory, and how what is encrypted in it is opened (see vault_options)."""
+    return _inventory(vault_passwords(function))
 
 
 _ask_pass = click.option(

@@ -18,6 +18,7 @@ from kubeforge.cli.session import examine_input, supplier
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
     from kubeforge.cli.passwords import Asked
+    from kubeforge.cli.session import Given
     from kubeforge.cluster.membership import Change
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.result import RunResult
@@ -44,7 +45,7 @@ __all__ = [
 class Choices:
     """What the options of a run say; see `options`."""
 
-    inventory_path: Path | None
+    inventory_path: Given
     limit: str | None
     tags: tuple[str, ...]
     variables: Mapping[str, str]

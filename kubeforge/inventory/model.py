@@ -23,7 +23,7 @@ class Connection:
     """How one host is reached, from Ansible's connection variables.
 
     Args:
-        kind: `ssh` or `local` (ansible_connection).
+        kind: `ssh` or `local` (ansible_connection); any other is one of Ansible's that is not served.
         address: ansible_host, else the host's name.
         port: ansible_port; None: what ssh_config says, else 22.
         user: ansible_user; None: what ssh_config says, else the caller's name.
@@ -89,7 +89,9 @@ class Inventory:
     Args:
         hosts: name -> Host.
         groups: group -> names of its hosts, ancestors filled; those it lists itself first, as listed; `all` included.
-        source: the path it was loaded from.
+        source: the path it was loaded from; of several, the first.
+        children: group -> the groups right below it; `all` included.
+        listed: group -> the hosts it lists itself, as listed.
         warnings: what is written there and has no effect, or another one than it seems; each with file, line, field.
         gone: hosts that are dead and leave the cluster with this run; not among `hosts`, so nobody can reach them.
         lock_order: control planes in the order in which a run's lock is looked for, where that is not their own: hosts
@@ -99,6 +101,8 @@ class Inventory:
     hosts: Mapping[str, Host]
     groups: Mapping[str, tuple[str, ...]]
     source: Path | None = None
+    children: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     gone: tuple[Host, ...] = ()
     lock_order: tuple[str, ...] = ()

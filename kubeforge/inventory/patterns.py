@@ -1,10 +1,11 @@
-"""Ansible's host patterns: `web:&eu:!db`, `w*`, `~w[0-9]+`, `kube_node[0]`, `kube_node[0:2]`, with commas or colons."""
+"""Ansible's host patterns: `web:&eu:!db`, `w*`, `~w[0-9]+`, `web[0]`, `web[0:2]`, `@file`, with commas or colons."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from kubeforge.errors import InputError, Problem
@@ -23,8 +24,9 @@ def select(inventory: Inventory, pattern: str, *, may_be_empty: bool = False) ->
 
     Args:
         inventory: where to look.
-        pattern: terms joined by `,` or `:`; `&term` keeps only those in both, `!term` takes away. A term is a group, a
-            host, a glob or `~regex` over both, with `[i]` or `[first:last]` (ends included) behind it.
+        pattern: terms joined by `,` or `:`; `&term` keeps only those in both, `!term` takes away. A term is a host, a
+            group, a glob or `~regex` over both, with `[i]` or `[first:last]` (ends included) behind it, or `@file`: a
+            term a line.
         may_be_empty: nobody left is no error (`kube_node:!kube_control_plane` where every node is both).
 
     Returns:
@@ -34,18 +36,20 @@ def select(inventory: Inventory, pattern: str, *, may_be_empty: bool = False) ->
         InputError: a term names nothing, cannot be read, or nobody is left and somebody must be.
     """
     terms = _terms(pattern)
-    wanted = [term for term in terms if term[0] not in "&!"] or ["all"]
-    chosen = dict.fromkeys(name for term in wanted for name in _match(inventory, term, pattern))
+    found = {term: _match(inventory, term.lstrip("&!") if term[0] in "&!" else term, pattern) for term in terms}
+    wanted = [term for term in terms if term[0] not in "&!"]
+    chosen = dict.fromkeys(name for term in wanted for name in found[term])
+    if not wanted:
+        chosen = dict.fromkeys(inventory.groups.get("all", ()))
     for term in terms:
         if term[0] == "&":
-            both = set(_match(inventory, term[1:], pattern))
-            chosen = {name: None for name in chosen if name in both}
+            chosen = {name: None for name in chosen if name in found[term]}
     for term in terms:
         if term[0] == "!":
-            for name in _match(inventory, term[1:], pattern):
-                chosen.pop(name, None)
+            chosen = {name: None for name in chosen if name not in found[term]}
     if not chosen and not may_be_empty:
-        raise InputError([Problem(message=f"no host is left in {pattern!r}", field="hosts")])
+        counts = ", ".join(f"{term} means {len(found[term])}" for term in terms)
+        raise InputError([Problem(message=f"no host is left in {pattern!r} ({counts})", field="hosts")])
     return tuple(inventory.hosts[name] for name in chosen)
 
 
@@ -54,11 +58,28 @@ def _terms(pattern: str) -> list[str]:
     terms: list[str] = []
     for part in pattern.split(","):
         text = part.strip()
-        terms += [text] if _is_ipv6(text) else [each.strip() for each in _COLONS.split(text)]
+        if text.startswith("@"):
+            terms += _listed(Path(text[1:]))
+        else:
+            terms += [text] if _is_ipv6(text) else [each.strip() for each in _COLONS.split(text)]
     found = [term for term in terms if term]
     if not found or any(term in ("&", "!", "~") for term in found):
         raise InputError([Problem(message=f"{pattern!r} is not a host pattern", field="hosts")])
     return found
+
+
+def _listed(path: Path) -> list[str]:
+    """Return the terms that a file lists, a line each; `#` begins a comment.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError([Problem(message=f"the file of a pattern cannot be read: {why}", file=str(path))]) from error
+    return [term for line in lines for term in _COLONS.split(line.partition("#")[0].strip()) if term]
 
 
 def _is_ipv6(text: str) -> bool:
@@ -71,10 +92,10 @@ def _match(inventory: Inventory, term: str, pattern: str) -> tuple[str, ...]:
     Raises:
         InputError: it names no group and no host, or its index is out of range.
     """
-    if term in inventory.groups:
-        return inventory.groups[term]
     if term in inventory.hosts:
         return (term,)
+    if term in inventory.groups:
+        return inventory.groups[term]
     match = None if term.startswith("~") else _SUBSCRIPT.fullmatch(term)
     if match is not None and (found := _matching(inventory, match["name"])) is not None:
         return _sliced(found, match, term)
@@ -89,10 +110,10 @@ def _match(inventory: Inventory, term: str, pattern: str) -> tuple[str, ...]:
 
 def _matching(inventory: Inventory, term: str) -> tuple[str, ...] | None:
     """Return the hosts of the groups that a term means, and the hosts it means themselves; None for nothing at all."""
-    if term in inventory.groups:
-        return inventory.groups[term]
     if term in inventory.hosts:
         return (term,)
+    if term in inventory.groups:
+        return inventory.groups[term]
     if not term.startswith("~") and not _SPECIAL & set(term):
         return None
     expression = _expression(term)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr
 
 from kubeforge.errors import InputError, Problem
+from kubeforge.inventory.sources import CLUSTER_FILES
 from kubeforge.spec.addresses import endpoint_kind
 from kubeforge.spec.document import Document, FieldPath, field_name, read
 from kubeforge.spec.model import ClusterSpec
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILE_NAMES", "Examined", "examine", "load", "locate"]
 
-FILE_NAMES: Final = ("cluster.yml", "cluster.yaml")
+FILE_NAMES: Final = CLUSTER_FILES
 _LEAST: Final = f"`name: demo` and `kubernetes: {RECOMMENDED}`, a line each"
 
 

@@ -8,6 +8,7 @@ import sys
 BENCHES = (
     ["tests.bench.birth", "--turns", "3"],
     ["tests.bench.birth", "--turns", "3", "--control-planes", "3", "--output", "build/bench/birth-ha.json"],
+    ["tests.bench.inventory"],
     ["tests.bench.noop"],
     ["tests.bench.noop", "--control-planes", "3", "--output", "build/bench/noop-ha.json"],
     ["tests.bench.node_add"],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kubeforge.errors import InputError
@@ -70,7 +72,7 @@ def test_select(pattern: str, names: str | None) -> None:
         ("nothing", "groups are all, db, empty, eu, web, web-old"),
         ("web:!wd1", "called 'wd1' (in 'web:!wd1')"),
         ("x*", "no group and no host is called 'x*'"),
-        ("web:!web", "no host is left in 'web:!web'"),
+        ("web:!web", "no host is left in 'web:!web' (web means 4, !web means 4)"),
         ("empty", "no host is left in 'empty'"),
         ("web[9]", "out of range: there are 4 hosts"),
         ("web[4:9]", "out of range"),
@@ -89,3 +91,19 @@ def test_an_ipv6_address_is_one_term() -> None:
     name = "2001:db8::1"
     inventory = Inventory(hosts={name: Host(name=name, connection=Connection(address=name))}, groups={"all": (name,)})
     assert [host.name for host in select(inventory, name)] == [name]
+
+
+def test_a_file_of_terms(tmp_path: Path) -> None:
+    """What a failed run left to be done again is such a file."""
+    path = tmp_path / "again"
+    path.write_text("w2\n\n# not this one: w3\ndb*:!db2  # one of two\n")
+    assert [host.name for host in select(INVENTORY, f"@{path}")] == ["w2", "db1"]
+    assert [host.name for host in select(INVENTORY, f"cp1,@{path}")] == ["cp1", "w2", "db1"]
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        select(INVENTORY, f"@{path}.no")
+
+
+def test_a_host_goes_before_a_group_of_its_name() -> None:
+    hosts = {name: Host(name=name, connection=Connection(address=name)) for name in ("a", "b")}
+    inventory = Inventory(hosts=hosts, groups={"all": ("a", "b"), "a": ("b",)})
+    assert [host.name for host in select(inventory, "a")] == ["a"]
