@@ -21,6 +21,7 @@ __all__ = ["VERBS", "main", "root"]
 
 _CLUSTER: Final = "Cluster"
 _LOOK: Final = "Look and talk"
+_HOSTS: Final = "Any hosts"
 _AROUND: Final = "Around it"
 
 VERBS: Final = {
@@ -38,6 +39,7 @@ VERBS: Final = {
         "access", "kubectl", "Run kubectl as administrator, through an SSH tunnel to a control plane.", _LOOK
     ),
     "ssh": Verb("access", "ssh", "Log in to a host, or run a command there, as the inventory's user.", _LOOK),
+    "playbook": Verb("playbook", "playbook", "Playbooks of your own: run, check, and their JSON Schema.", _HOSTS),
     "artifacts": Verb("artifacts", "artifacts", "Binaries and images: list, fetch, build, serve.", _AROUND),
     "lab": Verb("lab", "lab", "Hosts on this machine, in namespaces, to try things on.", _AROUND),
     "schema": Verb("about", "schema", "Print the JSON Schema of cluster.yml, for editors.", _AROUND),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kubeforge.report.console import LiveConsole, PlainConsole
     from kubeforge.spec.model import ClusterSpec
 
-__all__ = ["Choices", "Run", "opened", "refuse_without_terminal"]
+__all__ = ["Choices", "Run", "aside", "display_of", "log", "opened", "refuse_without_terminal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Run:
 
     Args:
         session: opened.
-        spec: the cluster.
+        spec: the cluster; None: the playbook is about none.
         display: shows progress on stderr while it is entered.
         form: of what is printed on stdout: `table`, `json` or `yaml`.
         warnings: about the input; programs find them in the plan.
@@ -56,7 +56,7 @@ class Run:
     def __init__(
         self,
         session: Session,
-        spec: ClusterSpec,
+        spec: ClusterSpec | None,
         display: LiveConsole | PlainConsole,
         form: str,
         warnings: Sequence[Problem] = (),
@@ -127,10 +127,10 @@ def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
     inventory, spec = found.required()
     if choices.output == "table":
         show_warnings(found.warnings)
-    _log(choices.verbose)
-    display = _display(verbose=choices.verbose > 0)
+    log(choices.verbose)
+    display = display_of(verbose=choices.verbose > 0)
     with (
-        entering(inventory, choices.asked, lambda: _aside(display)) as (known, connections),
+        entering(inventory, choices.asked, lambda: aside(display)) as (known, connections),
         Session(
             inventory=known,
             remotes=ConnectedRemotes(known, connections),
@@ -160,7 +160,8 @@ def refuse_without_terminal(verb: str) -> None:
         )
 
 
-def _display(*, verbose: bool) -> LiveConsole | PlainConsole:
+def display_of(*, verbose: bool) -> LiveConsole | PlainConsole:
+    """Return what shows a run's progress on stderr."""
     from kubeforge.report.console import LiveConsole, PlainConsole
 
     screen = console(stderr=True)
@@ -172,14 +173,14 @@ def _showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path)
     from kubeforge.artifacts.console import ConsoleProgress
 
     def supply(arches: Collection[str]) -> Resolved:
-        with _aside(display), ConsoleProgress() as progress:
+        with aside(display), ConsoleProgress() as progress:
             return supplier(spec, path, progress)(arches)
 
     return supply
 
 
 @contextmanager
-def _aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
+def aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
     """Take the run's display off the terminal: two would write over each other."""
     display.__exit__(None, None, None)
     try:
@@ -188,7 +189,7 @@ def _aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
         display.__enter__()
 
 
-def _log(verbose: int) -> None:
+def log(verbose: int) -> None:
     """Show what libraries log, from the second -v on."""
     if verbose > 1:
         import logging

@@ -12,7 +12,9 @@ from kubeforge.operations.image import Image
 from kubeforge.operations.kernel_module import KernelModule
 from kubeforge.operations.listing import Listing
 from kubeforge.operations.mount import Mount
+from kubeforge.operations.notified import Notified
 from kubeforge.operations.package import Package
+from kubeforge.operations.restart import Restart
 from kubeforge.operations.swap import SwapOff
 from kubeforge.operations.symlink import Symlink
 from kubeforge.operations.sysctl import Sysctl
@@ -30,7 +32,9 @@ __all__ = [
     "KernelModule",
     "Listing",
     "Mount",
+    "Notified",
     "Package",
+    "Restart",
     "Stored",
     "SwapOff",
     "Symlink",
