@@ -33,8 +33,8 @@ def playbook() -> None:
 def run(choices: Choices, *, file: Path, check: bool, diff: bool, yes: bool) -> None:
     """Do what a playbook says.
 
-    The plan is shown first, and exactly that is done. Tasks of your own come from the Python file of the same name beside
-    the playbook, and from tasks.py there.
+    The plan is shown first, and exactly that is done. Tasks of your own come from the Python file of the same name
+    beside the playbook, and from tasks.py there.
     """
     from kubeforge.cli.books import opened_book
     from kubeforge.cli.runs import refuse_without_terminal

@@ -70,7 +70,7 @@ class CallReader:
             return []
         (name,) = others
         call = self._keywords(keys, TaskCall(name=name, line=_line(node)))
-        own = {key: self._surrounding(keys[key], key) for key in SURROUNDINGS if key in keys}
+        own: dict[str, Any] = {key: self._surrounding(keys[key], key) for key in SURROUNDINGS if key in keys}
         if name == "include":
             return self._included(keys[name], call, own)
         return [self._checked(node, keys[name], call, own)]

@@ -86,9 +86,7 @@ class _Reader:
         for required in ("play", "hosts", "tasks"):
             if required not in keys and isinstance(node, yaml.MappingNode):
                 nodes.problem(node, required, "is missing")
-        calls = CallReader(
-            nodes=nodes, registry=self.registry, around=self.around(keys), above=(Path(self.file),)
-        )
+        calls = CallReader(nodes=nodes, registry=self.registry, around=self.around(keys), above=(Path(self.file),))
         play = Play(
             name=nodes.text(keys.get("play"), "play"),
             hosts=self.pattern(keys.get("hosts")),
@@ -144,7 +142,9 @@ def _unheard(play: Play, file: str) -> Iterator[Problem]:
     known = [handler.label for handler in play.handlers]
     for number, handler in enumerate(play.handlers):
         if not handler.label:
-            yield _at(handler, file, "handlers", "a handler needs a name, by which it is notified: `name: restart nginx`")
+            yield _at(
+                handler, file, "handlers", "a handler needs a name, by which it is notified: `name: restart nginx`"
+            )
         elif handler.label in known[:number]:
             yield _at(handler, file, "handlers", f"another handler is called {handler.label!r}, too")
     for call in (*play.tasks, *play.handlers):

@@ -1,4 +1,4 @@
-"""What a task takes, by its signature: arguments, which are needed, of which types, and what its docstring says of each.
+"""What a task takes, by its signature: arguments, which are needed, their types, what its docstring says of each.
 
 The playbook's check, the JSON Schema and the reference pages all come from here. pydantic knows the types.
 """

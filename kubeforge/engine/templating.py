@@ -151,5 +151,7 @@ def _told(error: Exception, names: Mapping[str, Any]) -> str:
 
 def _place(error: Exception, path: Path) -> tuple[str, int | None]:
     """Return file and line in the templates where an error came up; Jinja2 writes them into the traceback."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == path.parent]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == path.parent
+    ]
     return (frames[-1].filename, frames[-1].lineno) if frames else (str(path), None)

@@ -69,9 +69,8 @@ class Account(Operation):
         """Prints the line of passwd without the password, the main group, and the other groups, sorted."""
         name = quote(self.name)
         others = f"id -Gn -- {name} | tr ' ' '\\n' | tail -n +2 | sort | tr '\\n' ' '"
-        return (
-            f"if r=$(getent passwd {name}); then printf '%s\\n' \"$r\" | cut -d: -f1,3,5-; id -gn -- {name}; {others}; fi"
-        )
+        shown = f"printf '%s\\n' \"$r\" | cut -d: -f1,3,5-; id -gn -- {name}; {others}"
+        return f"if r=$(getent passwd {name}); then {shown}; fi"
 
     def observe(self) -> Queries:
         """Ask what it is like."""
@@ -87,18 +86,16 @@ class Account(Operation):
         if not said.strip():
             return self._made()
         rows = [*said.split("\n"), "", ""]
-        _, uid, comment, home, shell = [*rows[0].split(":"), "", "", ""][:5]
-        group, others = rows[1], frozenset(rows[2].split())
-        differing = list(self._differing(uid, group, others, home, shell, comment))
+        differing = list(self._differing(rows))
         if not differing:
             return None
         argv = ("usermod", *(word for _, words in differing for word in words), "--", self.name)
         return self._change(Verb.UPDATE, ", ".join(why for why, _ in differing), argv, self._after(rows))
 
-    def _differing(
-        self, uid: str, group: str, others: frozenset[str], home: str, shell: str, comment: str
-    ) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def _differing(self, said: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield why, and the options of usermod, for each thing that is not as it shall be."""
+        _, uid, comment, home, shell = [*said[0].split(":"), "", "", ""][:5]
+        group, others = said[1], frozenset(said[2].split())
         rows = (
             ("uid", None if self.uid is None else str(self.uid), uid, "--uid"),
             ("group", self.group, group, "--gid"),
@@ -127,7 +124,7 @@ class Account(Operation):
             ("--comment", self.comment),
         ):
             options += [] if value is None else [option, str(value)]
-        after = self._after([":".join((self.name, "", "", "", "")), self.group or self.name, ""])
+        after = self._after([f"{self.name}::::", self.group or self.name, ""])
         return self._change(Verb.CREATE, "is missing", ("useradd", *options, "--", self.name), after)
 
     def _after(self, rows: list[str]) -> str:

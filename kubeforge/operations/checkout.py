@@ -57,7 +57,7 @@ class Checkout(Operation):
 
     @property
     def probe(self) -> str:
-        """Prints four lines: the commit, the repository's URL, whether anything is changed, the commit that shall be."""
+        """Prints four lines: the commit, the repository's URL, whether anything is changed, the wanted commit."""
         there = self._git("-C", self.path)
         if _COMMIT.fullmatch(self.version):
             wanted = f"echo {self.version}"
@@ -65,13 +65,13 @@ class Checkout(Operation):
             names = (f"refs/tags/{self.version}^{{}}", f"refs/tags/{self.version}", f"refs/heads/{self.version}")
             asked = (self.version,) if self.version == "HEAD" else names
             listed = f"{self._git('ls-remote', '--', self.url)} {join(asked)}"
-            wanted = f"{listed} | sort -k2 -r | {{ read -r c r; echo \"$c\"; }}"  # a tag's commit (^{{}}) comes first
+            wanted = f'{listed} | sort -k2 -r | {{ read -r c r; echo "$c"; }}'  # a tag's commit (^{{}}) comes first
         return "\n".join(
             (
                 *exports({**_ENV, **self.env}),
                 f"{there} rev-parse HEAD || echo",
                 f"{there} config remote.origin.url || echo",
-                f"if [ -n \"$({there} status --porcelain)\" ]; then echo changed; else echo clean; fi",
+                f'if [ -n "$({there} status --porcelain)" ]; then echo changed; else echo clean; fi',
                 wanted,
             )
         )
@@ -109,7 +109,7 @@ class Checkout(Operation):
     def _lines(self, wanted: str, *, first: bool) -> tuple[str, ...]:
         there = self._git("-C", self.path)
         fetched = "HEAD" if self.version == "HEAD" else self.version
-        owned = (f"mkdir -p -- {quote(self.path)}",)
+        owned: tuple[str, ...] = (f"mkdir -p -- {quote(self.path)}",)
         if self.user:
             owned = (*owned, f"chown -- {quote(self.user)}: {quote(self.path)}")
         begun = (*owned, f"{self._git('init', '-q')} {quote(self.path)}") if first else ()

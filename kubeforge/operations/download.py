@@ -85,7 +85,8 @@ class Download(Operation):
         exports = tuple(f"export {name}={quote(value)}" for name, value in self.env.items())
         return (
             *exports,
-            f"if command -v curl >/dev/null; then curl -fsSL --retry 3 -o {new} -- {url}; else wget -q -O {new} -- {url}; fi",
+            f"if command -v curl >/dev/null; then curl -fsSL --retry 3 -o {new} -- {url}",
+            f"else wget -q -O {new} -- {url}; fi",
             f"printf '%s  %s\\n' {self.sha256} {new} | sha256sum -c --quiet - || {{ rm -f -- {new}; exit 1; }}",
             f"chown -- {quote(f'{self.owner}:{self.group}')} {new}",
             f"chmod -- {self.mode:04o} {new}",

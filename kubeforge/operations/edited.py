@@ -17,7 +17,7 @@ __all__ = ["Edited"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edited(Operation):
-    """A file with an edit made in it; several of one file add up. A symbolic link is followed by nobody: name its target.
+    """A file with an edit made in it; several of one file add up. A symbolic link is not followed: name its target.
 
     Args:
         path: absolute.
@@ -59,9 +59,7 @@ class Edited(Operation):
         if new == old:
             return None
         if entry is None and not self.create:
-            raise Unreadable(
-                f"{self.path} is missing", step=self.title, remedy="make it first, or say `create: true`"
-            )
+            raise Unreadable(f"{self.path} is missing", step=self.title, remedy="make it first, or say `create: true`")
         return self._written(entry, new.encode("utf-8", "surrogateescape"))
 
     def _text(self, entry: Entry | None, seen: Observation) -> str:
@@ -78,7 +76,7 @@ class Edited(Operation):
             raise Unreadable(f"{self.path} could not be read: {found.why}", step=self.title, remedy="read it as root")
         if content is None or digest(content) != found:
             raise Unreadable(
-                f"what {self.path} will hold is not known: it is written before in this run, with a secret or by a command",
+                f"what {self.path} will hold is not known: this run writes it before, with a secret or by a command",
                 step=self.title,
                 remedy="write the line where the rest of the file is written, or do it in a playbook of its own",
             )

@@ -97,6 +97,8 @@ class Unpacked(Operation):
         found = seen.hashes.get(self.archive)
         if not isinstance(found, str):
             raise Unreadable(
-                f"the archive {self.archive} is missing on the host", step=self.title, remedy="download or copy it first"
+                f"the archive {self.archive} is missing on the host",
+                step=self.title,
+                remedy="download or copy it first",
             )
         return found

@@ -1,9 +1,9 @@
 """Tasks: functions from a context to operations and actions, registered under the names playbooks use.
 
-    from kubeforge.tasks import Context, task
+from kubeforge.tasks import Context, task
 
-    @task("site.motd")
-    def motd(context: Context, *, text: str) -> Iterator[Operation]: ...
+@task("site.motd")
+def motd(context: Context, *, text: str) -> Iterator[Operation]: ...
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ __all__ = ["absent", "authorized_key", "group_absent", "group_present", "present
 _PASSWD: Final = "/etc/passwd"  # noqa: S105 - a path
 _GROUPS: Final = "/etc/group"
 _KEY: Final = re.compile(r"(ssh-\S+|ecdsa-\S+|sk-\S+) ([A-Za-z0-9+/=]+)( .*)?$")
-_SUDOERS_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")  # sudoers(5): files with a dot or a tilde in their name are skipped
+_SUDOERS_NAME: Final = re.compile(
+    r"[A-Za-z0-9_-]+"
+)  # sudoers(5): files with a dot or a tilde in their name are skipped
 
 
 @task("user.present", aka=("user",))
@@ -151,7 +153,7 @@ def authorized_key(
 
 
 def _known(context: Context, user: str) -> tuple[str, str]:
-    """Return a user's home and group by what the host's files say; `user` itself as the group where they say nothing."""
+    """Return a user's home and group by what the host's files say; where they say nothing, a group of its name."""
     contents = context.seen[context.host.name].contents
     rows = [row.split(":") for row in contents.get(_PASSWD, b"").decode(errors="replace").splitlines()]
     mine = next((row for row in rows if row[0] == user and len(row) >= 6), None)
@@ -174,7 +176,9 @@ def sudoers(
     """
     del context
     if not _SUDOERS_NAME.fullmatch(name):
-        raise InputError([Problem(message=f"sudoers: {name!r} would be skipped by sudo: letters, digits, _ and - only")])
+        raise InputError(
+            [Problem(message=f"sudoers: {name!r} would be skipped by sudo: letters, digits, _ and - only")]
+        )
     path = f"/etc/sudoers.d/{name}"
     if state == "absent":
         yield Absent(path=path, reveal=True)

@@ -26,11 +26,11 @@ def job(
     environment: Environment | None = None,
     state: Literal["present", "absent"] = "present",
 ) -> Iterator[Operation]:
-    """A command that cron runs, in a file of its own: /etc/cron.d/NAME.
+    r"""A command that cron runs, in a file of its own: /etc/cron.d/NAME.
 
     Args:
         name: of the file: letters, digits, _ and -; cron skips others.
-        command: one line for sh; a `%` in it is a line's end to cron, unless it is written as `\\%`.
+        command: one line for sh; a `%` in it is a line's end to cron, unless it is written as `\%`.
         schedule: five fields, `0 3 * * *`, or `@daily`, `@reboot`, ….
         user: who runs it.
         environment: variables for it, `MAILTO` among them.

@@ -32,9 +32,7 @@ def nftables(context: Context, *, rules: str | None = None, src: str | None = No
     if (rules is None) == (src is None):
         raise InputError([Problem(message="firewall.nftables: rules are a text (`rules`) or a file (`src`): give one")])
     content = content_of(rules) if rules is not None else local_content(file_beside(context, str(src), "files"))
-    file = File(
-        path=_RULES[family(context)], content=content, mode=0o600, validate=("nft", "--check", "--file", "%s")
-    )
+    file = File(path=_RULES[family(context)], content=content, mode=0o600, validate=("nft", "--check", "--file", "%s"))
     yield file
     yield Unit(name=_SERVICE, state="running")
     yield Restart(name=_SERVICE, how="reload", listens=(file.title,))

@@ -55,7 +55,9 @@ def package_absent(
     yield from (Package(name=name, manager=_MANAGERS[mine], state="absent") for name in _named(names, mine))
 
 
-def _named(names: str | Sequence[str] | Mapping[Literal["debian", "rhel", "suse"], Sequence[str]], mine: Family) -> Sequence[str]:
+def _named(
+    names: str | Sequence[str] | Mapping[Literal["debian", "rhel", "suse"], Sequence[str]], mine: Family
+) -> Sequence[str]:
     if isinstance(names, Mapping):
         return names.get(mine, ())
     return [names] if isinstance(names, str) else names
@@ -85,7 +87,7 @@ def apt_repository(
     architectures: Sequence[str] = (),
     state: Literal["present", "absent"] = "present",
 ) -> Iterator[Operation]:
-    """A source of packages for apt, in the deb822 form, with the key that signs it; the lists are fetched when it changed.
+    """A source of packages for apt (deb822), with the key that signs it; the lists are fetched when it changed.
 
     Args:
         name: of its files: /etc/apt/sources.list.d/NAME.sources and /etc/apt/keyrings/NAME.asc.

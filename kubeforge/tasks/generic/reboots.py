@@ -16,7 +16,7 @@ from kubeforge.transport.base import Remote
 __all__ = ["reboot"]
 
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
-# Debian's packages leave a file; needs-restarting(1) of dnf-utils ends with 1 where a reboot is due; SUSE leaves a file.
+# Debian's and SUSE's packages leave a file; needs-restarting(1) of dnf-utils ends with 1 where a reboot is due.
 _REQUIRED: Final = (
     "[ -e /run/reboot-required ] || [ -e /var/run/reboot-required ] || [ -e /run/reboot-needed ] || "
     "{ command -v needs-restarting >/dev/null && ! needs-restarting -r >/dev/null; }"

@@ -49,7 +49,7 @@ def mode_of(mode: Mode) -> int:
         return int(mode.removeprefix("0o"), 8)
     if isinstance(mode, int) and 0 <= mode <= 0o777:
         return mode
-    raise InputError([Problem(message=f"{mode!r} is no mode; write four octal digits in quotes: \"0644\"")])
+    raise InputError([Problem(message=f'{mode!r} is no mode; write four octal digits in quotes: "0644"')])
 
 
 def content_of(text: str | Secret) -> bytes | Secret:
@@ -122,7 +122,7 @@ def argv_of(command: str | Sequence[str | int | float | Secret] | Secret, what: 
     return words
 
 
-def env_of(environment: Environment | None) -> dict[str, str]:
+def env_of(environment: Mapping[str, object] | None) -> dict[str, str]:
     """Return environment variables as text.
 
     Raises:

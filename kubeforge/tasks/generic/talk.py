@@ -101,7 +101,9 @@ def that(context: Context, *, that: bool | Sequence[bool], message: str = "") ->
     wrong = [str(number + 1) for number, each in enumerate(found) if not each]
     if wrong:
         which = f" ({', '.join(wrong)} of {len(found)})" if len(found) > 1 else ""
-        raise UnfitHost(message or f"what the playbook needs is not so{which}", host=context.host.name, step="check.that")
+        raise UnfitHost(
+            message or f"what the playbook needs is not so{which}", host=context.host.name, step="check.that"
+        )
     yield from ()
 
 

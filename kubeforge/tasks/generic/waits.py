@@ -108,7 +108,9 @@ class FileWaiting(Waiting):
         there = remote.run(("test", "-e", self.path), expect=(0, 1)).status == 0
         if self.state == "absent" or not there:
             return None if there == (self.state == "present") else "is there" if there else "is missing"
-        if self.contains and not re.search(self.contains, remote.read(self.path).decode(errors="replace"), re.MULTILINE):
+        if self.contains and not re.search(
+            self.contains, remote.read(self.path).decode(errors="replace"), re.MULTILINE
+        ):
             return f"does not hold {self.contains}"
         return None
 
@@ -139,7 +141,10 @@ class HttpWaiting(Waiting):
         done = remote.run((*answer, "--write-out", "%{http_code}", "--", self.url), expect=range(256))
         if done.status == 127:
             raise OperationFailed(
-                "curl is missing", host=remote.host, step=self.title, remedy="install it: package.present: {names: curl}"
+                "curl is missing",
+                host=remote.host,
+                step=self.title,
+                remedy="install it: package.present: {names: curl}",
             )
         status = done.stdout.decode(errors="replace").strip()
         if done.status:
