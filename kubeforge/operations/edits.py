@@ -58,7 +58,7 @@ class LineEdit:
         if self.state == "absent":
             kept = [row for number, row in enumerate(rows) if number not in found]
             return text if len(kept) == len(rows) else _joined(kept)
-        if self.line in rows and (self.match is None or all(rows[number] == self.line for number in found[-1:])):
+        if self.line in rows and (not self._is_it(self.line) or rows[found[-1]] == self.line):
             return text
         if found:
             rows[found[-1]] = self.line

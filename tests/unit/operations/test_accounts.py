@@ -11,6 +11,7 @@ from kubeforge.operations import Account, Group, Password
 from kubeforge.operations.model import Observation, Operation, Verb, fold
 from kubeforge.secret import Secret
 
+GROUPS = "groups are docker, sudo"
 APP = "app:1001:App:/home/app:/bin/sh\napp\ndocker sudo "
 
 
@@ -23,9 +24,8 @@ def test_an_account_that_is_missing_is_made() -> None:
     change = account.decide(seen(account, ""))
     assert change is not None
     assert change.verb is Verb.CREATE
-    assert change.lines == (
-        "useradd --create-home --user-group --groups sudo,docker --uid 1001 --shell /bin/bash --comment 'App & Co' -- app",
-    )
+    options = "--create-home --user-group --groups sudo,docker --uid 1001 --shell /bin/bash --comment 'App & Co'"
+    assert change.lines == (f"useradd {options} -- app",)
     assert change.undo == ("userdel -- app || [ $? -eq 6 ]",)
     assert account.decide(Observation().after(change)) is None
     service = Account(name="app", system=True, create_home=False, group="www-data").decide(
@@ -43,9 +43,9 @@ def test_an_account_that_is_missing_is_made() -> None:
         (Account(name="app", groups=("sudo", "docker", "app")), None, ""),
         (Account(name="app", groups=("sudo",), append=True), None, ""),
         (Account(name="app", groups=("sudo",)), "usermod --groups sudo -- app", "groups are docker, sudo"),
-        (Account(name="app", groups=("wheel",), append=True), "usermod --groups docker,sudo,wheel -- app", "groups are docker, sudo"),
+        (Account(name="app", groups=("x",), append=True), "usermod --groups docker,sudo,x -- app", GROUPS),
         (Account(name="app", groups=()), "usermod --groups '' -- app", "groups are docker, sudo"),
-        (Account(name="app", uid=7, shell="/bin/zsh"), "usermod --uid 7 --shell /bin/zsh -- app", "uid is 1001, shell is /bin/sh"),
+        (Account(name="app", uid=7, shell="/x"), "usermod --uid 7 --shell /x -- app", "uid is 1001, shell is /bin/sh"),
         (Account(name="app", state="absent"), "userdel -- app", "is there"),
         (Account(name="app", state="absent", remove_home=True), "userdel --remove -- app", "is there"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from collections.abc import Callable
 
 import pytest
 
@@ -15,6 +16,8 @@ from kubeforge.secret import Secret
 
 SSHD = "Port 22\n#PermitRootLogin yes\nMatch User git\n  PermitRootLogin no\n"
 
+NO = "PermitRootLogin no"
+
 
 @pytest.mark.parametrize(
     ("edit", "before", "after"),
@@ -22,7 +25,7 @@ SSHD = "Port 22\n#PermitRootLogin yes\nMatch User git\n  PermitRootLogin no\n"
         (LineEdit(line="a"), "", "a\n"),
         (LineEdit(line="a"), "b", "b\na\n"),
         (LineEdit(line="a"), "a\nb\n", "a\nb\n"),
-        (LineEdit(line="PermitRootLogin no", match="^#?PermitRootLogin"), SSHD, SSHD.replace("#PermitRootLogin yes", "PermitRootLogin no")),
+        (LineEdit(line=NO, match="^#?PermitRootLogin"), SSHD, SSHD.replace("#PermitRootLogin yes", NO)),
         (LineEdit(line="x", match="^y"), "y1\ny2\n", "y1\nx\n"),
         (LineEdit(line="x", after="^a"), "a\nb\n", "a\nx\nb\n"),
         (LineEdit(line="x", after="^z"), "a\nb\n", "a\nb\nx\n"),
@@ -38,7 +41,11 @@ SSHD = "Port 22\n#PermitRootLogin yes\nMatch User git\n  PermitRootLogin no\n"
         ),
         (BlockEdit(name="n", state="absent"), "a\n# >>> kubeforge: n\n1\n# <<< kubeforge: n\nb\n", "a\nb\n"),
         (BlockEdit(name="n", state="absent"), "a", "a"),
-        (BlockEdit(name="n", block="1", comment=";", before="^b"), "a\nb\n", "a\n; >>> kubeforge: n\n1\n; <<< kubeforge: n\nb\n"),
+        (
+            BlockEdit(name="n", block="1", comment=";", before="^b"),
+            "a\nb\n",
+            "a\n; >>> kubeforge: n\n1\n; <<< kubeforge: n\nb\n",
+        ),
     ],
 )  # fmt: skip
 def test_edits(edit: Edit, before: str, after: str) -> None:
@@ -57,7 +64,7 @@ def test_edits(edit: Edit, before: str, after: str) -> None:
         lambda: Edited(path="relative", edit=LineEdit(line="a")),
     ],
 )
-def test_what_is_no_edit(make: type[Edited]) -> None:
+def test_what_is_no_edit(make: Callable[[], object]) -> None:
     with pytest.raises(InputError):
         make()
 
@@ -76,7 +83,7 @@ def test_several_edits_of_one_file_add_up() -> None:
     assert [change.title for change in changes] == ["edit /etc/x: b", "edit /etc/x: c"]
     assert after.contents["/etc/x"] == b"a\nb\nc\n"
     assert changes[0].payload_mode == 0o600
-    assert "chown -h -- app:app /etc/.x.kubeforge~" in changes[0].lines, "owner and mode stay as they were"
+    assert "chown -h -- app:app '/etc/.x.kubeforge~'" in changes[0].lines, "owner and mode stay as they were"
     assert fold(edits, after)[0] == []
 
 

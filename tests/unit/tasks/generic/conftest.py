@@ -67,7 +67,7 @@ class Site:
         host = Host(name="web1", connection=Connection(address="192.0.2.1"), vars=self.variables)
         return Inventory(hosts={"web1": host}, groups={"all": ("web1",)})
 
-    def ask(self, name: str, **arguments: Any) -> list[Any]:
+    def ask(self, name: str, /, **arguments: Any) -> list[Any]:
         """Return what a task gives."""
         task, inventory = self.registry[name], self.inventory
         host = inventory.hosts["web1"]

@@ -121,7 +121,7 @@ def test_assertions(site: Any) -> None:
     assert "(2 of 2)" in said
     with pytest.raises(UnfitHost, match="buy more"):
         site.ask("check.that", that=False, message="buy more")
-    assert "yes or no is expected" in site.fails(PLAY.format("check.that: {that: '{{ facts.os_name }}'}"))
+    assert "yes or no or list is expected" in site.fails(PLAY.format("check.that: {that: '{{ facts.os_name }}'}"))
 
 
 def test_saying(site: Any) -> None:

@@ -22,7 +22,7 @@ BOOK = """
     - file.present: {path: /etc/app/conf, content: "port {{ port }}\\n", mode: 0640}
     - file.present: {path: /etc/app/touched}
     - file.link: {path: /etc/app/current, target: conf}
-    - file.line: {path: /etc/app/conf, line: debug no}
+    - file.line: {path: /etc/issue, line: debug no}
     - file.block: {path: /etc/hosts, name: app, block: 192.0.2.1 a}
     - file.absent: {path: /etc/old}
     - file.copy: {src: tree, dest: /opt/tree}
@@ -40,6 +40,7 @@ def files(site: Any) -> Any:
     (folder / "templates").mkdir()
     (folder / "templates" / "app.j2").write_text("{% for name in hosts %}\n{{ name }}:{{ port }}\n{% endfor %}\n")
     site.host.put("/etc/old", b"old\n")
+    site.host.put("/etc/issue", b"hello\n")
     site.host.put("/etc/hosts", b"127.0.0.1 localhost\n")
     return site
 
@@ -47,22 +48,23 @@ def files(site: Any) -> Any:
 def test_every_file_task_applied_twice(files: Any) -> None:
     plan = files.run(BOOK, diff=True)
     host = files.host
-    assert host.file("/etc/app/conf") == b"port 80\ndebug no\n"
-    assert host.file("/etc/app/rendered") == b"web1:80\n\n"
+    assert host.file("/etc/app/conf") == b"port 80\n"
+    assert host.file("/etc/app/rendered") == b"web1:80\n"
     assert host.file("/etc/hosts").endswith(b"# >>> kubeforge: app\n192.0.2.1 a\n# <<< kubeforge: app\n")
     entries = {path: host.state.paths[path] for path in ("/etc/app/conf", "/opt/tree/run", "/opt/tree/sub/plain")}
     assert {path: entry.permissions for path, entry in entries.items()} == {
         "/etc/app/conf": 0o640, "/opt/tree/run": 0o755, "/opt/tree/sub/plain": 0o644,
     }  # fmt: skip
     assert host.state.paths["/etc/old"] is None
+    assert host.file("/etc/issue") == b"hello\ndebug no\n"
     diffs = {change.title: change.diff for step in plan.steps for change in step.changes if change.diff}
-    assert diffs["edit /etc/app/conf: debug no"].before == "port 80\n"
-    assert diffs["edit /etc/app/conf: debug no"].after == "port 80\ndebug no\n"
+    assert diffs["edit /etc/issue: debug no"].before == "hello\n"
+    assert diffs["edit /etc/issue: debug no"].after == "hello\ndebug no\n"
 
 
 def test_a_template_with_a_secret_shows_it_nowhere(files: Any) -> None:
     files.variables["password"] = Secret("hunter22")
-    (files.folder / "templates" / "app.j2").write_text("{% include 'part.j2' %}\n")
+    (files.folder / "templates" / "app.j2").write_text("{% include 'part.j2' %}\n\n")
     (files.folder / "templates" / "part.j2").write_text("pw={{ password }}")
     text = "- {play: A, hosts: all, tasks: [file.template: {src: app.j2, dest: /etc/secret, mode: '0600'}]}"
     plan = files.run(text, diff=True)
@@ -130,7 +132,8 @@ def test_what_is_no_mode(mode: int | str) -> None:
 def test_words_of_commands() -> None:
     assert argv_of("a 'b c' $HOME") == ("a", "b c", "$HOME")
     assert argv_of(["a", 1]) == ("a", "1")
-    for wrong in ("", "a 'b", ["a", Secret("x")], Secret("x")):
+    wrongs: list[Any] = ["", "a 'b", ["a", Secret("x")], Secret("x")]
+    for wrong in wrongs:
         with pytest.raises(InputError):
             argv_of(wrong)
 
