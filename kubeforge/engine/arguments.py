@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubeforge.engine.model import Context
-from kubeforge.engine.templating import evaluated, has_template
+from kubeforge.engine.templating import Unfilled, evaluated, has_template
 from kubeforge.errors import KubeforgeError
 
 __all__ = ["filled", "names"]
@@ -50,9 +50,9 @@ def _evaluate(text: str, known: Mapping[str, Any], name: str) -> Any:
 def names(context: Context) -> dict[str, Any]:
     """Return what templates know.
 
-    All variables: the host's, under the play's, under those of the command line. `host` (name, address, groups),
-    `facts` of the host, `hosts` (name -> host) and `hostvars` (name -> variables) of all, `groups`, `spec`; and, as in
-    Ansible, `inventory_hostname` and `group_names`.
+    All variables, which may be templates themselves: the host's, under the play's, under those of the command line.
+    `host` (name, address, groups), `facts` of the host, `hosts` (name -> host) and `hostvars` (name -> variables) of all,
+    `groups`, `spec`; and, as in Ansible, `inventory_hostname` and `group_names`.
     """
     host = context.turn or context.host
     own: dict[str, Any] = {
@@ -65,7 +65,36 @@ def names(context: Context) -> dict[str, Any]:
         "spec": context.spec,
         "facts": _LazyFacts(context),
     }
-    return {**host.vars, **context.vars, **own}
+    known: dict[str, Any] = {**host.vars, **own}
+    said = {name: _Said(name, value, known) if has_template(value) else value for name, value in context.vars.items()}
+    known |= {name: value for name, value in said.items() if name not in own}
+    return known
+
+
+class _Said(Unfilled):
+    """A play's variable with a template in it; as in Ansible, it may name any other.
+
+    Args:
+        name: of the variable.
+        said: as written.
+        known: all names there are.
+    """
+
+    def __init__(self, name: str, said: Any, known: Mapping[str, Any]) -> None:
+        self._name = name
+        self._said = said
+        self._known = known
+        self._busy = False
+
+    def value(self) -> Any:
+        """Fill it."""
+        if self._busy:
+            raise KubeforgeError(f"the variable {self._name} needs itself")
+        self._busy = True
+        try:
+            return _fill(self._said, self._known, self._name)
+        finally:
+            self._busy = False
 
 
 class _LazyFacts:

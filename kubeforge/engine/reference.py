@@ -36,7 +36,8 @@ def _index(registry: Mapping[str, Task]) -> str:
         f"{', '.join(f'`{word}`' for word in task.aka)} |"
         for name, task in sorted(registry.items())
     ]
-    head = "# Tasks for any host\n\nWhat playbooks may name, with Kubernetes or without; see [playbooks](../playbooks.md).\n"
+    about = "What playbooks may name, with Kubernetes or without; see [playbooks](../playbooks.md)."
+    head = f"# Tasks for any host\n\n{about}\n"
     return "\n".join([_WRITTEN + head, "| task | what it does | others call it |", "|---|---|---|", *rows, ""])
 
 

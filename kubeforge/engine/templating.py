@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -19,16 +20,27 @@ from kubeforge.secret import MASK, Secret
 from kubeforge.spec.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from jinja2.runtime import Context
     from jinja2.sandbox import SandboxedEnvironment
 
-__all__ = ["evaluated", "has_template", "rendered", "rendered_file", "wrong_template"]
+__all__ = ["Unfilled", "evaluated", "has_template", "rendered", "rendered_file", "wrong_template"]
 
 OPENING: Final = ("{{", "{%")
 WHOLE: Final = re.compile(r"\s*\{\{((?:(?!\}\}).)*)\}\}\s*", re.DOTALL)
 _UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
 _PRINTED: Final = "__kubeforge_secrets__"
 _TAKEN_APART: Final = "a secret is taken apart; print it whole: `{{ password }}`"
+
+
+class Unfilled(ABC):
+    """A variable that is a template itself, filled when another one names it."""
+
+    @abstractmethod
+    def value(self) -> Any:
+        """Return what it says.
+
+        Raises:
+            KubeforgeError: it needs itself, a name is unknown, or the template is wrong.
+        """
 
 
 def has_template(value: Any) -> bool:
@@ -111,7 +123,13 @@ def wrong_template(text: str) -> str | None:
 @lru_cache(maxsize=64)
 def _environment(folder: Path | None) -> SandboxedEnvironment:
     from jinja2 import FileSystemLoader, StrictUndefined, pass_context  # noqa: PLC0415 - see evaluated
+    from jinja2.runtime import Context  # noqa: PLC0415 - see evaluated
     from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415 - see evaluated
+
+    class Filling(Context):
+        def resolve_or_missing(self, key: str) -> Any:
+            found = super().resolve_or_missing(key)
+            return found.value() if isinstance(found, Unfilled) else found
 
     @pass_context
     def finalize(context: Context, value: Any) -> Any:
@@ -123,7 +141,7 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
         printed.append(value)
         return value.reveal().decode()
 
-    return SandboxedEnvironment(
+    environment = SandboxedEnvironment(
         undefined=StrictUndefined,
         autoescape=False,
         finalize=finalize,
@@ -131,6 +149,8 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
         trim_blocks=folder is not None,
         loader=FileSystemLoader(folder) if folder else None,
     )
+    environment.context_class = Filling
+    return environment
 
 
 def _printed(render: Any, names: Mapping[str, Any], source: str) -> str | Secret:

@@ -80,6 +80,17 @@ def test_a_restart_that_was_owed_is_seen_by_the_age_of_the_file(site: Any) -> No
     assert [change.why for change in step.changes] == ["older than /etc/b"]
 
 
+def test_variables_may_be_templates(site: Any) -> None:
+    given = {"port": 80, "url": "http://{{ inventory_hostname }}:{{ port }}", "all": ["{{ url }}/a"], "me": "{{ me }}"}
+    calls = [{"file.secret": {"path": "/etc/a", "content": "{{ all[0] }} {{ port }}"}, "vars": {"port": 81}}]
+    with site.session(play(tasks=calls, vars=given), limit="w1") as session:
+        session.apply(session.plan())
+    assert site.hosts["w1"].file("/etc/a") == b"http://w1:81/a 81"
+    with site.session(play(tasks=[write("/etc/{{ me }}")], vars=given), limit="w1") as session:
+        (failure,) = session.plan().failures
+    assert "the variable me needs itself" in failure.cause
+
+
 def test_once_a_play_and_in_which_order(site: Any) -> None:
     text = play(order="reverse_inventory", serial=1, tasks=[write("/etc/a", run_once=True), write("/etc/b")])
     with site.session(text) as session:
