@@ -51,8 +51,8 @@ def names(context: Context) -> dict[str, Any]:
     """Return what templates know.
 
     All variables, which may be templates themselves: the host's, under the play's, under those of the command line.
-    `host` (name, address, groups), `facts` of the host, `hosts` (name -> host) and `hostvars` (name -> variables) of all,
-    `groups`, `spec`; and, as in Ansible, `inventory_hostname` and `group_names`.
+    `host` (name, address, groups), `facts` of the host, `hosts` (name -> host) and `hostvars` (name -> variables) of
+    all, `groups`, `spec`; and, as in Ansible, `inventory_hostname` and `group_names`.
     """
     host = context.turn or context.host
     own: dict[str, Any] = {

@@ -14,7 +14,7 @@ from kubeforge.engine.arguments import filled
 from kubeforge.engine.delegation import Delegated, delegated
 from kubeforge.engine.events import Failure
 from kubeforge.engine.model import Action, Context, Task
-from kubeforge.engine.notifying import heard
+from kubeforge.engine.notifying import heard, telling, titles_of
 from kubeforge.engine.playbook import Order, Play, Playbook, TaskCall, suggestion
 from kubeforge.engine.signatures import complaint, signature
 from kubeforge.engine.templating import has_template
@@ -241,16 +241,18 @@ class _Compiler:
 
     def items(self, play: Play, context: Context) -> Iterator[tuple[TaskCall, Operation | Action, Context]]:
         """Yield what the tasks give, then what the handlers do when they are notified."""
-        notified: dict[str, list[str]] = {}
-        for call in (*play.tasks, *play.handlers):
-            is_handler = call in play.handlers
-            if is_handler and call.label not in notified:
-                continue
-            for item, around in self.turn(call, context):
-                made = heard(item, notified[call.label]) if is_handler else item
-                for label in call.notify:
-                    notified.setdefault(label, []).extend(item.titles if isinstance(item, Delegated) else [item.title])
-                yield call, made, around
+        given = [(call, item, around) for call in play.tasks for item, around in self.turn(call, context)]
+        causes: dict[str, list[Operation | Action]] = {}
+        _notify(given, causes)
+        tells: dict[str, list[str]] = {}
+        for handler in play.handlers:
+            if handler.label in causes:
+                done = [(handler, item, around) for item, around in self.turn(handler, context)]
+                _notify(done, causes)
+                tells[handler.label] = [title for _, item, _ in done for title in titles_of(item)]
+                given += [(call, heard(item, causes[handler.label]), around) for call, item, around in done]
+        for call, item, around in given:
+            yield call, telling(item, [title for label in call.notify for title in tells.get(label, ())]), around
 
     def turn(self, call: TaskCall, context: Context) -> Iterator[tuple[Operation | Action, Context]]:
         """Yield what one call gives, and the context it is done in: this host's, or that of another one."""
@@ -283,6 +285,15 @@ class _Compiler:
             if not isinstance(item, Operation | Action):
                 raise KubeforgeError(f"the task gave {item!r}, which is neither an operation nor an action")
             yield item
+
+
+def _notify(
+    given: Sequence[tuple[TaskCall, Operation | Action, Context]], causes: dict[str, list[Operation | Action]]
+) -> None:
+    """Add what calls gave to the causes of the handlers they notify."""
+    for call, item, _ in given:
+        for label in call.notify:
+            causes.setdefault(label, []).append(item)
 
 
 def _batch(waiting: Sequence[tuple[str, Operation]]) -> Batch:

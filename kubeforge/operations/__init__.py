@@ -17,7 +17,7 @@ from kubeforge.operations.image import Image
 from kubeforge.operations.kernel_module import KernelModule
 from kubeforge.operations.listing import Listing
 from kubeforge.operations.mount import Mount
-from kubeforge.operations.notified import Notified
+from kubeforge.operations.notified import Notified, Notifying
 from kubeforge.operations.package import Package
 from kubeforge.operations.restart import Restart
 from kubeforge.operations.setting import Setting
@@ -45,6 +45,7 @@ __all__ = [
     "Listing",
     "Mount",
     "Notified",
+    "Notifying",
     "Package",
     "Password",
     "Restart",

@@ -9,6 +9,7 @@ from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem
 from kubeforge.operations import File, Restart, Setting, Unit
 from kubeforge.operations.model import Operation
+from kubeforge.operations.notified import followed
 from kubeforge.operations.shell import join, quote
 from kubeforge.tasks.generic.subjects import argv_of, content_of, family, file_beside, local_content
 from kubeforge.tasks.registry import task
@@ -33,9 +34,11 @@ def nftables(context: Context, *, rules: str | None = None, src: str | None = No
         raise InputError([Problem(message="firewall.nftables: rules are a text (`rules`) or a file (`src`): give one")])
     content = content_of(rules) if rules is not None else local_content(file_beside(context, str(src), "files"))
     file = File(path=_RULES[family(context)], content=content, mode=0o600, validate=("nft", "--check", "--file", "%s"))
-    yield file
+    reload = Restart(name=_SERVICE, how="reload")
+    listening = list(followed([file], reload))
+    yield listening[0]
     yield Unit(name=_SERVICE, state="running")
-    yield Restart(name=_SERVICE, how="reload", listens=(file.title,))
+    yield listening[1]
 
 
 @task("firewall.firewalld", aka=("firewalld",))

@@ -7,8 +7,9 @@ from typing import Final, Literal
 
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem
-from kubeforge.operations import Absent, Command, Directory, File, Notified, Package
+from kubeforge.operations import Absent, Command, Directory, File, Package
 from kubeforge.operations.model import Content, Operation
+from kubeforge.operations.notified import followed
 from kubeforge.tasks.generic.subjects import Family, family, file_beside, local_content
 from kubeforge.tasks.registry import task
 
@@ -113,10 +114,9 @@ def apt_repository(
         }
         text = "".join(f"{field}: {value}\n" for field, value in fields.items() if value)
         keys = [Directory(path=_KEYRINGS), File(path=keyring, content=_key(context, key))] if key else []
-        files = [*keys, File(path=sources, content=f"# Written by kubeforge.\n{text}".encode())]
-    yield from files
-    changed = tuple(file.title for file in files if not isinstance(file, Directory))
-    yield Notified(operation=Command(argv=_UPDATE, name="apt-get update", deadline=_LONG), by=changed)
+        yield from keys[:1]
+        files = [*keys[1:], File(path=sources, content=f"# Written by kubeforge.\n{text}".encode())]
+    yield from followed(files, Command(argv=_UPDATE, name="apt-get update", deadline=_LONG))
 
 
 @task("repository.rpm", aka=("yum_repository", "zypper_repository", "rpm_key"))
@@ -156,9 +156,8 @@ def rpm_repository(
     text = "".join(f"{word}={value}\n" for word, value in rows.items() if value != "")
     if key:
         yield Directory(path="/etc/pki/rpm-gpg")
-        yield File(path=keyring, content=_key(context, key))
         imported = Command(argv=("rpm", "--import", keyring), name=f"import key {name}")
-        yield Notified(operation=imported, by=(f"file {keyring}",))
+        yield from followed([File(path=keyring, content=_key(context, key))], imported)
     yield File(path=file, content=f"# Written by kubeforge.\n[{name}]\n{text}".encode())
 
 

@@ -20,7 +20,6 @@ from kubeforge.operations import (
     Edited,
     File,
     Group,
-    Notified,
     Password,
     Setting,
     Unpacked,
@@ -157,7 +156,6 @@ def test_what_probes_say_of_this_machine(here: ShellRemote, tmp_path: Path) -> N
         Group(name="root", gid=0),
         Group(name="kubeforge-none", state="absent"),
         Setting(name="it", probe="cat /proc/sys/kernel/ostype", wanted="Linux", lines=("false",)),
-        Notified(operation=Command(argv=("false",)), by=("file /none",)),
     ]
     assert apply(here, asked) == []
     seen = here.observe(Queries.merge(one.observe() for one in asked))

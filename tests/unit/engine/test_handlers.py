@@ -12,8 +12,10 @@ from kubeforge.engine.model import Context
 from kubeforge.errors import InputError
 from kubeforge.inventory.model import Inventory
 from kubeforge.operations import File, Restart
-from kubeforge.operations.model import Observation, UnitState
+from kubeforge.operations.model import Observation
+from kubeforge.operations.notified import stamp
 from kubeforge.secret import MASK, Secret
+from kubeforge.transport.base import Completed
 from kubeforge.transport.memory import RUNNING
 
 
@@ -65,19 +67,43 @@ def test_handlers_hear_of_each_other_in_their_order(site: Any) -> None:
     assert site.hosts["w2"].acted == ["file /etc/a", "file /etc/b", "restart web.service"]
 
 
-def test_a_restart_that_was_owed_is_seen_by_the_age_of_the_file(site: Any) -> None:
+def test_a_handler_that_a_dead_run_owed_is_made_good(site: Any) -> None:
+    """The connection breaks while the file is written; the host goes on to the end of that change, and dies."""
+    text = play(tasks=[write("/etc/b", notify="again")], handlers=[RESTART])
     host = site.hosts["w1"]
-    host.put("/etc/b", b"x")
-    entry = host.state.paths["/etc/b"]
-    host.overlay(
-        Observation(
-            paths={"/etc/b": replace(entry, modified=200)},
-            units={"web.service": UnitState(load="loaded", active="active", file="enabled", since=100)},
-        )
-    )
-    with site.session(play(tasks=[write("/etc/b", notify="again")], handlers=[RESTART]), limit="w1") as session:
+    host.reboot_at = 1
+    with site.session(text, limit="w1") as session:
+        assert session.apply(session.plan()).failures
+    assert host.acted == ["file /etc/b"]
+    with site.session(text, limit="w1") as session:
         (step,) = session.plan().steps
-    assert [change.why for change in step.changes] == ["older than /etc/b"]
+        assert [(change.title, change.why) for change in step.changes] == [
+            ("restart web.service", "an earlier run owed it")
+        ]
+        session.apply(session.plan())
+        assert not session.plan()
+    assert host.acted == ["file /etc/b", "restart web.service"]
+
+
+def test_actions_are_handlers_too(site: Any, wait: Any) -> None:
+    done = wait("waited", site.journal, needed=lambda _: True)
+    site.task("wait.it", lambda _: [done])
+    handler = {"name": "again", "wait.it": None}
+    site.hosts["w1"].commands["rm", "-f", "--", stamp("waited")] = Completed(0)
+    with site.session(play(tasks=[write("/etc/b", notify="again")], handlers=[handler]), limit="w1") as session:
+        session.apply(session.plan())
+        assert site.journal == ["w1 waited"]
+    site.hosts["w1"].overlay(Observation(paths={stamp("waited"): None}))
+    with site.session(play(tasks=[write("/etc/b", notify="again")], handlers=[handler]), limit="w1") as session:
+        assert not session.plan()
+
+
+def test_what_an_action_changed_is_heard(site: Any, wait: Any) -> None:
+    done = wait("waited", site.journal, needed=lambda _: True)
+    site.task("wait.it", lambda _: [done])
+    with site.session(play(tasks=[{"wait.it": None, "notify": "again"}], handlers=[RESTART]), limit="w1") as session:
+        session.apply(session.plan())
+    assert site.hosts["w1"].acted == ["restart web.service"]
 
 
 def test_variables_may_be_templates(site: Any) -> None:

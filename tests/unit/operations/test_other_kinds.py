@@ -8,8 +8,9 @@ import stat
 import pytest
 
 from kubeforge.errors import InputError, Unreadable
-from kubeforge.operations import Checkout, Command, Download, File, Notified, Restart, Setting, Unpacked
-from kubeforge.operations.model import Entry, Observation, Queries, UnitState, Verb, fold
+from kubeforge.operations import Checkout, Command, Download, File, Restart, Setting, Unpacked
+from kubeforge.operations.model import Entry, Observation, UnitState, Verb, fold
+from kubeforge.operations.notified import followed, stamp
 from kubeforge.secret import Secret
 
 HEX = "a" * 64
@@ -119,32 +120,47 @@ def test_archives() -> None:
 
 
 RUNS = UnitState(load="loaded", active="active", file="enabled", since=100)
+FAILED = UnitState(load="loaded", active="failed", file="enabled")
 
 
 def test_restarts() -> None:
-    always = Restart(name="web.service")
-    change = always.decide(Observation(units={"web.service": RUNS}))
+    change = Restart(name="web.service").decide(Observation(units={"web.service": RUNS}))
     assert change is not None
     assert change.lines == ("systemctl daemon-reload", "systemctl restart -- web.service")
-    listening = Restart(name="web.service", how="reload", listens=("file /etc/web",))
-    assert listening.observe() == Queries(stats=("/etc/web",), units=("web.service",))
-    young = Observation(units={"web.service": RUNS}, paths={"/etc/web": Entry(stat.S_IFREG, modified=200)})
-    assert listening.decide(young) is None, "a reload leaves no time"
-    heard = listening.decide(young.overlaid(Observation(changed=frozenset({"file /etc/web"}))))
-    assert heard is not None
-    assert heard.lines[-1] == "systemctl reload-or-restart -- web.service"
+    failed = Restart(name="web.service", how="reload").decide(Observation(units={"web.service": FAILED}))
+    assert failed is not None
+    assert failed.title == "reload web.service"
+    assert failed.lines[1:] == (
+        "systemctl reset-failed -- web.service",
+        "systemctl reload-or-restart -- web.service",
+    )
     with pytest.raises(Unreadable):
-        always.decide(Observation(units={"web.service": UnitState(load="unknown")}))
+        Restart(name="web.service").decide(Observation(units={"web.service": UnitState(load="unknown")}))
 
 
 def test_who_is_notified() -> None:
     file = File(path="/etc/x", content=b"x")
-    told = Notified(operation=Command(argv=("true",), name="it"), by=(file.title,))
-    missing = Observation(paths={"/etc/x": None}, hashes={"/etc/x": None})
-    assert [change.title for change in fold([file, told], missing)[0]] == ["file /etc/x", "command it"]
-    there = {"/etc/x": Entry(stat.S_IFREG | 0o644)}
+    telling, told = followed([file], Command(argv=("true",), name="it"))
+    path = stamp("command it")
+    missing = Observation(paths={"/etc/x": None, path: None}, hashes={"/etc/x": None})
+    (written, done), after = fold([telling, told], missing)
+    assert (written.title, done.title, done.why) == ("file /etc/x", "command it", "changed: file /etc/x")
+    assert written.lines[:2] == ("mkdir -p -- /var/lib/kubeforge/owed", f": >{path}"), "before anything is changed"
+    assert done.lines == ("true", f"rm -f -- {path}"), "when all is done"
+    assert after.paths[path] is None
+    there = {"/etc/x": Entry(stat.S_IFREG | 0o644), path: None}
     same = Observation(paths=there, hashes={"/etc/x": hashlib.sha256(b"x").hexdigest()})
-    assert fold([file, told], same)[0] == []
+    assert fold([telling, told], same)[0] == []
+
+
+def test_what_an_earlier_run_owed_is_done() -> None:
+    """Killed between a change and its handler: the next run has nothing to change, and the handler still runs."""
+    telling, told = followed([File(path="/etc/x", content=b"x")], Command(argv=("true",), name="it"))
+    there = {"/etc/x": Entry(stat.S_IFREG | 0o644), stamp("command it"): Entry(stat.S_IFREG | 0o600)}
+    left = Observation(paths=there, hashes={"/etc/x": hashlib.sha256(b"x").hexdigest()})
+    (change,), after = fold([telling, told], left)
+    assert (change.title, change.why) == ("command it", "an earlier run owed it")
+    assert fold([telling, told], after)[0] == []
 
 
 def test_commands_of_others_elsewhere() -> None:

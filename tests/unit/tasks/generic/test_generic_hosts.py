@@ -86,15 +86,15 @@ def test_apt_repositories(site: Any) -> None:
     _, ring, sources, update = site.ask(
         "repository.apt", name="app", uris="https://apt.test/", suites="stable", key=key, architectures=["amd64"]
     )
-    assert ring.path == "/etc/apt/keyrings/app.asc"
-    assert sources.content.decode().splitlines()[1:] == [
+    assert ring.operation.path == "/etc/apt/keyrings/app.asc"
+    assert sources.operation.content.decode().splitlines()[1:] == [
         "Types: deb", "URIs: https://apt.test/", "Suites: stable", "Components: main", "Architectures: amd64",
         "Signed-By: /etc/apt/keyrings/app.asc",
     ]  # fmt: skip
     assert isinstance(update, Notified)
-    assert update.by == (ring.title, sources.title)
+    assert update.causes == (ring.title, sources.title)
     flat, _ = site.ask("repository.apt", name="app", uris="https://apt.test/", suites="./")
-    assert b"Components" not in flat.content
+    assert b"Components" not in flat.operation.content
     gone = site.ask("repository.apt", name="app", state="absent")
     assert [item.title for item in gone[:2]] == [
         "absent /etc/apt/sources.list.d/app.sources",
@@ -108,7 +108,7 @@ def test_rpm_repositories(site: Any) -> None:
     site.family = "rhel"
     (site.folder / "key.asc").write_text("key\n")
     _, ring, imported, repo = site.ask("repository.rpm", name="app", url="https://rpm.test/", key="key.asc")
-    assert (ring.content, imported.operation.argv) == (b"key\n", ("rpm", "--import", ring.path))
+    assert (ring.operation.content, imported.operation.argv[2]) == (b"key\n", ring.operation.path)
     assert repo.path == "/etc/yum.repos.d/app.repo"
     assert "gpgcheck=1" in repo.content.decode()
     site.family = "suse"
@@ -178,8 +178,11 @@ def test_mounts_and_swap(site: Any) -> None:
 
 def test_firewalls(site: Any) -> None:
     rules, unit, reload = site.ask("firewall.nftables", rules="flush ruleset\n")
-    assert (rules.path, rules.validate) == ("/etc/nftables.conf", ("nft", "--check", "--file", "%s"))
-    assert (unit.name, reload.listens) == ("nftables.service", (rules.title,))
+    assert (rules.operation.path, rules.operation.validate) == (
+        "/etc/nftables.conf",
+        ("nft", "--check", "--file", "%s"),
+    )
+    assert (unit.name, reload.title, rules.tells) == ("nftables.service", "reload nftables.service", (reload.title,))
     (port,) = site.ask("firewall.firewalld", port="443/tcp", zone="public")
     assert isinstance(port, Setting)
     assert port.wanted == "enabled\nenabled"
