@@ -27,7 +27,7 @@ def filled(arguments: Mapping[str, Any], context: Context) -> dict[str, Any]:
     if not any(map(has_template, arguments.values())):
         return dict(arguments)
     known = names(context)
-    return {name: _fill(value, known, name) for name, value in arguments.items()}
+    return {name: _fill(value, known, f"argument {name}") for name, value in arguments.items()}
 
 
 def _fill(value: Any, known: Mapping[str, Any], name: str) -> Any:
@@ -44,7 +44,7 @@ def _evaluate(text: str, known: Mapping[str, Any], name: str) -> Any:
     try:
         return evaluated(text, known)
     except KubeforgeError as error:
-        raise KubeforgeError(f"argument {name}: {error.cause}") from None
+        raise KubeforgeError(f"{name}: {error.cause}") from None
 
 
 def names(context: Context) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class _Said(Unfilled):
             raise KubeforgeError(f"the variable {self._name} needs itself")
         self._busy = True
         try:
-            return _fill(self._said, self._known, self._name)
+            return _fill(self._said, self._known, f"variable {self._name}")
         finally:
             self._busy = False
 

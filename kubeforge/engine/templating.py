@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Unfilled", "evaluated", "has_template", "rendered", "rendered_file", "wrong_template"]
 
 OPENING: Final = ("{{", "{%")
-WHOLE: Final = re.compile(r"\s*\{\{((?:(?!\}\}).)*)\}\}\s*", re.DOTALL)
+WHOLE: Final = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
 _UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
 _PRINTED: Final = "__kubeforge_secrets__"
 _TAKEN_APART: Final = "a secret is taken apart; print it whole: `{{ password }}`"
@@ -58,14 +58,13 @@ def evaluated(text: str, names: Mapping[str, Any]) -> Any:
     Raises:
         KubeforgeError: a name is unknown, or the template is wrong.
     """
-    from jinja2 import TemplateError, Undefined  # noqa: PLC0415 - 40 ms that most playbooks do not need
+    from jinja2 import Template, TemplateError, Undefined  # noqa: PLC0415 - 40 ms that most playbooks do not need
 
-    environment = _environment(None)
-    whole = WHOLE.fullmatch(text)
     try:
-        if not whole:
-            return _printed(environment.from_string(text).render, names, text)
-        value = environment.compile_expression(whole[1], undefined_to_none=False)(**names)
+        compiled = _compiled(text)
+        if isinstance(compiled, Template):
+            return _printed(compiled.render, names, text)
+        value = compiled(**names)
         if isinstance(value, Undefined):
             str(value)  # raises, with the name that is unknown
     except TemplateError as error:
@@ -118,6 +117,15 @@ def wrong_template(text: str) -> str | None:
     except TemplateSyntaxError as error:
         return str(error.message)
     return None
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> Any:
+    """Return an expression or a template, made once for all hosts."""
+    environment, whole = _environment(None), WHOLE.fullmatch(text)
+    if whole:
+        return environment.compile_expression(whole[1], undefined_to_none=False)
+    return environment.from_string(text)
 
 
 @lru_cache(maxsize=64)

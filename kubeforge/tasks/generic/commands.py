@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -24,6 +25,7 @@ from kubeforge.tasks.registry import task
 __all__ = ["run", "script"]
 
 _DEADLINE: Final = 300.0
+_SHELLS: Final = frozenset({"sh", "dash", "bash", "ksh", "zsh", "ash"})
 
 
 @task("command.run", aka=("command", "shell", "raw"))
@@ -92,6 +94,8 @@ def script(
 ) -> Iterator[Operation]:
     """A script, which the interpreter reads from its standard input; nothing of it stays on the host.
 
+    A shell's script is read to its end before it begins, and what it starts has no input.
+
     Args:
         src: a file beside the playbook, in its `files/` first; or `text`.
         text: the script itself.
@@ -105,10 +109,11 @@ def script(
         environment: variables for it; never a secret.
         chdir: an absolute path, where both run; nothing said: the root directory.
     """
-    content = _script(context, src, text)
+    argv = argv_of(interpreter, "the interpreter")
+    content = _whole(_script(context, src, text), argv[0])
     digest = content.sha256 if isinstance(content, Secret) else hashlib.sha256(content).hexdigest()
     yield Command(
-        argv=argv_of(interpreter, "the interpreter"),
+        argv=argv,
         creates=creates,
         removes=removes,
         unless=None if unless is None else argv_of(unless, "unless"),
@@ -119,6 +124,15 @@ def script(
         chdir=chdir,
         deadline=deadline,
     )
+
+
+def _whole(script: bytes | Secret, interpreter: str) -> bytes | Secret:
+    """Put a shell's script in braces: it is read to its end before it runs, so no program it starts reads the rest."""
+    if posixpath.basename(interpreter) not in _SHELLS:
+        return script
+    text = script.reveal() if isinstance(script, Secret) else script
+    braced = b"{ :\n" + text + b"\n} </dev/null\n"
+    return Secret(braced) if isinstance(script, Secret) else braced
 
 
 def _script(context: Context, src: str | None, text: str | Secret | None) -> bytes | Secret:

@@ -216,7 +216,7 @@ def test_commands(site: Any) -> None:
     (command,) = site.ask("command.run", command="touch /x", creates="/x", become_user="app", environment={"A": 1})
     assert command == Command(argv=("touch", "/x"), creates="/x", user="app", env={"A": "1"}, deadline=300.0)
     (script,) = site.ask("command.script", text="echo hi\n", unless="test -e /x")
-    assert (script.argv, script.stdin) == (("sh", "-eu"), b"echo hi\n")
+    assert (script.argv, script.stdin) == (("sh", "-eu"), b"{ :\necho hi\n\n} </dev/null\n")
     (site.folder / "x.sh").write_text("echo\n")
     (beside,) = site.ask("command.script", src="x.sh", interpreter=["bash", "-e"])
     assert (beside.title, beside.argv) == ("command x.sh", ("bash", "-e"))
