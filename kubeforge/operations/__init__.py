@@ -18,7 +18,7 @@ from kubeforge.operations.kernel_module import KernelModule
 from kubeforge.operations.listing import Listing
 from kubeforge.operations.mount import Mount
 from kubeforge.operations.notified import Notified, Notifying
-from kubeforge.operations.package import Package
+from kubeforge.operations.package import Package, Packages
 from kubeforge.operations.restart import Restart
 from kubeforge.operations.setting import Setting
 from kubeforge.operations.swap import SwapOff
@@ -47,6 +47,7 @@ __all__ = [
     "Notified",
     "Notifying",
     "Package",
+    "Packages",
     "Password",
     "Restart",
     "Setting",

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem
-from kubeforge.operations import Absent, Command, Directory, File, Package
+from kubeforge.operations import Absent, Command, Directory, File, Package, Packages
 from kubeforge.operations.model import Content, Operation
 from kubeforge.operations.notified import followed
 from kubeforge.tasks.generic.subjects import Family, family, file_beside, local_content
@@ -34,13 +34,17 @@ _LONG: Final = 3600.0
 def present(
     context: Context, *, names: str | Sequence[str] | Mapping[Literal["debian", "rhel", "suse"], Sequence[str]]
 ) -> Iterator[Operation]:
-    """Packages of the host's distribution, installed by apt, dnf or zypper.
+    """Packages of the host's distribution, installed by apt, dnf or zypper, all at once.
 
     Args:
         names: as the distribution calls them; where families call them differently, a list for each family.
     """
     mine = family(context)
-    yield from (Package(name=name, manager=_MANAGERS[mine]) for name in _named(names, mine))
+    wanted = tuple(_named(names, mine))
+    if len(wanted) > 1:
+        yield Packages(names=wanted, manager=_MANAGERS[mine])
+    else:
+        yield from (Package(name=name, manager=_MANAGERS[mine]) for name in wanted)
 
 
 @task("package.absent")
