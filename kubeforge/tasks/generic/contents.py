@@ -84,6 +84,7 @@ def template(
     owner: str = "root",
     group: str = "root",
     mode: Mode = "0644",
+    secret: bool = False,
     validate: str = "",
 ) -> Iterator[Operation]:
     """A file made of a Jinja2 template. One that prints a secret is a secret: no diff and no journal shows it.
@@ -96,12 +97,13 @@ def template(
         owner: user name or number.
         group: group name or number.
         mode: permission bits: "0644".
+        secret: show nothing of it in diffs, plans and journals, though no variable in it is a secret.
         validate: a command that must succeed on the new file before it is put in place; `%s` is its path.
     """
     text = rendered_file(file_beside(context, src, "templates"), names(context))
     yield File(
         path=dest,
-        content=content_of(text),
+        content=content_of(text, secret=secret),
         owner=owner,
         group=group,
         mode=mode_of(mode),

@@ -23,6 +23,7 @@ def present(
     owner: str = "root",
     group: str = "root",
     mode: Mode = "0644",
+    secret: bool = False,
     validate: str = "",
 ) -> Iterator[Operation]:
     """A regular file.
@@ -36,12 +37,13 @@ def present(
         owner: user name or number.
         group: group name or number.
         mode: permission bits: "0644".
+        secret: show nothing of it in diffs, plans and journals, though no variable in it is a secret.
         validate: a command that must succeed on the new file before it is put in place; `%s` is its path.
     """
     del context
     yield File(
         path=path,
-        content=None if content is None else content_of(content),
+        content=None if content is None else content_of(content, secret=secret),
         owner=owner,
         group=group,
         mode=mode_of(mode),

@@ -52,9 +52,11 @@ def mode_of(mode: Mode) -> int:
     raise InputError([Problem(message=f'{mode!r} is no mode; write four octal digits in quotes: "0644"')])
 
 
-def content_of(text: str | Secret) -> bytes | Secret:
-    """Return a text as a file's content; a secret stays one."""
-    return text if isinstance(text, Secret) else text.encode()
+def content_of(text: str | Secret, *, secret: bool = False) -> bytes | Secret:
+    """Return a text as a file's content; a secret stays one, and any text is made one by `secret`."""
+    if isinstance(text, Secret):
+        return text
+    return Secret(text) if secret else text.encode()
 
 
 def text_of(text: str | Secret, what: str) -> str:

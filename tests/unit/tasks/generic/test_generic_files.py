@@ -93,6 +93,15 @@ def test_errors_of_templates_name_file_and_line(files: Any, text: str, told: str
     assert f"{files.folder}/site.yml:1" in said
 
 
+def test_any_file_can_be_said_to_be_secret(files: Any) -> None:
+    calls = "file.present: {path: /etc/a, content: 'pw=plain-one', secret: true}"
+    template = "file.template: {src: app.j2, dest: /etc/b, secret: true}"
+    (files.folder / "templates" / "app.j2").write_text("pw=plain-one\n")
+    plan = files.run(f"- {{play: A, hosts: all, tasks: [{{{calls}}}, {{{template}}}]}}", diff=True)
+    assert [change.secret for step in plan.steps for change in step.changes] == [True, True]
+    assert "plain-one" not in json.dumps(plan.to_data())
+
+
 def test_what_is_missing_here_is_told_before_any_change(files: Any) -> None:
     said = files.fails("- {play: A, hosts: all, tasks: [file.copy: {src: none, dest: /etc/x}]}")
     assert "there is no none on this machine" in said
