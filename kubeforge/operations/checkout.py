@@ -17,6 +17,7 @@ __all__ = ["Checkout"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _ALL = "--depth 2147483647 origin '+refs/heads/*:refs/remotes/origin/*'"  # git's word for: all of it
+_NO_GIT = "no git"
 _ENV: Mapping[str, str] = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
 
@@ -57,7 +58,10 @@ class Checkout(Operation):
 
     @property
     def probe(self) -> str:
-        """Prints four lines: the commit, the repository's URL, whether anything is changed, the wanted commit."""
+        """Prints four lines: the commit, the repository's URL, whether anything is changed, the wanted commit.
+
+        Where git is missing it says so in place of the last.
+        """
         there = self._git("-C", self.path)
         if _COMMIT.fullmatch(self.version):
             wanted = f"echo {self.version}"
@@ -69,6 +73,7 @@ class Checkout(Operation):
         return "\n".join(
             (
                 *exports({**_ENV, **self.env}),
+                f"if ! command -v git >/dev/null; then printf '\\n\\nclean\\n{_NO_GIT}\\n'; exit; fi",
                 f"{there} rev-parse HEAD || echo",
                 f"{there} config remote.origin.url || echo",
                 f'if [ -n "$({there} status --porcelain)" ]; then echo changed; else echo clean; fi',
@@ -83,6 +88,10 @@ class Checkout(Operation):
     def decide(self, seen: Observation) -> Change | None:
         """Clone it, or move it to the revision."""
         now, url, state, wanted = [*seen.outputs.get(self.probe, "").split("\n"), "", "", "", ""][:4]
+        if wanted == _NO_GIT:
+            return self._change(
+                Verb.CREATE, "is missing, and so is git: which commit is known once it is there", "", ""
+            )
         if not _COMMIT.fullmatch(wanted):
             raise Unreadable(
                 f"{self.url} has no {self.version}, or does not answer",
@@ -96,12 +105,16 @@ class Checkout(Operation):
                 "files in the working copy were changed", step=self.title, remedy="look at them, or say `force: true`"
             )
         why = f"is at {now[:12]}, not {wanted[:12]}" if now and now != wanted else "comes from elsewhere or is changed"
+        return self._change(Verb.UPDATE if now else Verb.CREATE, why if now else "is missing", now, wanted)
+
+    def _change(self, verb: Verb, why: str, now: str, wanted: str) -> Change:
+        after = wanted or "0" * 40  # not known yet
         return Change(
             title=self.title,
-            verb=Verb.UPDATE if now else Verb.CREATE,
-            why=why if now else "is missing",
-            effect=Observation(outputs={self.probe: f"{wanted}\n{self.url}\nclean\n{wanted}\n"}),
-            lines=self._lines(wanted, first=not now),
+            verb=verb,
+            why=why,
+            effect=Observation(outputs={self.probe: f"{after}\n{self.url}\nclean\n{after}\n"}),
+            lines=self._lines(wanted or "FETCH_HEAD", first=not now),
             undo=(f"{self._git('-C', self.path)} checkout -q --detach {now}",) if now else (),
             deadline=self.deadline,
         )

@@ -37,11 +37,8 @@ class Waiting(Action):
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
         """Look; what is planned before may change what there is to see."""
-        lacking = self.lacks(run.remote)
-        if lacking is None and not run.pending:
-            return []
-        why = "is asked after what is planned before" if run.pending else lacking or ""
-        return [Change(title=self.title, verb=Verb.RUN, why=why)]
+        why = "is asked after what is planned before" if run.pending else self.lacks(run.remote)
+        return [] if why is None else [Change(title=self.title, verb=Verb.RUN, why=why)]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Wait.

@@ -80,6 +80,14 @@ def test_checkouts() -> None:
     assert change.undo[0].endswith(f"checkout -q --detach {THEN}")
 
 
+def test_a_checkout_can_be_planned_before_git_is_there() -> None:
+    made, seen = checkout("\n\nclean\nno git\n")
+    (change,), after = fold([made], seen)
+    assert "so is git" in change.why
+    assert change.lines[-1].endswith("checkout -q --force --detach FETCH_HEAD")
+    assert fold([made], after)[0] == []
+
+
 def test_checkouts_that_are_refused() -> None:
     url = "https://git.test/app"
     made, seen = checkout(f"{THEN}\n{url}\nchanged\n{NOW}\n")
