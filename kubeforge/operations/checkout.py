@@ -89,9 +89,8 @@ class Checkout(Operation):
         """Clone it, or move it to the revision."""
         now, url, state, wanted = [*seen.outputs.get(self.probe, "").split("\n"), "", "", "", ""][:4]
         if wanted == _NO_GIT:
-            return self._change(
-                Verb.CREATE, "is missing, and so is git: which commit is known once it is there", "", ""
-            )
+            exact = self.version if _COMMIT.fullmatch(self.version) else ""
+            return self._change(Verb.CREATE, "is missing, and so is git, without which no branch is known", "", exact)
         if not _COMMIT.fullmatch(wanted):
             raise Unreadable(
                 f"{self.url} has no {self.version}, or does not answer",
