@@ -22,6 +22,7 @@ __all__ = ["VERBS", "main", "root"]
 _CLUSTER: Final = "Cluster"
 _MAINTENANCE: Final = "Maintenance"
 _LOOK: Final = "Look and talk"
+_HOSTS: Final = "Any hosts"
 _AROUND: Final = "Around it"
 
 VERBS: Final = {
@@ -75,6 +76,7 @@ VERBS: Final = {
         "records", "report", "Make one HTML page out of a run, to be opened anywhere without a network.", _LOOK
     ),
     "inventory": Verb("inventory", "inventory", "Hosts, groups and variables, as the inventory gives them.", _LOOK),
+    "playbook": Verb("playbook", "playbook", "Playbooks of your own: run, check, and their JSON Schema.", _HOSTS),
     "artifacts": Verb("artifacts", "artifacts", "Binaries and images: list, fetch, build, serve.", _AROUND),
     "lab": Verb("lab", "lab", "Hosts on this machine, in namespaces, to try things on.", _AROUND),
     "schema": Verb("about", "schema", "Print the JSON Schema of cluster.yml, for editors.", _AROUND),

@@ -94,7 +94,9 @@ def reset(choices: Choices, *, diff: bool, yes: bool) -> None:
         refuse_without_terminal("reset")
     with opened(choices, "reset", parts=False) as run:
         made = run.plan(diff=diff)
-        carry_out(run, made, diff=diff, agreed=lambda: yes or _is_named(run.spec.name))
+        assert run.spec is not None, "a reset is of a cluster"
+        name = run.spec.name
+        carry_out(run, made, diff=diff, agreed=lambda: yes or _is_named(name))
 
 
 def carry_out(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> None:

@@ -60,7 +60,7 @@ class Run:
 
     Args:
         session: opened.
-        spec: the cluster.
+        spec: the cluster; None: the playbook is about none.
         display: shows progress on stderr while it is entered.
         form: of what is printed on stdout: `table`, `json` or `yaml`.
         warnings: about the input; programs find them in the plan.
@@ -69,7 +69,7 @@ class Run:
     def __init__(
         self,
         session: Session,
-        spec: ClusterSpec,
+        spec: ClusterSpec | None,
         display: LiveConsole | PlainConsole,
         form: str,
         warnings: Sequence[Problem] = (),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from kubeforge.errors import KubeforgeError
@@ -105,6 +106,8 @@ class Context:
         spec: the cluster, where the playbook is about one.
         artifacts: the parts, resolved, where the playbook needs them.
         vars: variables given on the command line or in the playbook.
+        folder: the playbook's own, where its templates and files lie; None: it has none.
+        turn: the host whose turn it is, where its work is done on another (`delegate_to`); None: `host` itself.
     """
 
     host: Host
@@ -115,6 +118,8 @@ class Context:
     spec: ClusterSpec | None = None
     artifacts: Resolved | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    turn: Host | None = None
 
     @property
     def cluster(self) -> ClusterSpec:
@@ -217,9 +222,11 @@ class Task:
         function: pure.
         reads: what must be seen on a host before the function can decide: asked in the run's first round trip.
         summary: first line of the docstring.
+        aka: what others call it: `lineinfile`; for suggestions.
     """
 
     name: str
     function: TaskFunction
     reads: Callable[[Inventory, Host], Queries] | None = None
     summary: str = ""
+    aka: tuple[str, ...] = ()

@@ -10,11 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from kubeforge.errors import InputError, Problem
 
-__all__ = ["ALWAYS", "SERIAL", "Play", "Playbook", "Pool", "Portion", "TaskCall", "suggestion"]
+__all__ = ["ALWAYS", "SERIAL", "Order", "Play", "Playbook", "Pool", "Portion", "TaskCall", "suggestion"]
+
+
+Order = Literal["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"]
+"""Ansible's words."""
 
 ALWAYS = "always"
 """A play with this tag runs whatever tags are asked for."""
@@ -86,17 +90,31 @@ class TaskCall:
     Args:
         name: registered name: `os.prepare`.
         arguments: passed by keyword; strings with `{{ … }}` are filled for each host.
-        line: 1-based, in the playbook's file.
+        line: 1-based, in the file that lists it.
+        file: which that is; None: the playbook's own.
+        label: what a handler is notified by.
+        own_tags: words that select it beside its name and subject.
+        notify: labels of the play's handlers that run when it changed something.
+        delegate_to: another host that it is done on, `localhost` for this machine; may be a template.
+        run_once: only the first host of the play does it.
+        vars: over those of the play.
     """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     line: int | None = None
+    file: str | None = None
+    label: str = ""
+    own_tags: frozenset[str] = frozenset()
+    notify: tuple[str, ...] = ()
+    delegate_to: str | None = None
+    run_once: bool = False
+    vars: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tags(self) -> frozenset[str]:
-        """Words that select this call alone: its name and its subject, `os.prepare` and `os`."""
-        return frozenset({self.name, self.name.partition(".")[0]})
+        """Words that select this call: its own, its name and its subject, `os.prepare` and `os`."""
+        return self.own_tags | {self.name, self.name.partition(".")[0]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +127,12 @@ class Play:
         tasks: in order.
         serial: sizes of the batches of hosts; the last one repeats; empty: all at once.
         by_group: whether the run's pools of hosts come one after the other, each in its own batches.
-        reverse: whether its hosts come in the inventory's order turned round.
         run_once: only the first host of the pattern takes part.
         tags: words that select the play.
         max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
+        order: in which its hosts take their turns.
+        handlers: run after the tasks, on hosts where a task that notifies them changed something.
+        become: its hosts are entered as root by sudo, whatever the inventory says.
         vars: variables for tasks and templated arguments.
         facts: whether the hosts' facts are gathered beforehand; they are still had on demand when not.
         line: 1-based, in the playbook's file.
@@ -123,13 +143,22 @@ class Play:
     tasks: tuple[TaskCall, ...]
     serial: tuple[Portion, ...] = ()
     by_group: bool = False
-    reverse: bool = False
     run_once: bool = False
     tags: frozenset[str] = frozenset()
     max_failures: Portion = Portion(0)
     vars: Mapping[str, Any] = field(default_factory=dict)
     facts: bool = True
+    order: Order = "inventory"
+    handlers: tuple[TaskCall, ...] = ()
+    become: bool = False
     line: int | None = None
+
+    def of(self, *, first: bool) -> Play:
+        """Return the play of one of its hosts: what is done once is done by the first one."""
+        if first or not any(call.run_once for call in (*self.tasks, *self.handlers)):
+            return self
+        tasks = tuple(call for call in self.tasks if not call.run_once)
+        return replace(self, tasks=tasks, handlers=tuple(call for call in self.handlers if not call.run_once))
 
     def batches(self, hosts: Sequence[str], *, everyone: Sequence[str], pools: Sequence[Pool] = ()) -> list[_Batch]:
         """Cut `hosts` into the play's serial batches.
@@ -222,4 +251,4 @@ def _selected(play: Play, tags: set[str]) -> Play:
     """Return the play with the calls that `tags` select, perhaps none."""
     if play.tags & (tags | {ALWAYS}):
         return play
-    return replace(play, tasks=tuple(call for call in play.tasks if call.tags & tags))
+    return replace(play, tasks=tuple(call for call in play.tasks if call.tags & (tags | {ALWAYS})))

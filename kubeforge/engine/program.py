@@ -5,14 +5,19 @@ Consecutive operations of one play on one host form one batch, whichever tasks t
 
 from __future__ import annotations
 
+import random
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kubeforge.engine.arguments import filled
+from kubeforge.engine.delegation import Delegated, delegated
 from kubeforge.engine.events import Failure
 from kubeforge.engine.model import Action, Context, Task
-from kubeforge.engine.playbook import Play, Playbook, TaskCall, suggestion
+from kubeforge.engine.notifying import heard, telling, titles_of
+from kubeforge.engine.playbook import Order, Play, Playbook, TaskCall, suggestion
+from kubeforge.engine.signatures import complaint, signature
+from kubeforge.engine.templating import has_template
 from kubeforge.errors import InputError, KubeforgeError, Problem
 from kubeforge.inventory.model import CONTROL_PLANE, ETCD, LOAD_BALANCERS, WORKERS, Host, Inventory
 from kubeforge.inventory.patterns import select
@@ -98,10 +103,10 @@ class Roster:
         return any(self.over_limit(number, failed) for number in range(len(self.hosts)))
 
     def plays_of(self, host: str) -> Iterator[tuple[int, Play]]:
-        """Yield the number and the play of each play that `host` takes part in."""
+        """Yield the number and the play of each play that `host` takes part in, with what it does there."""
         for number, (play, names) in enumerate(zip(self.playbook.plays, self.hosts, strict=True)):
             if host in names:
-                yield number, play
+                yield number, play.of(first=host == names[0])
 
 
 def roster(playbook: Playbook, inventory: Inventory, limit: str | None = None) -> Roster:
@@ -119,11 +124,11 @@ def roster(playbook: Playbook, inventory: Inventory, limit: str | None = None) -
     within = _names(limit, inventory, problems, Problem(message="", field="--limit")) if limit else None
     hosts = []
     for play in playbook.plays:
-        names = _names(play.hosts, inventory, problems, Problem(message="", file=playbook.file, line=play.line))
-        if play.reverse:
-            names.reverse()
+        place = Problem(message="", file=playbook.file, line=play.line)
+        names = _ordered(_names(play.hosts, inventory, problems, place), play.order)
         if play.run_once:
             names = names[:1]
+        problems += _strangers(play, inventory, playbook.file)
         hosts.append(tuple(name for name in names if within is None or name in within))
     if problems:
         raise InputError(problems)
@@ -131,6 +136,23 @@ def roster(playbook: Playbook, inventory: Inventory, limit: str | None = None) -
         message = f"selects no host of {playbook.name}{suggestion(str(limit), list(inventory.hosts))}"
         raise InputError([Problem(message=message, field="--limit")])
     return Roster(playbook=playbook, hosts=tuple(hosts))
+
+
+def _ordered(names: list[str], order: Order) -> list[str]:
+    """Return hosts in the order of their turns."""
+    if order == "shuffle":
+        return random.sample(names, len(names))
+    listed = sorted(names) if order.endswith("sorted") else names
+    return listed[::-1] if order.startswith("reverse") else listed
+
+
+def _strangers(play: Play, inventory: Inventory, file: str | None) -> Iterator[Problem]:
+    """Yield hosts that work is delegated to and that are not in the inventory."""
+    for call in (*play.tasks, *play.handlers):
+        to = call.delegate_to
+        if to and to not in inventory.hosts and not has_template(to):
+            message = f"the inventory has no host {to}{suggestion(to, list(inventory.hosts))}"
+            yield Problem(message=message, file=call.file or file, line=call.line, field="delegate_to")
 
 
 def _with_roles(inventory: Inventory) -> Inventory:
@@ -161,7 +183,7 @@ def reads_of(who: Roster, registry: Mapping[str, Task], inventory: Inventory, ho
 
     A task may look at any host (a worker's at the first control plane), so all tasks of the playbook are asked.
     """
-    calls = dict.fromkeys(call.name for play in who.playbook.plays for call in play.tasks)
+    calls = dict.fromkeys(call.name for play in who.playbook.plays for call in (*play.tasks, *play.handlers))
     readers = (registry[name].reads for name in calls)
     return Queries.merge(reads(inventory, host) for reads in readers if reads is not None)
 
@@ -169,17 +191,20 @@ def reads_of(who: Roster, registry: Mapping[str, Task], inventory: Inventory, ho
 Parts = Mapping[int, tuple[Step, ...]]
 
 
-def compile_host(plays: Iterable[tuple[int, Play, Context]], registry: Mapping[str, Task]) -> Parts | Failure:
+def compile_host(
+    plays: Iterable[tuple[int, Play, Context]], registry: Mapping[str, Task], *, file: str | None = None
+) -> Parts | Failure:
     """Ask all tasks of one host.
 
     Args:
         plays: number, play and context of each play the host takes part in.
         registry: the tasks by name.
+        file: the playbook's, for errors.
 
     Returns:
         Number of a play -> its steps on this host; or why a task could not be asked.
     """
-    compiler = _Compiler(registry)
+    compiler = _Compiler(registry, file)
     host = None
     try:
         parts = {}
@@ -196,30 +221,79 @@ def compile_host(plays: Iterable[tuple[int, Play, Context]], registry: Mapping[s
 class _Compiler:
     """Asks tasks; `asking` is the one being asked."""
 
-    def __init__(self, registry: Mapping[str, Task]) -> None:
+    def __init__(self, registry: Mapping[str, Task], file: str | None) -> None:
         self.registry = registry
+        self.file = file
         self.asking = ""
 
     def steps(self, play: Play, context: Context) -> Iterator[Step]:
         waiting: list[tuple[str, Operation]] = []
-        for call in play.tasks:
-            for item in self.ask(call, context):
-                if isinstance(item, Operation):
-                    waiting.append((call.name, item))
-                    continue
-                if waiting:
-                    yield _batch(waiting)
-                    waiting = []
-                yield ActionStep(action=item, task=call.name, context=context)
+        for call, item, around in self.items(play, context):
+            if isinstance(item, Operation):
+                waiting.append((call.name, item))
+                continue
+            if waiting:
+                yield _batch(waiting)
+                waiting = []
+            yield ActionStep(action=item, task=call.name, context=around)
         if waiting:
             yield _batch(waiting)
 
-    def ask(self, call: TaskCall, context: Context) -> Iterator[Operation | Action]:
+    def items(self, play: Play, context: Context) -> Iterator[tuple[TaskCall, Operation | Action, Context]]:
+        """Yield what the tasks give, then what the handlers do when they are notified."""
+        given = [(call, item, around) for call in play.tasks for item, around in self.turn(call, context)]
+        causes: dict[str, list[Operation | Action]] = {}
+        _notify(given, causes)
+        tells: dict[str, list[str]] = {}
+        for handler in play.handlers:
+            if handler.label in causes:
+                done = [(handler, item, around) for item, around in self.turn(handler, context)]
+                _notify(done, causes)
+                tells[handler.label] = [title for _, item, _ in done for title in titles_of(item)]
+                given += [(call, heard(item, causes[handler.label]), around) for call, item, around in done]
+        for call, item, around in given:
+            yield call, telling(item, [title for label in call.notify for title in tells.get(label, ())]), around
+
+    def turn(self, call: TaskCall, context: Context) -> Iterator[tuple[Operation | Action, Context]]:
+        """Yield what one call gives, and the context it is done in: this host's, or that of another one."""
         self.asking = call.name
-        for item in self.registry[call.name].function(context, **filled(call.arguments, context)):
+        try:
+            mine = replace(context, vars={**context.vars, **call.vars}) if call.vars else context
+            if call.delegate_to is None:
+                yield from ((item, mine) for item in self.ask(call, mine))
+                return
+            to = str(filled({"delegate_to": call.delegate_to}, mine)["delegate_to"])
+            if to not in mine.inventory.hosts:
+                raise KubeforgeError(f"the inventory has no host {to}{suggestion(to, list(mine.inventory.hosts))}")
+            there = replace(mine, host=mine.inventory.hosts[to], turn=mine.host)
+            for item in delegated(self.ask(call, there), to):
+                yield item, mine if isinstance(item, Delegated) else there
+        except KubeforgeError as error:
+            file = call.file or self.file
+            if file and call.line:
+                error.evidence = (*error.evidence, f"{file}:{call.line}")
+            raise
+
+    def ask(self, call: TaskCall, context: Context) -> Iterator[Operation | Action]:
+        task = self.registry[call.name]
+        arguments = filled(call.arguments, context)
+        taken = signature(task).parameters if call.arguments else {}
+        for name, value in arguments.items():
+            if value is not call.arguments[name] and name in taken and (why := complaint(taken[name], value)):
+                raise KubeforgeError(f"argument {name}: {why}")
+        for item in task.function(context, **arguments):
             if not isinstance(item, Operation | Action):
                 raise KubeforgeError(f"the task gave {item!r}, which is neither an operation nor an action")
             yield item
+
+
+def _notify(
+    given: Sequence[tuple[TaskCall, Operation | Action, Context]], causes: dict[str, list[Operation | Action]]
+) -> None:
+    """Add what calls gave to the causes of the handlers they notify."""
+    for call, item, _ in given:
+        for label in call.notify:
+            causes.setdefault(label, []).append(item)
 
 
 def _batch(waiting: Sequence[tuple[str, Operation]]) -> Batch:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kubeforge.engine import lock
 from kubeforge.engine.collecting import KEPT, collect_all
+from kubeforge.engine.entering import entered
 from kubeforge.engine.events import (
     Events,
     Failure,
@@ -116,7 +117,7 @@ class Session:
         record: bool = True,
     ) -> None:
         book = playbook if isinstance(playbook, Playbook) else load(playbook, registry)
-        self.inventory = inventory
+        self.inventory = inventory = entered(inventory, book)
         self.who: Roster = roster(book.tagged(tags), inventory, limit)
         self.registry = registry
         self.spec = spec
@@ -335,7 +336,7 @@ class Session:
 
     def _compile(self, host: str) -> Parts | Failure:
         plays = ((number, play, self._context(host, play)) for number, play in self.who.plays_of(host))
-        return compile_host(plays, self.registry)
+        return compile_host(plays, self.registry, file=self.who.playbook.file)
 
     def _context(self, host: str, play: Play) -> Context:
         return Context(
@@ -347,6 +348,7 @@ class Session:
             spec=self.spec,
             artifacts=self.artifacts,
             vars={**play.vars, **self.variables},
+            folder=Path(self.who.playbook.file).parent if self.who.playbook.file else None,
         )
 
     def _prepared_for(self, plan: Plan) -> list[Prepared]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,7 +23,7 @@ from kubeforge.operations.model import (
 )
 from kubeforge.operations.shell import quote
 
-__all__ = ["File", "digest", "write_lines"]
+__all__ = ["File", "checking", "digest", "write_lines"]
 
 
 def digest(content: Content) -> str:
@@ -42,6 +43,11 @@ def write_lines(path: str, owner: str, group: str, mode: int) -> tuple[str, ...]
     return (copy, *chown, *chmod, f"mv -fT -- {temporary} {quote(path)}")
 
 
+def checking(argv: Sequence[str]) -> str:
+    """Return the line that runs a command on the staged payload, which stands for `%s`."""
+    return " ".join('"$P"' if word == "%s" else quote(word) for word in argv)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File(Operation):
     """A regular file. A symbolic link in its place is replaced, anything else but a file is refused.
@@ -52,6 +58,7 @@ class File(Operation):
         owner: user name or number.
         group: group name or number.
         mode: permission bits.
+        validate: a command that must succeed on the new file before it is put in place; `%s` is its path.
     """
 
     kind: ClassVar[str] = "file"
@@ -61,6 +68,7 @@ class File(Operation):
     owner: str = "root"
     group: str = "root"
     mode: int = 0o644
+    validate: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_path(self.path, self.kind)
@@ -106,6 +114,8 @@ class File(Operation):
         lines = write_lines(self.path, self.owner, self.group, self.mode)
         if isinstance(content, LocalContent):
             lines = (f"printf '%s  %s\\n' {content.sha256} \"$P\" | sha256sum -c --quiet -", *lines)
+        if self.validate:
+            lines = (checking(self.validate), *lines)
         effect = self._effect(sha256=digest(content))
         if isinstance(content, bytes):
             effect = effect.overlaid(Observation(contents={self.path: content}))

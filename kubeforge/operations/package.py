@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from kubeforge.errors import InputError, Problem
 from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 
-__all__ = ["Package"]
+__all__ = ["Manager", "Package", "Packages"]
+
+Manager = Literal["apt", "dnf", "zypper"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._:~-]*")
 _APT = "apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends"
@@ -35,7 +38,7 @@ class Package(Operation):
 
     name: str
     state: Literal["present", "absent"] = "present"
-    manager: Literal["apt", "dnf", "zypper"] = "apt"
+    manager: Manager = "apt"
     deadline: float = 900.0
 
     def __post_init__(self) -> None:
@@ -62,11 +65,61 @@ class Package(Operation):
             why="is not installed" if present else "is installed",
             guard=self.observe(),
             effect=Observation(packages={self.name: "planned" if present else None}),
-            lines=(*_QUIET, self._install() if present else f"{_REMOVE[self.manager]} {self.name}"),
+            lines=(
+                *_QUIET,
+                _install(self.manager, (self.name,)) if present else f"{_REMOVE[self.manager]} {self.name}",
+            ),
             deadline=self.deadline,
         )
 
-    def _install(self) -> str:
-        """Apt knows only what its lists hold: they are fetched when the first try fails, so at most once a package."""
-        install = f"{_INSTALL[self.manager]} {self.name}"
-        return f"{install} || {{ apt-get -q update && {install}; }}" if self.manager == "apt" else install
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packages(Operation):
+    """Several packages, installed at once: a manager that is started for each of them takes its time.
+
+    Args:
+        names: as the distribution calls them.
+        manager: the host's package manager.
+        deadline: seconds.
+    """
+
+    kind: ClassVar[str] = "packages"
+
+    names: tuple[str, ...]
+    manager: Manager = "apt"
+    deadline: float = 1800.0
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if not _NAME.fullmatch(name):
+                raise InputError([Problem(message=f"packages: {name!r} is no name of a package")])
+
+    @property
+    def title(self) -> str:
+        """Its kind and all names."""
+        return f"{self.kind} {', '.join(self.names)}"
+
+    def observe(self) -> Queries:
+        """Ask for the installed versions."""
+        return Queries(packages=self.names)
+
+    def decide(self, seen: Observation) -> Change | None:
+        """Install those that are missing."""
+        missing = tuple(name for name in self.names if seen.packages.get(name) is None)
+        if not missing:
+            return None
+        return Change(
+            title=self.title,
+            verb=Verb.CREATE,
+            why=f"not installed: {', '.join(missing)}",
+            guard=self.observe(),
+            effect=Observation(packages=dict.fromkeys(missing, "planned")),
+            lines=(*_QUIET, _install(self.manager, missing)),
+            deadline=self.deadline,
+        )
+
+
+def _install(manager: Manager, names: Sequence[str]) -> str:
+    """Apt knows only what its lists hold: they are fetched when the first try fails, so at most once a change."""
+    install = f"{_INSTALL[manager]} {' '.join(names)}"
+    return f"{install} || {{ apt-get -q update && {install}; }}" if manager == "apt" else install

@@ -1,4 +1,10 @@
-"""Tasks: functions from a context to operations and actions, registered under the names playbooks use."""
+"""Tasks: functions from a context to operations and actions, registered under the names playbooks use.
+
+from kubeforge.tasks import Context, task
+
+@task("site.motd")
+def motd(context: Context, *, text: str) -> Iterator[Operation]: ...
+"""
 
 from __future__ import annotations
 
@@ -7,11 +13,11 @@ import pkgutil
 from collections.abc import Mapping
 from types import ModuleType
 
-from kubeforge.engine.model import Task
+from kubeforge.engine.model import Context, Task
 from kubeforge.errors import KubeforgeError
-from kubeforge.tasks.registry import TASK_ATTRIBUTE
+from kubeforge.tasks.registry import TASK_ATTRIBUTE, task
 
-__all__ = ["load", "tasks_in"]
+__all__ = ["Context", "load", "task", "tasks_in"]
 
 
 def load() -> Mapping[str, Task]:
@@ -20,8 +26,8 @@ def load() -> Mapping[str, Task]:
     Raises:
         KubeforgeError: two tasks have one name.
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    found = [task for name in names for task in tasks_in(importlib.import_module(f"{__name__}.{name}"))]
+    names = sorted(module.name for module in pkgutil.walk_packages(__path__, f"{__name__}."))
+    found = [task for name in names for task in tasks_in(importlib.import_module(name))]
     registry = {task.name: task for task in found}
     if len(registry) != len(found):
         twice = sorted({task.name for task in found if sum(other.name == task.name for other in found) > 1})

@@ -159,10 +159,12 @@ def test_a_run_has_no_way_to_a_host_that_is_dead(choices: Choices) -> None:
         with pytest.raises(KeyError):
             run.session._remotes.remote("cp1")
         assert run.session._supplier is not None, "others are remade, which needs parts"
+        assert run.spec is not None
         assert run.spec.endpoint.kind is EndpointKind.FIRST, "of one control plane"
 
 
 def test_a_run_without_a_worker_needs_no_parts(choices: Choices) -> None:
     with opened(choices, "node-remove", parts=False, change=membership.removing(["w1"], dead=True)) as run:
         assert run.session._supplier is None
+        assert run.spec is not None
         assert run.spec.endpoint.kind is EndpointKind.LOCALHOST

@@ -303,9 +303,8 @@ def test_arguments_are_filled_per_host(world: Any) -> None:
 @pytest.mark.parametrize(
     ("argument", "told"),
     [
-        ("{{ nothing }}", "'nothing' is undefined"),
-        ("a {{ nothing }}", "'nothing' is undefined"),
-        ("{{ 1 + }}", "cannot be filled"),
+        ("{{ nothing }}", "the variable nothing is not defined"),
+        ("a {{ nothing }}", "the variable nothing is not defined"),
         ("{{ ''.__class__.__mro__ }}", "cannot be filled"),
         ("{{ host.name.nothing.more }}", "cannot be filled"),
     ],

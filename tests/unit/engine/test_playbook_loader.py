@@ -70,7 +70,8 @@ def test_everything_a_play_may_say() -> None:
     assert (first.hosts, first.serial, first.max_failures, first.facts) == ("all,!w1", (), Portion(0), True)
     assert second.serial == (Portion(1), Portion(30, percent=True))
     assert second.max_failures == Portion(10, percent=True)
-    assert (second.by_group, second.reverse, first.by_group, first.reverse) == (True, True, False, False)
+    assert (second.by_group, second.order) == (True, "reverse_inventory")
+    assert (first.by_group, first.order) == (False, "inventory")
     assert (second.run_once, second.facts, second.tags) == (True, False, frozenset({"join", "late"}))
     assert second.tasks == (
         TaskCall(name="kubelet.join", arguments={"token": "{{ token }}", "retries": 5}, line=16),

@@ -10,7 +10,7 @@ import pytest
 
 from kubeforge import operations
 from kubeforge.errors import InputError, Unreadable
-from kubeforge.operations import File, Image, KernelModule, Mount, Package, SwapOff, Sysctl, User
+from kubeforge.operations import File, Image, KernelModule, Mount, Package, Packages, SwapOff, Sysctl, User
 from kubeforge.operations.diffs import attach_diffs, diffable
 from kubeforge.operations.model import Entry, LocalContent, MountEntry, Observation, Operation, Queries, Verb, fold
 from kubeforge.secret import Secret
@@ -55,6 +55,16 @@ def test_packages(manager: str, command: str) -> None:
     assert removal is not None
     assert removal.verb is Verb.REMOVE
     assert gone.decide(Observation(packages={"socat": None})) is None
+
+
+def test_several_packages_at_once() -> None:
+    packages = Packages(names=("socat", "curl", "git"), manager="dnf")
+    change = packages.decide(Observation(packages={"socat": None, "curl": "8", "git": None}))
+    assert change is not None
+    assert (change.why, change.lines[-1]) == ("not installed: socat, git", "dnf -y install socat git")
+    assert packages.decide(Observation(packages={"curl": "8"}).after(change)) is None
+    with pytest.raises(InputError):
+        Packages(names=("a", "-y"))
 
 
 def test_names_that_are_none() -> None:

@@ -1,0 +1,185 @@
+"""Jinja2 for arguments and template files: strict, in its sandbox, and a secret in a text makes the text a secret.
+
+A `Secret` among the variables is revealed only where a template prints it, and what was printed into is a `Secret`
+then: no diff, plan or journal shows it. A secret that an expression takes apart (`~`, `upper`) would come out as its
+mask; that is an error, not a file full of dots.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kubeforge.errors import InputError, KubeforgeError, Problem
+from kubeforge.secret import MASK, Secret
+from kubeforge.spec.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import SandboxedEnvironment
+
+__all__ = ["Unfilled", "evaluated", "has_template", "rendered", "rendered_file", "wrong_template"]
+
+OPENING: Final = ("{{", "{%")
+WHOLE: Final = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
+_UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
+_PRINTED: Final = "__kubeforge_secrets__"
+_TAKEN_APART: Final = "a secret is taken apart; print it whole: `{{ password }}`"
+
+
+class Unfilled(ABC):
+    """A variable that is a template itself, filled when another one names it."""
+
+    @abstractmethod
+    def value(self) -> Any:
+        """Return what it says.
+
+        Raises:
+            KubeforgeError: it needs itself, a name is unknown, or the template is wrong.
+        """
+
+
+def has_template(value: Any) -> bool:
+    """Return whether a text, or one within lists and mappings, is to be filled."""
+    if isinstance(value, str):
+        return any(mark in value for mark in OPENING)
+    if isinstance(value, Mapping):
+        return any(map(has_template, value.values()))
+    return isinstance(value, list) and any(map(has_template, value))
+
+
+def evaluated(text: str, names: Mapping[str, Any]) -> Any:
+    """Return what one text of a playbook says: an expression's value with its type, else text.
+
+    Raises:
+        KubeforgeError: a name is unknown, or the template is wrong.
+    """
+    from jinja2 import Template, TemplateError, Undefined  # noqa: PLC0415 - 40 ms that most playbooks do not need
+
+    try:
+        compiled = _compiled(text)
+        if isinstance(compiled, Template):
+            return _printed(compiled.render, names, text)
+        value = compiled(**names)
+        if isinstance(value, Undefined):
+            str(value)  # raises, with the name that is unknown
+    except TemplateError as error:
+        raise KubeforgeError(f"{text!r} cannot be filled: {_told(error, names)}") from None
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise KubeforgeError(f"{text!r} cannot be filled: {error}") from None
+    if isinstance(value, str) and MASK in value:
+        raise KubeforgeError(f"{text!r} cannot be filled: {_TAKEN_APART}")
+    return value
+
+
+def rendered(text: str, names: Mapping[str, Any]) -> str | Secret:
+    """Return a text of a playbook as text, whatever it holds; raises as `evaluated` does."""
+    value = evaluated(text, names) if has_template(text) else text
+    return value if isinstance(value, Secret) else str(value)
+
+
+def rendered_file(path: Path, names: Mapping[str, Any]) -> str | Secret:
+    """Return what a template file says; it may include others beside it.
+
+    Raises:
+        InputError: it is missing, or wrong: with the file and line where it is.
+    """
+    from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError  # noqa: PLC0415 - see evaluated
+
+    environment = _environment(path.parent)
+    try:
+        template = environment.get_template(path.name)
+        return _printed(template.render, names, path.read_text(encoding="utf-8"))
+    except TemplateNotFound as error:
+        message = f"there is no template {error.name}" if error.name != path.name else "there is no such template"
+        raise InputError([Problem(message=message, file=str(path))]) from None
+    except TemplateSyntaxError as error:
+        message = f"no template: {error.message}"
+        raise InputError([Problem(message=message, file=error.filename or str(path), line=error.lineno)]) from None
+    except TemplateError as error:
+        file, line = _place(error, path)
+        raise InputError([Problem(message=_told(error, names), file=file, line=line)]) from None
+    except (ArithmeticError, LookupError, TypeError, ValueError, KubeforgeError) as error:
+        file, line = _place(error, path)
+        raise InputError([Problem(message=f"cannot be filled: {error}", file=file, line=line)]) from None
+
+
+def wrong_template(text: str) -> str | None:
+    """Return what is wrong with the form of a text of a playbook; None: nothing."""
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - see evaluated
+
+    try:
+        _environment(None).parse(text)
+    except TemplateSyntaxError as error:
+        return str(error.message)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> Any:
+    """Return an expression or a template, made once for all hosts."""
+    environment, whole = _environment(None), WHOLE.fullmatch(text)
+    if whole:
+        return environment.compile_expression(whole[1], undefined_to_none=False)
+    return environment.from_string(text)
+
+
+@lru_cache(maxsize=64)
+def _environment(folder: Path | None) -> SandboxedEnvironment:
+    from jinja2 import FileSystemLoader, StrictUndefined, pass_context  # noqa: PLC0415 - see evaluated
+    from jinja2.runtime import Context  # noqa: PLC0415 - see evaluated
+    from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415 - see evaluated
+
+    class Filling(Context):
+        def resolve_or_missing(self, key: str) -> Any:
+            found = super().resolve_or_missing(key)
+            return found.value() if isinstance(found, Unfilled) else found
+
+    @pass_context
+    def finalize(context: Context, value: Any) -> Any:
+        if not isinstance(value, Secret):
+            return value
+        printed = context.get(_PRINTED)
+        if printed is None:
+            raise KubeforgeError("a macro cannot print a secret: import it `with context`")
+        printed.append(value)
+        return value.reveal().decode()
+
+    environment = SandboxedEnvironment(
+        undefined=StrictUndefined,
+        autoescape=False,
+        finalize=finalize,
+        keep_trailing_newline=True,
+        trim_blocks=folder is not None,
+        loader=FileSystemLoader(folder) if folder else None,
+    )
+    environment.context_class = Filling
+    return environment
+
+
+def _printed(render: Any, names: Mapping[str, Any], source: str) -> str | Secret:
+    secrets: list[Secret] = []
+    text = str(render({**names, _PRINTED: secrets}))
+    if MASK in text and MASK not in source:
+        raise KubeforgeError(_TAKEN_APART)
+    return Secret(text) if secrets else text
+
+
+def _told(error: Exception, names: Mapping[str, Any]) -> str:
+    found = _UNDEFINED.search(str(error))
+    if found is None:
+        return str(error)
+    known = [name for name in names if not name.startswith("_")]
+    return f"the variable {found[1]} is not defined{did_you_mean(found[1], known)}"
+
+
+def _place(error: Exception, path: Path) -> tuple[str, int | None]:
+    """Return file and line in the templates where an error came up; Jinja2 writes them into the traceback."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == path.parent
+    ]
+    return (frames[-1].filename, frames[-1].lineno) if frames else (str(path), None)

@@ -1,0 +1,122 @@
+"""Firewalls: nftables by its own file, firewalld and ufw by their commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from kubeforge.engine.model import Context
+from kubeforge.errors import InputError, Problem
+from kubeforge.operations import File, Restart, Setting, Unit
+from kubeforge.operations.model import Operation
+from kubeforge.operations.notified import followed
+from kubeforge.operations.shell import join, quote
+from kubeforge.tasks.generic.subjects import argv_of, content_of, family, file_beside, local_content
+from kubeforge.tasks.registry import task
+
+__all__ = ["firewalld", "nftables", "ufw", "ufw_enabled"]
+
+_RULES: Final = {"debian": "/etc/nftables.conf", "rhel": "/etc/sysconfig/nftables.conf", "suse": "/etc/nftables.conf"}
+_SERVICE: Final = "nftables.service"
+
+
+@task("firewall.nftables", aka=("nftables",))
+def nftables(context: Context, *, rules: str | None = None, src: str | None = None) -> Iterator[Operation]:
+    """The host's nftables rules: checked by nft on the host, then put in place, loaded, and loaded at boot.
+
+    Write them so that they can be loaded twice: begin with `flush ruleset`, or with `destroy table …`.
+
+    Args:
+        rules: what nft reads; or `src`.
+        src: a file beside the playbook, in its `files/` first.
+    """
+    if (rules is None) == (src is None):
+        raise InputError([Problem(message="firewall.nftables: rules are a text (`rules`) or a file (`src`): give one")])
+    content = content_of(rules) if rules is not None else local_content(file_beside(context, str(src), "files"))
+    file = File(path=_RULES[family(context)], content=content, mode=0o600, validate=("nft", "--check", "--file", "%s"))
+    reload = Restart(name=_SERVICE, how="reload")
+    listening = list(followed([file], reload))
+    yield listening[0]
+    yield Unit(name=_SERVICE, state="running")
+    yield listening[1]
+
+
+@task("firewall.firewalld", aka=("firewalld",))
+def firewalld(
+    context: Context,
+    *,
+    port: str | None = None,
+    service: str | None = None,
+    source: str | None = None,
+    rich_rule: str | None = None,
+    zone: str = "",
+    state: Literal["enabled", "disabled"] = "enabled",
+) -> Iterator[Operation]:
+    """What a zone of firewalld lets through, now and from now on. firewalld must run.
+
+    Args:
+        port: `443/tcp`; exactly one of these four is said.
+        service: `https`.
+        source: an address or network that belongs to the zone.
+        rich_rule: as firewall-cmd takes it.
+        zone: nothing said: the default one.
+        state: enabled or disabled.
+    """
+    del context
+    given = {"port": port, "service": service, "source": source, "rich-rule": rich_rule}
+    said = {what: value for what, value in given.items() if value is not None}
+    if len(said) != 1:
+        raise InputError([Problem(message="firewall.firewalld: say one of port, service, source, rich_rule")])
+    ((what, value),) = said.items()
+    where = (f"--zone={zone}",) if zone else ()
+    query, verb = f"--query-{what}={value}", "add" if state == "enabled" else "remove"
+    kept, live = ("firewall-cmd", "-q", "--permanent", *where), ("firewall-cmd", "-q", *where)
+    asked = [f"if {join((*command, query))}; then echo enabled; else echo disabled; fi" for command in (kept, live)]
+    yield Setting(
+        name=f"firewalld {zone or 'default zone'} {what} {value}",
+        probe="\n".join(asked),
+        wanted=f"{state}\n{state}",
+        lines=tuple(f"{join((*command, query))} || {_done(command, verb, what, value)}" for command in (kept, live))
+        if state == "enabled"
+        else tuple(f"! {join((*command, query))} || {_done(command, verb, what, value)}" for command in (kept, live)),
+    )
+
+
+def _done(command: tuple[str, ...], verb: str, what: str, value: str) -> str:
+    return join((*command, f"--{verb}-{what}={value}"))
+
+
+@task("firewall.ufw", aka=("ufw",))
+def ufw(context: Context, *, rule: str, state: Literal["present", "absent"] = "present") -> Iterator[Operation]:
+    """A rule of ufw.
+
+    Args:
+        rule: as `ufw show added` prints it, without `ufw`: `allow 443/tcp`, `allow from 192.0.2.0/24 to any port 22`.
+        state: present or absent.
+    """
+    del context
+    words = argv_of(rule, "the rule")
+    line = quote(f"ufw {' '.join(words)}")
+    yield Setting(
+        name=f"ufw {' '.join(words)}",
+        probe=f"if ufw show added | grep -qFx -e {line}; then echo present; else echo absent; fi",
+        wanted=state,
+        lines=(join(("ufw", *words)) if state == "present" else join(("ufw", "--force", "delete", *words)),),
+    )
+
+
+@task("firewall.ufw_enabled")
+def ufw_enabled(context: Context, *, enabled: bool = True) -> Iterator[Operation]:
+    """Whether ufw is in force. Let SSH in beforehand: `firewall.ufw: {rule: allow 22/tcp}`.
+
+    Args:
+        enabled: yes or no.
+    """
+    del context
+    wanted = "active" if enabled else "inactive"
+    yield Setting(
+        name="ufw",
+        probe="ufw status | sed -n 's/^Status: //p'",
+        wanted=wanted,
+        lines=("ufw --force enable" if enabled else "ufw disable",),
+    )

@@ -1,0 +1,186 @@
+"""Packages of the distribution, and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal
+
+from kubeforge.engine.model import Context
+from kubeforge.errors import InputError, Problem
+from kubeforge.operations import Absent, Command, Directory, File, Package, Packages
+from kubeforge.operations.model import Content, Operation
+from kubeforge.operations.notified import followed
+from kubeforge.tasks.generic.subjects import Family, family, file_beside, local_content
+from kubeforge.tasks.registry import task
+
+__all__ = ["apt_repository", "package_absent", "present", "rpm_repository", "upgraded"]
+
+_MANAGERS: Final[Mapping[Family, Literal["apt", "dnf", "zypper"]]] = {"debian": "apt", "rhel": "dnf", "suse": "zypper"}
+_KEYRINGS: Final = "/etc/apt/keyrings"
+_UPDATE: Final = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "update")
+_UPGRADE: Final[Mapping[Family, tuple[tuple[str, ...], str]]] = {
+    # what upgrades, and what succeeds where there is nothing to upgrade
+    "debian": (
+        ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Options::=--force-confold", "upgrade"),
+        "! apt-get -q -s upgrade | grep -q '^Inst '",
+    ),
+    "rhel": (("dnf", "-y", "upgrade"), "dnf -q check-update"),
+    "suse": (("zypper", "--non-interactive", "update"), "! zypper --quiet list-updates | grep -q '^v '"),
+}
+_LONG: Final = 3600.0
+
+
+@task("package.present", aka=("package", "apt", "dnf", "yum", "zypper"))
+def present(
+    context: Context, *, names: str | Sequence[str] | Mapping[Literal["debian", "rhel", "suse"], Sequence[str]]
+) -> Iterator[Operation]:
+    """Packages of the host's distribution, installed by apt, dnf or zypper, all at once.
+
+    Args:
+        names: as the distribution calls them; where families call them differently, a list for each family.
+    """
+    mine = family(context)
+    wanted = tuple(_named(names, mine))
+    if len(wanted) > 1:
+        yield Packages(names=wanted, manager=_MANAGERS[mine])
+    else:
+        yield from (Package(name=name, manager=_MANAGERS[mine]) for name in wanted)
+
+
+@task("package.absent")
+def package_absent(
+    context: Context, *, names: str | Sequence[str] | Mapping[Literal["debian", "rhel", "suse"], Sequence[str]]
+) -> Iterator[Operation]:
+    """Packages that are not installed; their configuration stays, as their manager keeps it.
+
+    Args:
+        names: as the distribution calls them; where families call them differently, a list for each family.
+    """
+    mine = family(context)
+    yield from (Package(name=name, manager=_MANAGERS[mine], state="absent") for name in _named(names, mine))
+
+
+def _named(
+    names: str | Sequence[str] | Mapping[Literal["debian", "rhel", "suse"], Sequence[str]], mine: Family
+) -> Sequence[str]:
+    if isinstance(names, Mapping):
+        return names.get(mine, ())
+    return [names] if isinstance(names, str) else names
+
+
+@task("package.upgraded", aka=("upgrade", "dist-upgrade"))
+def upgraded(context: Context) -> Iterator[Operation]:
+    """Every package is as new as the sources say; files that were changed on the host stay as they are.
+
+    The sources are asked anew at every apply on Debian, whose lists are kept on the host; a plan goes by these lists.
+    """
+    mine = family(context)
+    argv, none_due = _UPGRADE[mine]
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"} if mine == "debian" else {}
+    yield Command(argv=argv, unless=("sh", "-c", none_due), name="upgrade packages", env=quiet, deadline=_LONG)
+
+
+@task("repository.apt", aka=("apt_repository", "apt_key", "deb822_repository"))
+def apt_repository(
+    context: Context,
+    *,
+    name: str,
+    uris: str | Sequence[str] = (),
+    suites: str | Sequence[str] = (),
+    components: str | Sequence[str] = ("main",),
+    key: str | None = None,
+    architectures: Sequence[str] = (),
+    state: Literal["present", "absent"] = "present",
+) -> Iterator[Operation]:
+    """A source of packages for apt (deb822), with the key that signs it; the lists are fetched when it changed.
+
+    Args:
+        name: of its files: /etc/apt/sources.list.d/NAME.sources and /etc/apt/keyrings/NAME.asc.
+        uris: where it is.
+        suites: `bookworm`, or a path that ends in `/`; such a one has no components.
+        components: of the suites.
+        key: an ASCII-armored public key: a file beside the playbook, or the key itself.
+        architectures: nothing said: those of the host.
+        state: present or absent.
+    """
+    sources, keyring = f"/etc/apt/sources.list.d/{_plain(name)}.sources", f"{_KEYRINGS}/{_plain(name)}.asc"
+    if state == "absent":
+        files: list[Operation] = [Absent(path=sources, reveal=True), Absent(path=keyring)]
+    else:
+        flat = any(suite.endswith("/") for suite in _listed(suites))
+        fields = {
+            "Types": "deb",
+            "URIs": " ".join(_listed(uris)),
+            "Suites": " ".join(_listed(suites)),
+            "Components": "" if flat else " ".join(_listed(components)),
+            "Architectures": " ".join(architectures),
+            "Signed-By": keyring if key else "",
+        }
+        text = "".join(f"{field}: {value}\n" for field, value in fields.items() if value)
+        keys = [Directory(path=_KEYRINGS), File(path=keyring, content=_key(context, key))] if key else []
+        yield from keys[:1]
+        files = [*keys[1:], File(path=sources, content=f"# Written by kubeforge.\n{text}".encode())]
+    yield from followed(files, Command(argv=_UPDATE, name="apt-get update", deadline=_LONG))
+
+
+@task("repository.rpm", aka=("yum_repository", "zypper_repository", "rpm_key"))
+def rpm_repository(
+    context: Context,
+    *,
+    name: str,
+    url: str = "",
+    key: str | None = None,
+    description: str = "",
+    enabled: bool = True,
+    state: Literal["present", "absent"] = "present",
+) -> Iterator[Operation]:
+    """A source of packages for dnf or zypper, with the key that signs them.
+
+    Args:
+        name: of its section and its file, NAME.repo.
+        url: its baseurl.
+        key: an ASCII-armored public key: a file beside the playbook, or the key itself. Without one nothing is checked.
+        description: for people; nothing said: its name.
+        enabled: whether packages come from it unasked.
+        state: present or absent.
+    """
+    folder = "/etc/zypp/repos.d" if family(context) == "suse" else "/etc/yum.repos.d"
+    file, keyring = f"{folder}/{_plain(name)}.repo", f"/etc/pki/rpm-gpg/RPM-GPG-KEY-{_plain(name)}"
+    if state == "absent":
+        yield Absent(path=file, reveal=True)
+        yield Absent(path=keyring)
+        return
+    rows = {
+        "name": description or name,
+        "baseurl": url,
+        "enabled": int(enabled),
+        "gpgcheck": int(key is not None),
+        "gpgkey": f"file://{keyring}" if key else "",
+    }
+    text = "".join(f"{word}={value}\n" for word, value in rows.items() if value != "")
+    if key:
+        yield Directory(path="/etc/pki/rpm-gpg")
+        imported = Command(argv=("rpm", "--import", keyring), name=f"import key {name}")
+        yield from followed([File(path=keyring, content=_key(context, key))], imported)
+    yield File(path=file, content=f"# Written by kubeforge.\n[{name}]\n{text}".encode())
+
+
+def _key(context: Context, key: str) -> Content:
+    if "BEGIN PGP PUBLIC KEY" in key:
+        return f"{key.rstrip()}\n".encode()
+    return local_content(file_beside(context, key, "files"))
+
+
+def _listed(words: str | Sequence[str]) -> Sequence[str]:
+    return words.split() if isinstance(words, str) else words
+
+
+def _plain(name: str) -> str:
+    """Return a name that can be a file's.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not name or name.startswith(".") or not all(letter.isalnum() or letter in "._-" for letter in name):
+        raise InputError([Problem(message=f"{name!r} is no name of a file of sources: letters, digits, . _ -")])
+    return name
