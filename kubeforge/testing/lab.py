@@ -86,7 +86,7 @@ class Applied:
         return [f"{change['host']}: {change['title']}" for change in done]
 
 
-def apply(lab: Lab, playbook: Path, *words: str) -> Applied:
+def apply(lab: Lab, playbook: Path | str, *words: str) -> Applied:
     """Run a playbook on a lab's hosts, as a user does.
 
     Args:

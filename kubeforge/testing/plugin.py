@@ -49,8 +49,10 @@ def kubeforge_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         return
     for old in leftover(remains()):
         remove(old)
-    counts = {role: int(request.config.getini(f"kubeforge_{role}")) for role in ("control_planes", "workers")}
-    with Lab.up(lab_name(os.getpid()), **counts) as lab:
+    control_planes, workers = (
+        int(request.config.getini(f"kubeforge_{role}")) for role in ("control_planes", "workers")
+    )
+    with Lab.up(lab_name(os.getpid()), control_planes=control_planes, workers=workers) as lab:
         yield lab
 
 

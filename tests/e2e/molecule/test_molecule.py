@@ -32,7 +32,7 @@ def molecule(project: Path, labs: Path, *words: str, tools: Path = BIN) -> subpr
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment |= {"PATH": f"{BIN}{os.pathsep}{environment['PATH']}", "KUBEFORGE_BIN": str(tools), "NO_COLOR": "1"}
     environment |= {"KUBEFORGE_LABS": str(labs), "KUBEFORGE_STATE": str(labs / "state"), "HOME": str(labs)}
-    argv = [BIN / "molecule", *words]
+    argv = [str(BIN / "molecule"), *words]
     return subprocess.run(
         argv, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST
     )

@@ -35,9 +35,7 @@ def vagrant(tmp_path: Path) -> Validate:
     def validate(text: str) -> subprocess.CompletedProcess[str]:
         (copy / "Vagrantfile").write_text(text)
         argv = ["vagrant", "validate", "--ignore-provider"]
-        return subprocess.run(
-            argv, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=120
-        )
+        return subprocess.run(argv, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
     return validate
 

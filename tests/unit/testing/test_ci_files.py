@@ -45,7 +45,7 @@ def test_schema(name: str) -> None:
     if importlib.util.find_spec("check_jsonschema") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("there is no check-jsonschema: make setup")
     schema, more = FILES[name]
-    argv = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *more, ROOT / "docs/ci" / name]
+    argv = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *more, str(ROOT / "docs/ci" / name)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from kubeforge.operations.model import Operation
 from kubeforge.tasks.registry import task
 from kubeforge.testing import MemoryHost, MemorySite, ordinary_facts
 
+DOCS = Path(__file__).parents[3] / "docs/testing.md"
 BOOK = "- play: Greet\n  hosts: web\n  tasks:\n    - site.motd: {text: hello}\n"
 
 
@@ -94,7 +97,16 @@ def test_wrong_input_is_told() -> None:
     with pytest.raises(AssertionError, match="groups name hosts that are not there: w9"):
         MemorySite(MemoryHost("w1"), groups={"web": ["w9"]})
     with pytest.raises(AssertionError, match="mark it by @task"):
-        MemorySite(MemoryHost("w1"), tasks=[lambda context: ()])
+        MemorySite(MemoryHost("w1"), tasks=[made])  # type: ignore[list-item]
+
+
+def test_example_of_the_docs() -> None:
+    code = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    names["test_motd"]()
+    with pytest.raises(KeyError):
+        MemoryHost("untouched").file("/etc/motd")
 
 
 def test_everything_public_is_there() -> None:
