@@ -30,7 +30,12 @@ def molecule(project: Path, labs: Path, *words: str, tools: Path = BIN) -> subpr
         tools: where kubeforge and pytest are installed.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment |= {"PATH": f"{BIN}{os.pathsep}{environment['PATH']}", "KUBEFORGE_BIN": str(tools), "NO_COLOR": "1"}
+    environment |= {
+        "PATH": f"{BIN}{os.pathsep}{environment['PATH']}",
+        "KUBEFORGE_BIN": str(tools),
+        "NO_COLOR": "1",
+        "LC_ALL": "C.UTF-8",
+    }
     environment |= {"KUBEFORGE_LABS": str(labs), "KUBEFORGE_STATE": str(labs / "state"), "HOME": str(labs)}
     argv = [str(BIN / "molecule"), *words]
     return subprocess.run(

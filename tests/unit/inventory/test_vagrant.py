@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kubeforge.errors import InputError, KubeforgeError
 from kubeforge.inventory.vagrant import Access, inventory_data, main, parse_machines, parse_ssh_config
 
+ROOT = Path(__file__).parents[3]
 ANSWERS = Path(__file__).parent / "vagrant"
 VIRTUALBOX = (ANSWERS / "ssh-config-virtualbox.txt").read_text()
 LIBVIRT = (ANSWERS / "ssh-config-libvirt.txt").read_text()
@@ -133,3 +139,28 @@ def test_no_vagrant_and_no_table(folder: Path, capsys: pytest.CaptureFixture[str
     assert "there is no vagrant" in capsys.readouterr().err
     assert main(["--machines", str(folder / "other.yml"), "--list"]) == 10
     assert "No such file" in capsys.readouterr().err
+
+
+def test_vagrantfile_and_table_agree() -> None:
+    vagrantfile, table = (ROOT / "Vagrantfile").read_text(), ROOT / "inventory/vagrant/machines.yml"
+    assert "provision" not in vagrantfile, "what a host becomes is a playbook's business"
+    boxes = set(re.findall(r'^  "(\w+)" => "[\w-]+/[\w.-]+",$', vagrantfile, re.MULTILINE))
+    assert boxes == {"debian", "ubuntu", "rocky"}
+    data = yaml.safe_load(table.read_text())
+    assert {row.get("box", data["defaults"]["box"]) for row in data["machines"].values()} == boxes
+    machines = parse_machines(table.read_text())
+    assert machines[0].groups == ("kube_control_plane",)
+    pods = ip_network(yaml.safe_load((table.parent / "cluster.yml").read_text())["network"]["pods"])
+    addresses = [ip_address(machine.address or "") for machine in machines]
+    assert len(set(addresses)) == len(machines)
+    assert not [address for address in addresses if address in pods]
+
+
+def test_program_says_what_is_missing(tmp_path: Path) -> None:
+    """The script beside the table, on a machine without Vagrant."""
+    environment = {"PATH": str(tmp_path), "PYTHONPATH": str(ROOT), "KUBEFORGE_PYTHON": sys.executable}
+    (tmp_path / "dirname").symlink_to("/usr/bin/dirname")
+    program = ROOT / "inventory/vagrant/hosts"
+    done = subprocess.run([program, "--list"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "vagrant ssh-config: there is no vagrant\n  next: install vagrant" in done.stderr
