@@ -126,7 +126,9 @@ def rollback(choices: Choices, *, from_snapshot: bool, drain: bool | None, diff:
             made = run.plan(diff=diff)
 
             def agreed() -> bool:
-                return yes or (_is_named(inside.found.required()[1].name) if from_snapshot else click.confirm("Do this?", err=True))
+                return yes or (
+                    _is_named(inside.found.required()[1].name) if from_snapshot else click.confirm("Do this?", err=True)
+                )
 
             code = attempt(run, made, diff=diff, agreed=agreed)
         if code:

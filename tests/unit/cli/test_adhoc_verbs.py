@@ -74,11 +74,11 @@ def test_answers_as_data(site: Path) -> None:
 
 def test_a_file_is_fetched_from_each_host(site: Path) -> None:
     content = bytes(range(256)) * 5000
-    (site / "source file").write_bytes(content)
-    done = forge(site, "fetch", "web", str(site / "source file"), "--to", "got")
+    (site.parent / "source file").write_bytes(content)
+    done = forge(site, "fetch", "web", str(site.parent / "source file"), "--to", "got")
     assert done.returncode == 0, done.stderr
     for host in ("web1", "web2"):
-        file = site / "got" / host / str(site / "source file").lstrip("/")
+        file = site / "got" / host / str(site.parent / "source file").lstrip("/")
         assert file.read_bytes() == content
         assert file.stat().st_mode & 0o777 == 0o600
         assert [path.name for path in file.parent.iterdir()] == ["source file"]

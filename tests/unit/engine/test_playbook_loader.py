@@ -165,7 +165,7 @@ def test_tags_select_plays_and_tasks(tags: tuple[str, ...], left: dict[str, int]
 
 def test_orders_are_ansibles() -> None:
     (told,) = problems("- {play: A, hosts: all, order: reverse, tasks: [os.prepare]}")
-    assert "one of inventory, reverse_inventory is expected here" in told
+    assert "one of inventory, reverse_inventory, sorted, reverse_sorted, shuffle is expected here" in told
 
 
 def test_unknown_tag_is_refused() -> None:
