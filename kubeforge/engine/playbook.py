@@ -86,6 +86,7 @@ class Play:
         max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
         vars: variables for tasks and templated arguments.
         facts: whether the hosts' facts are gathered beforehand; they are still had on demand when not.
+        bulk: at most so many hosts at a time whatever `serial` says; None: as many as there are.
         line: 1-based, in the playbook's file.
     """
 
@@ -98,6 +99,7 @@ class Play:
     max_failures: Portion = Portion(0)
     vars: Mapping[str, Any] = field(default_factory=dict)
     facts: bool = True
+    bulk: Portion | None = None
     line: int | None = None
 
     def batches(self, hosts: Sequence[T], *, total: int | None = None) -> list[tuple[T, ...]]:
@@ -109,7 +111,8 @@ class Play:
         """
         if not hosts:
             return []
-        sizes = [portion.size(total or len(hosts)) for portion in self.serial] or [len(hosts)]
+        most = self.bulk.size(total or len(hosts)) if self.bulk else len(hosts)
+        sizes = [min(portion.size(total or len(hosts)), most) for portion in self.serial] or [most]
         cut: list[tuple[T, ...]] = []
         begin = 0
         while begin < len(hosts):
@@ -138,6 +141,10 @@ class Playbook:
         """Every word that selects something here."""
         words = {tag for play in self.plays for tag in play.tags}
         return frozenset(words | {tag for play in self.plays for call in play.tasks for tag in call.tags})
+
+    def in_bulks(self, most: Portion | None) -> Playbook:
+        """Return the playbook with at most so many hosts at a time in each of its plays."""
+        return replace(self, plays=tuple(replace(play, bulk=most) for play in self.plays)) if most else self
 
     def tagged(self, tags: Sequence[str]) -> Playbook:
         """Return what `tags` select: whole plays by their tags, single tasks by name or subject.

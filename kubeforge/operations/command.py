@@ -81,4 +81,5 @@ class Command(Operation):
             lines=(*exports, join(self.argv) + ("" if self.stdin is None else ' <"$P"')),
             touches=() if self.creates is None else (self.creates,),
             deadline=self.deadline,
+            every_run=self.creates is None and self.unless is None,
         )
