@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Final
 
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.model import Action, ActionContext
+from kubeforge.engine.program import Batch, Parts, Step
 from kubeforge.engine.progress import Deed, HostProgress, Told, progress_of
-from kubeforge.engine.program import ActionStep, Batch, Parts, Step
 from kubeforge.engine.records import LAST, RunRecord, find, recorded
 from kubeforge.errors import InputError, OperationFailed, Problem
 from kubeforge.operations.model import Change, Observation, Operation, Queries
