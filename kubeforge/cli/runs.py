@@ -17,11 +17,15 @@ from kubeforge.cli.session import examine_input, supplier
 
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
+    from kubeforge.cli.continuing import Continuing
     from kubeforge.cli.passwords import Asked
     from kubeforge.engine.plan import Plan
+    from kubeforge.engine.playbook import Portion
+    from kubeforge.engine.remotes import Remotes
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session, Supplier
     from kubeforge.errors import Problem
+    from kubeforge.inventory.model import Inventory
     from kubeforge.report.console import LiveConsole, PlainConsole
     from kubeforge.spec.model import ClusterSpec
 
@@ -40,6 +44,9 @@ class Choices:
     verbose: int
     asked: Asked
     output: str
+    continuing: Continuing
+    executor: str | None
+    bulk: Portion | None
 
 
 class Run:
@@ -128,12 +135,13 @@ def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
     if choices.output == "table":
         show_warnings(found.warnings)
     _log(choices.verbose)
+    resume, within = choices.continuing.of(spec.name, playbook)
     display = _display(verbose=choices.verbose > 0)
     with (
         entering(inventory, choices.asked, lambda: _aside(display)) as (known, connections),
         Session(
             inventory=known,
-            remotes=ConnectedRemotes(known, connections),
+            remotes=_near(ConnectedRemotes(known, connections), known, choices.executor),
             playbook=shipped(playbook),
             registry=tasks.load(),
             spec=spec,
@@ -143,9 +151,22 @@ def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
             sinks=[display],
             variables=choices.variables,
             forks=choices.forks or MAX_THREADS,
+            resume=resume,
+            within=within,
+            bulk=choices.bulk,
         ) as session,
     ):
         yield Run(session, spec, display, choices.output, found.warnings)
+
+
+def _near(own: Remotes, inventory: Inventory, address: str | None) -> Remotes:
+    """Return the hosts as they are reached: from here, or from workers near them."""
+    if address is None:
+        return own
+    from kubeforge.engine.dask.executor import DaskExecutor
+    from kubeforge.engine.dask.remotes import NearRemotes
+
+    return NearRemotes(inventory, own, DaskExecutor.of(address))
 
 
 def refuse_without_terminal(verb: str) -> None:

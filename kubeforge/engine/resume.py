@@ -103,8 +103,10 @@ class GoingOn:
             return parts
         told = progress.told_by(seen.contents.get(paths.RUN_NOTE))
         deeds = [*told.done, *(self._decided(progress, told))]
-        with self._lock:
-            self._told[host] = deeds
+        has_asked = any(isinstance(step, Batch) for steps in parts.values() for step in steps)
+        if has_asked and (self._doubtful is not None or not told.doubtful):  # what is open stays open in the record
+            with self._lock:
+                self._told[host] = deeds
         doubtful = told.doubtful if self._doubtful is None else frozenset()
         return _Wrapping(progress, [*progress.deeds, *deeds], doubtful, plays).parts(parts)
 

@@ -1,7 +1,7 @@
 """An executor on dask.distributed: work goes to its workers, as plain values.
 
-Nothing is retried here, and a batch is safe where dask itself sends one twice (it does when a worker dies): the guard on
-the host compares what the plan saw, and with commands that nothing else tells of, the host's note (docs/adr/0090).
+Nothing is retried here, and a batch is safe where dask itself sends one twice (it does when a worker dies): the guard
+on the host compares what the plan saw, and with commands that nothing else tells of, the host's note (docs/adr/0090).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from kubeforge.engine.dask.executor import DaskExecutor
 from kubeforge.engine.dask.near import LEAVE, Call, Refusal, serve
 from kubeforge.engine.dask.seal import Seal
 from kubeforge.engine.remotes import Remotes
-from kubeforge.errors import ConnectionLost
+from kubeforge.errors import ConnectionLost, KubeforgeError
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.model import Change, LocalContent, Observation, Queries, Result
 from kubeforge.secret import Secret
@@ -58,8 +59,8 @@ class NearRemotes:
     def release(self, host: str) -> None:
         """Let go of a host, here and at its worker."""
         self._own.release(host)
-        known = self._inventory.hosts[host]
-        self.ask(known, LEAVE, (), {}, within=_SHORT)
+        with suppress(KubeforgeError):  # then the worker closes it by itself
+            self.ask(self._inventory.hosts[host], LEAVE, (), {}, within=_SHORT)
 
     def close(self) -> None:
         """Close all connections, here and at the workers."""
