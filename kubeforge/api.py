@@ -1,0 +1,430 @@
+"""kubeforge from a script: the same inventory, playbooks and runs, without the command line.
+
+    from kubeforge import api
+
+    site = api.load("inventory/ha")
+    with site.open("apply") as run:
+        plan = run.plan(diff=True)
+        result = run.apply(plan)
+
+The names in `__all__` are stable; everything else may change with any version. Nothing is printed; what goes wrong
+before a host is touched is raised, what goes wrong on hosts is in the result. docs/api.md has examples that are tested.
+"""
+
+# ruff: noqa: PLC0415 - importing this takes milliseconds; a script pays for what it uses
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from kubeforge.cluster.status.model import ClusterStatus
+    from kubeforge.engine.events import Event, Failure
+    from kubeforge.engine.memory import MemoryRemotes
+    from kubeforge.engine.model import Action, Context, Facts, Task
+    from kubeforge.engine.plan import Plan
+    from kubeforge.engine.remotes import Remotes
+    from kubeforge.engine.result import RunResult
+    from kubeforge.engine.run import Session
+    from kubeforge.errors import InputError, KubeforgeError
+    from kubeforge.inventory.model import Host, Inventory
+    from kubeforge.operations.command import Command
+    from kubeforge.operations.directory import Directory
+    from kubeforge.operations.file import File
+    from kubeforge.operations.package import Package
+    from kubeforge.operations.symlink import Symlink
+    from kubeforge.operations.unit import Unit
+    from kubeforge.secret import Secret
+    from kubeforge.spec.model import ClusterSpec
+    from kubeforge.tasks.registry import task
+    from kubeforge.transport.base import Completed
+    from kubeforge.transport.memory import MemoryHost
+
+__all__ = [
+    "Action",
+    "Answer",
+    "ClusterSpec",
+    "ClusterStatus",
+    "Command",
+    "Completed",
+    "Context",
+    "Directory",
+    "Event",
+    "Facts",
+    "Failure",
+    "File",
+    "Host",
+    "InputError",
+    "Inventory",
+    "KubeforgeError",
+    "MemoryHost",
+    "Package",
+    "Plan",
+    "Run",
+    "RunResult",
+    "Secret",
+    "Site",
+    "Symlink",
+    "Unit",
+    "load",
+    "task",
+]
+
+_HOMES: Final = {
+    "Action": "kubeforge.engine.model",
+    "ClusterSpec": "kubeforge.spec.model",
+    "ClusterStatus": "kubeforge.cluster.status.model",
+    "Command": "kubeforge.operations.command",
+    "Completed": "kubeforge.transport.base",
+    "Context": "kubeforge.engine.model",
+    "Directory": "kubeforge.operations.directory",
+    "Event": "kubeforge.engine.events",
+    "Facts": "kubeforge.engine.model",
+    "Failure": "kubeforge.engine.events",
+    "File": "kubeforge.operations.file",
+    "Host": "kubeforge.inventory.model",
+    "InputError": "kubeforge.errors",
+    "Inventory": "kubeforge.inventory.model",
+    "KubeforgeError": "kubeforge.errors",
+    "MemoryHost": "kubeforge.transport.memory",
+    "Package": "kubeforge.operations.package",
+    "Plan": "kubeforge.engine.plan",
+    "RunResult": "kubeforge.engine.result",
+    "Secret": "kubeforge.secret",
+    "Symlink": "kubeforge.operations.symlink",
+    "Unit": "kubeforge.operations.unit",
+    "task": "kubeforge.tasks.registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name that lives elsewhere; it is imported when first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load(
+    path: Path | str,
+    *,
+    variables: Mapping[str, Any] | None = None,
+    tasks: Iterable[Callable[..., Any]] = (),
+    memory: Iterable[MemoryHost] = (),
+) -> Site:
+    """Load an inventory, and the cluster.yml beside it where there is one.
+
+    Args:
+        path: as with `-i`.
+        variables: over all others, as with `-e`.
+        tasks: your own, marked with `@task`; they come over kubeforge's of the same name.
+        memory: hosts in memory; where any are given no host is reached, and runs are neither recorded nor exclusive.
+
+    Raises:
+        InputError: all problems of the inventory. Those of cluster.yml are raised by whatever needs the cluster.
+    """
+    from kubeforge.inventory.loader import load as load_inventory
+
+    inventory = load_inventory(Path(path), extra_vars=dict(variables or {}))
+    return Site(
+        inventory=inventory,
+        path=Path(path),
+        _variables=dict(variables or {}),
+        _tasks=tuple(tasks),
+        _memory={host.host: host for host in memory},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command came to on one host.
+
+    Args:
+        host: inventory name.
+        status: exit status; None where it did not run.
+        stdout: what it printed.
+        stderr: likewise.
+        failure: why it did not run, or how it was cut off.
+    """
+
+    host: str
+    status: int | None = None
+    stdout: bytes = b""
+    stderr: bytes = b""
+    failure: Failure | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with 0."""
+        return self.status == 0
+
+    @property
+    def text(self) -> str:
+        """What it printed, as text without the last newline."""
+        return self.stdout.decode("utf-8", "replace").removesuffix("\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """An inventory, and what can be done with it. Made by `load`.
+
+    Args:
+        inventory: everybody.
+        path: where it lies.
+    """
+
+    inventory: Inventory
+    path: Path
+    _variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    _tasks: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
+    _memory: Mapping[str, MemoryHost] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def cluster(self) -> ClusterSpec:
+        """What cluster.yml says.
+
+        Raises:
+            InputError: there is none, or it has problems; all of them.
+        """
+        from kubeforge.spec.loader import examine
+
+        examined = examine(self.path, self.inventory)
+        if examined.spec is None:
+            from kubeforge.errors import InputError as Refused
+
+            raise Refused([problem for problem in examined.problems if not problem.warning])
+        return examined.spec
+
+    @property
+    def has_cluster(self) -> bool:
+        """Whether there is a cluster.yml, right or wrong."""
+        from kubeforge.spec.loader import locate
+
+        return locate(self.path).is_file()
+
+    def hosts(self, pattern: str = "all") -> tuple[Host, ...]:
+        """Return the hosts of a pattern, in inventory order.
+
+        Raises:
+            InputError: it names nobody.
+        """
+        from kubeforge.inventory.patterns import select
+
+        return tuple(select(self.inventory, pattern))
+
+    def open(
+        self,
+        playbook: Path | str,
+        *,
+        limit: str | None = None,
+        tags: Sequence[str] = (),
+        variables: Mapping[str, Any] | None = None,
+        forks: int | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        exclusive: bool = True,
+        record: bool = True,
+        resume: str | None = None,
+    ) -> Run:
+        """Open a run of a playbook; no host is asked yet. A context manager: leaving it closes the connections.
+
+        Args:
+            playbook: a file, or the name of one that kubeforge ships (`apply`).
+            limit: a pattern; only its hosts take part.
+            tags: only what they select.
+            variables: over those of plays and hosts.
+            forks: hosts worked on at once.
+            on_event: told everything that happens, from any thread, one event at a time.
+            exclusive: whether apply holds the cluster's lock.
+            record: whether apply keeps a record (`kubeforge runs`).
+            resume: the recorded run to go on with: `last`, or its name.
+
+        Raises:
+            InputError: playbook, pattern, tags or cluster.yml have problems.
+        """
+        from kubeforge import tasks
+        from kubeforge.engine.executors import MAX_THREADS
+        from kubeforge.engine.journal import filed_under, runs_folder
+        from kubeforge.engine.resume import GoingOn, chosen
+        from kubeforge.engine.run import Session
+        from kubeforge.resources import playbook as shipped
+
+        book = Path(playbook) if isinstance(playbook, Path) or Path(playbook).suffix else shipped(playbook)
+        spec = self.cluster if self.has_cluster else None
+        folder = runs_folder(filed_under(self.inventory, spec.name if spec else None))
+        more: dict[str, Any] = {}
+        if self._memory:
+            memory = self._in_memory()
+            more = {"remotes": memory, "reader": memory.read}
+        elif spec is not None:
+            more = {"artifacts": _parts(spec, self.path)}
+        session = Session(
+            inventory=self.inventory,
+            playbook=book,
+            registry={**tasks.load(), **self._own_tasks()},
+            spec=spec,
+            limit=limit,
+            tags=tags,
+            variables={**self._variables, **(variables or {})},
+            forks=forks or MAX_THREADS,
+            sinks=[on_event] if on_event else [],
+            exclusive=exclusive and not self._memory,
+            record=record and not self._memory,
+            resume=GoingOn(chosen(folder, resume, book.stem)) if resume else None,
+            **more,
+        )
+        return Run(session)
+
+    def command(
+        self,
+        pattern: str,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | Secret = b"",
+        deadline: float = 60.0,
+        forks: int | None = None,
+    ) -> dict[str, Answer]:
+        """Run one command on every host of a pattern, side by side.
+
+        Args:
+            pattern: which hosts.
+            argv: the command and its arguments, quoted here; never a secret.
+            stdin: what it reads.
+            deadline: seconds.
+            forks: hosts at once.
+
+        Returns:
+            Host -> answer, in inventory order; a host that cannot be entered has a failure.
+
+        Raises:
+            InputError: the pattern names nobody.
+        """
+
+        def ask(remotes: Remotes, host: str) -> Answer:
+            done = remotes.remote(host).run(tuple(argv), stdin=stdin, deadline=deadline, expect=range(256))
+            return Answer(host=host, status=done.status, stdout=done.stdout, stderr=done.stderr)
+
+        answers = self._asked(pattern, ask, forks, "command")
+        return {host: one if isinstance(one, Answer) else Answer(host=host, failure=one) for host, one in answers}
+
+    def facts(self, pattern: str = "all", *, forks: int | None = None) -> dict[str, Facts | Failure]:
+        """Return what the hosts of a pattern are; a host that cannot be asked has its failure in place of facts.
+
+        Raises:
+            InputError: the pattern names nobody.
+        """
+        from kubeforge.engine.facts import gather
+        from kubeforge.operations.model import Queries
+
+        reader = self._in_memory().read if self._memory else gather
+
+        def ask(remotes: Remotes, host: str) -> Facts:
+            return reader(remotes.remote(host), Queries(), lambda _: None)[0]
+
+        return dict(self._asked(pattern, ask, forks, "facts"))
+
+    def status(self) -> ClusterStatus:
+        """Return what the cluster is like now.
+
+        Raises:
+            InputError: cluster.yml has problems, or there is none.
+        """
+        from kubeforge.cluster.status.look import look
+
+        with ExitStack() as stack:
+            remotes = self._remotes()
+            stack.callback(remotes.close)
+            return look(self.inventory, self.cluster, remotes.remote)
+
+    def _asked(
+        self, pattern: str, ask: Callable[[Remotes, str], Any], forks: int | None, step: str
+    ) -> list[tuple[str, Any]]:
+        from kubeforge.engine.executors import MAX_THREADS, ThreadExecutor
+        from kubeforge.engine.prepared import guarded
+
+        names = [host.name for host in self.hosts(pattern)]
+        remotes = self._remotes()
+
+        def one(host: str) -> Any:
+            try:
+                return ask(remotes, host)
+            except Exception as error:  # noqa: BLE001 - one host's failure is that host's outcome
+                return guarded(error, host=host, step=step)
+
+        try:
+            answers = dict(ThreadExecutor(forks or MAX_THREADS).each(one, names))
+        finally:
+            remotes.close()
+        return [(name, answers[name]) for name in names]
+
+    def _remotes(self) -> Remotes:
+        from kubeforge.engine.remotes import ConnectedRemotes
+
+        return self._in_memory() if self._memory else ConnectedRemotes(self.inventory)
+
+    def _in_memory(self) -> MemoryRemotes:
+        from kubeforge.engine.memory import MemoryRemotes as Memory
+
+        return Memory(self._memory)
+
+    def _own_tasks(self) -> dict[str, Task]:
+        from kubeforge.tasks.registry import TASK_ATTRIBUTE
+
+        marked = [getattr(function, TASK_ATTRIBUTE, None) for function in self._tasks]
+        return {mark.name: mark for mark in marked if mark is not None}
+
+
+class Run:
+    """One run of a playbook; made by `Site.open`.
+
+    Args:
+        session: the engine's; not part of what is stable.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def run_id(self) -> str:
+        """Names it in the record and on the hosts."""
+        return self._session.run_id
+
+    def plan(self, *, diff: bool = False) -> Plan:
+        """Find out what would be done; changes nothing. Hosts that could not be planned are among its failures."""
+        return self._session.plan(diff=diff)
+
+    def apply(self, plan: Plan | None = None) -> RunResult:
+        """Carry out a plan and nothing that is not in it; None: one made now.
+
+        Raises:
+            Locked: another run works on this cluster.
+            ChangedUnderneath: a plan of another run is not what would be done now.
+        """
+        return self._session.apply(plan if plan is not None else self._session.plan())
+
+    def stop(self) -> None:
+        """Stop after what runs now; from any thread."""
+        self._session.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.close()
+
+
+def _parts(spec: ClusterSpec, path: Path) -> Any:
+    from kubeforge.artifacts.model import silent
+    from kubeforge.cli.session import supplier
+
+    return supplier(spec, path, silent)
