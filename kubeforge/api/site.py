@@ -1,147 +1,31 @@
-"""kubeforge from a script: the same inventory, playbooks and runs, without the command line.
+"""An inventory, and what a script can do with it."""
 
-    from kubeforge import api
-
-    site = api.load("inventory/ha")
-    with site.open("apply") as run:
-        plan = run.plan(diff=True)
-        result = run.apply(plan)
-
-The names in `__all__` are stable; everything else may change with any version. Nothing is printed; what goes wrong
-before a host is touched is raised, what goes wrong on hosts is in the result. docs/api.md has examples that are tested.
-"""
-
-# ruff: noqa: PLC0415 - importing this takes milliseconds; a script pays for what it uses
+# ruff: noqa: PLC0415 - a script pays for what it uses
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from kubeforge.cluster.status.model import ClusterStatus
     from kubeforge.engine.events import Event, Failure
     from kubeforge.engine.memory import MemoryRemotes
-    from kubeforge.engine.model import Action, Context, Facts, Task
+    from kubeforge.engine.model import Facts, Task
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.remotes import Remotes
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session
-    from kubeforge.errors import InputError, KubeforgeError
     from kubeforge.inventory.model import Host, Inventory
-    from kubeforge.operations.command import Command
-    from kubeforge.operations.directory import Directory
-    from kubeforge.operations.file import File
-    from kubeforge.operations.package import Package
-    from kubeforge.operations.symlink import Symlink
-    from kubeforge.operations.unit import Unit
     from kubeforge.secret import Secret
     from kubeforge.spec.model import ClusterSpec
-    from kubeforge.tasks.registry import task
-    from kubeforge.transport.base import Completed
     from kubeforge.transport.memory import MemoryHost
 
-__all__ = [
-    "Action",
-    "Answer",
-    "ClusterSpec",
-    "ClusterStatus",
-    "Command",
-    "Completed",
-    "Context",
-    "Directory",
-    "Event",
-    "Facts",
-    "Failure",
-    "File",
-    "Host",
-    "InputError",
-    "Inventory",
-    "KubeforgeError",
-    "MemoryHost",
-    "Package",
-    "Plan",
-    "Run",
-    "RunResult",
-    "Secret",
-    "Site",
-    "Symlink",
-    "Unit",
-    "load",
-    "task",
-]
-
-_HOMES: Final = {
-    "Action": "kubeforge.engine.model",
-    "ClusterSpec": "kubeforge.spec.model",
-    "ClusterStatus": "kubeforge.cluster.status.model",
-    "Command": "kubeforge.operations.command",
-    "Completed": "kubeforge.transport.base",
-    "Context": "kubeforge.engine.model",
-    "Directory": "kubeforge.operations.directory",
-    "Event": "kubeforge.engine.events",
-    "Facts": "kubeforge.engine.model",
-    "Failure": "kubeforge.engine.events",
-    "File": "kubeforge.operations.file",
-    "Host": "kubeforge.inventory.model",
-    "InputError": "kubeforge.errors",
-    "Inventory": "kubeforge.inventory.model",
-    "KubeforgeError": "kubeforge.errors",
-    "MemoryHost": "kubeforge.transport.memory",
-    "Package": "kubeforge.operations.package",
-    "Plan": "kubeforge.engine.plan",
-    "RunResult": "kubeforge.engine.result",
-    "Secret": "kubeforge.secret",
-    "Symlink": "kubeforge.operations.symlink",
-    "Unit": "kubeforge.operations.unit",
-    "task": "kubeforge.tasks.registry",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Return a name that lives elsewhere; it is imported when first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
-def load(
-    path: Path | str,
-    *,
-    variables: Mapping[str, Any] | None = None,
-    tasks: Iterable[Callable[..., Any]] = (),
-    memory: Iterable[MemoryHost] = (),
-) -> Site:
-    """Load an inventory, and the cluster.yml beside it where there is one.
-
-    Args:
-        path: as with `-i`.
-        variables: over all others, as with `-e`.
-        tasks: your own, marked with `@task`; they come over kubeforge's of the same name.
-        memory: hosts in memory; where any are given no host is reached, and runs are neither recorded nor exclusive.
-
-    Raises:
-        InputError: all problems of the inventory. Those of cluster.yml are raised by whatever needs the cluster.
-    """
-    from kubeforge.inventory.loader import load as load_inventory
-
-    inventory = load_inventory(Path(path), extra_vars=dict(variables or {}))
-    return Site(
-        inventory=inventory,
-        path=Path(path),
-        _variables=dict(variables or {}),
-        _tasks=tuple(tasks),
-        _memory={host.host: host for host in memory},
-    )
+__all__ = ["Answer", "Run", "Site"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,13 +64,16 @@ class Site:
     Args:
         inventory: everybody.
         path: where it lies.
+        own_variables: over all others.
+        own_tasks: functions marked with `@task`.
+        memory: hosts in memory by name; where there are any, no other host is reached.
     """
 
     inventory: Inventory
     path: Path
-    _variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    _tasks: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
-    _memory: Mapping[str, MemoryHost] = field(default_factory=dict, repr=False)
+    own_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    own_tasks: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
+    memory: Mapping[str, MemoryHost] = field(default_factory=dict, repr=False)
 
     @cached_property
     def cluster(self) -> ClusterSpec:
@@ -199,9 +86,9 @@ class Site:
 
         examined = examine(self.path, self.inventory)
         if examined.spec is None:
-            from kubeforge.errors import InputError as Refused
+            from kubeforge.errors import InputError
 
-            raise Refused([problem for problem in examined.problems if not problem.warning])
+            raise InputError([problem for problem in examined.problems if not problem.warning])
         return examined.spec
 
     @property
@@ -261,7 +148,7 @@ class Site:
         spec = self.cluster if self.has_cluster else None
         folder = runs_folder(filed_under(self.inventory, spec.name if spec else None))
         more: dict[str, Any] = {}
-        if self._memory:
+        if self.memory:
             memory = self._in_memory()
             more = {"remotes": memory, "reader": memory.read}
         elif spec is not None:
@@ -269,15 +156,15 @@ class Site:
         session = Session(
             inventory=self.inventory,
             playbook=book,
-            registry={**tasks.load(), **self._own_tasks()},
+            registry={**tasks.load(), **self._registered()},
             spec=spec,
             limit=limit,
             tags=tags,
-            variables={**self._variables, **(variables or {})},
+            variables={**self.own_variables, **(variables or {})},
             forks=forks or MAX_THREADS,
             sinks=[on_event] if on_event else [],
-            exclusive=exclusive and not self._memory,
-            record=record and not self._memory,
+            exclusive=exclusive and not self.memory,
+            record=record and not self.memory,
             resume=GoingOn(chosen(folder, resume, book.stem)) if resume else None,
             **more,
         )
@@ -324,7 +211,7 @@ class Site:
         from kubeforge.engine.facts import gather
         from kubeforge.operations.model import Queries
 
-        reader = self._in_memory().read if self._memory else gather
+        reader = self._in_memory().read if self.memory else gather
 
         def ask(remotes: Remotes, host: str) -> Facts:
             return reader(remotes.remote(host), Queries(), lambda _: None)[0]
@@ -368,17 +255,17 @@ class Site:
     def _remotes(self) -> Remotes:
         from kubeforge.engine.remotes import ConnectedRemotes
 
-        return self._in_memory() if self._memory else ConnectedRemotes(self.inventory)
+        return self._in_memory() if self.memory else ConnectedRemotes(self.inventory)
 
     def _in_memory(self) -> MemoryRemotes:
-        from kubeforge.engine.memory import MemoryRemotes as Memory
+        from kubeforge.engine.memory import MemoryRemotes
 
-        return Memory(self._memory)
+        return MemoryRemotes(self.memory)
 
-    def _own_tasks(self) -> dict[str, Task]:
+    def _registered(self) -> dict[str, Task]:
         from kubeforge.tasks.registry import TASK_ATTRIBUTE
 
-        marked = [getattr(function, TASK_ATTRIBUTE, None) for function in self._tasks]
+        marked = [getattr(function, TASK_ATTRIBUTE, None) for function in self.own_tasks]
         return {mark.name: mark for mark in marked if mark is not None}
 
 
