@@ -75,7 +75,9 @@ class Refusal:
         """Return the error."""
         kind = getattr(errors, self.error, KubeforgeError)
         if kind is errors.InputError:
-            return errors.InputError([Problem(message=self.cause)], remedy=self.remedy)
+            return errors.InputError(
+                [Problem(message=line) for line in self.evidence or (self.cause,)], remedy=self.remedy
+            )
         made = KubeforgeError(self.cause, host=self.host, step=self.step, remedy=self.remedy, evidence=self.evidence)
         if not issubclass(kind, KubeforgeError) or kind.__init__ is not KubeforgeError.__init__:
             return made
