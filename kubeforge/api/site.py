@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.remotes import Remotes
     from kubeforge.engine.result import RunResult
+    from kubeforge.engine.resume import GoingOn
     from kubeforge.engine.run import Session
     from kubeforge.inventory.model import Host, Inventory
     from kubeforge.secret import Secret
@@ -139,20 +140,11 @@ class Site:
         """
         from kubeforge import tasks
         from kubeforge.engine.executors import MAX_THREADS
-        from kubeforge.engine.journal import filed_under, runs_folder
-        from kubeforge.engine.resume import GoingOn, chosen
         from kubeforge.engine.run import Session
         from kubeforge.resources import playbook as shipped
 
         book = Path(playbook) if isinstance(playbook, Path) or Path(playbook).suffix else shipped(playbook)
         spec = self.cluster if self.has_cluster else None
-        folder = runs_folder(filed_under(self.inventory, spec.name if spec else None))
-        more: dict[str, Any] = {}
-        if self.memory:
-            memory = self._in_memory()
-            more = {"remotes": memory, "reader": memory.read}
-        elif spec is not None:
-            more = {"artifacts": _parts(spec, self.path)}
         session = Session(
             inventory=self.inventory,
             playbook=book,
@@ -165,8 +157,8 @@ class Site:
             sinks=[on_event] if on_event else [],
             exclusive=exclusive and not self.memory,
             record=record and not self.memory,
-            resume=GoingOn(chosen(folder, resume, book.stem)) if resume else None,
-            **more,
+            resume=self._recorded(resume, book.stem, spec) if resume else None,
+            **self._reached(spec),
         )
         return Run(session)
 
@@ -251,6 +243,20 @@ class Site:
         finally:
             remotes.close()
         return [(name, answers[name]) for name in names]
+
+    def _recorded(self, run: str, playbook: str, spec: ClusterSpec | None) -> GoingOn:
+        from kubeforge.engine.journal import filed_under, runs_folder
+        from kubeforge.engine.resume import GoingOn, chosen
+
+        folder = runs_folder(filed_under(self.inventory, spec.name if spec else None))
+        return GoingOn(chosen(folder, run, playbook))
+
+    def _reached(self, spec: ClusterSpec | None) -> dict[str, Any]:
+        """Return the arguments of a session that say how hosts are reached and what is put on them."""
+        if self.memory:
+            memory = self._in_memory()
+            return {"remotes": memory, "reader": memory.read}
+        return {"artifacts": _parts(spec, self.path)} if spec is not None else {}
 
     def _remotes(self) -> Remotes:
         from kubeforge.engine.remotes import ConnectedRemotes

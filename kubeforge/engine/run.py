@@ -119,10 +119,9 @@ class Session:
         bulk: Portion | None = None,
     ) -> None:
         book = playbook if isinstance(playbook, Playbook) else load(playbook, registry)
-        self.inventory = inventory
         everybody = roster(book.tagged(tags).in_bulks(bulk), inventory, limit)
         self.who: Roster = everybody.within(resume.hosts if resume else None).within(within)
-        self._going_on = resume
+        self.inventory, self._going_on = inventory, resume
         self.registry = registry
         self.spec = spec
         self.artifacts: Resolved | None = None if callable(artifacts) else artifacts
@@ -140,12 +139,11 @@ class Session:
             self._looking.remote,
             lambda host: reads_of(self.who, registry, inventory, host),
             reader,
-            lambda host, what: self.events.emit(HostWaits(host=host, message=what, limit=BUSY_DEADLINE)),
+            self._waits,
         )
         self._interrupted: dict[str, Interruption] = {}
         self._stop = threading.Event()
-        self._lock = exclusive
-        self._record = record
+        self._lock, self._record = exclusive, record
         self._planned: tuple[Plan, list[Prepared]] | None = None
 
     def __enter__(self) -> Self:
@@ -328,6 +326,9 @@ class Session:
         """Get the parts for the architectures there are; none where no host answered."""
         if self._supplier is not None and self.artifacts is None and self._arches:
             self.artifacts = self._supplier(sorted(self._arches))
+
+    def _waits(self, host: str, what: str) -> None:
+        self.events.emit(HostWaits(host=host, message=what, limit=BUSY_DEADLINE))
 
     def _ask(self, host: str) -> Gathering | Failure:
         try:

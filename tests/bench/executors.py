@@ -1,8 +1,8 @@
 """A run with nothing to do over lab hosts: threads here against workers of dask on the same machine.
 
 .venv/bin/python -m tests.bench.executors --hosts 50
-Needs root (the lab) and the extra `dask`. On one machine the workers share its processors with hosts and controller: what
-is compared is the controller's own processor time, and that the wall time bears it.
+Needs root (the lab) and the extra `dask`. On one machine the workers share its processors with hosts and controller:
+what is compared is the controller's own processor time, and that the wall time bears it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     (tmp_path / "inventory/hosts.yml").write_text(HOSTS)
     (tmp_path / "site.yml").write_text(PLAYBOOK)
     monkeypatch.chdir(tmp_path)
-    uname = {("uname", "-r"): api.Completed(0, b"6.1.0\n")}
+    uname: dict[tuple[str, ...], Any] = {("uname", "-r"): api.Completed(0, b"6.1.0\n")}
     made: dict[str, Any] = {"hosts": [api.MemoryHost(name, commands=uname) for name in ("w1", "w2")]}
     exec(next(text for text in EXAMPLES if "def motd" in text), made)  # the page's own text
     return made

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -123,8 +124,7 @@ class DaskExecutor:
                 job = next(waiting, _NONE)
                 if isinstance(job, _None):
                     break
-                future = self._submit(work, job)
-                future.add_done_callback(lambda done, job=job: ended.put((job, done)))
+                self._submit(work, job).add_done_callback(partial(_put, ended, job))
                 running += 1
             if not running:
                 return
@@ -184,6 +184,10 @@ class DaskExecutor:
             raise ConnectionLost(
                 f"the worker is gone: {error}", step="executor", remedy="run again: the host tells how far it came"
             ) from None
+
+
+def _put(ended: queue.SimpleQueue[tuple[J, Any]], job: J, future: Any) -> None:
+    ended.put((job, future))
 
 
 class _None:

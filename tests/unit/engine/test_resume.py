@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Once(Action):
     """An action that only the record tells of."""
 
     log: list[str]
-    title: str = "reboot"  # type: ignore[assignment]
+    title: str = "reboot"
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
         return [Change(title=self.title, verb=Verb.RUN, why="is asked for", every_run=True)]
@@ -98,7 +98,7 @@ class Site:
 
 
 @pytest.fixture
-def site(make: Any, wait: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(make: Any, wait: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setenv("KUBEFORGE_STATE", str(tmp_path))
     numbers = iter(range(1, 10_000))
     monkeypatch.setattr("kubeforge.engine.run.secrets.token_hex", lambda _: f"{next(numbers):06x}")
@@ -116,7 +116,7 @@ def site(make: Any, wait: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for letter in "abc":
         world.task(f"once.{letter}", once(letter))
     world.task("wait.here", lambda _: [wait("wait", made.waited), Once(made.rebooted)])
-    yield made
+    return made
 
 
 def at(number: int) -> Callable[[Event], None]:
