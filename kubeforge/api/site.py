@@ -141,9 +141,8 @@ class Site:
         from kubeforge import tasks
         from kubeforge.engine.executors import MAX_THREADS
         from kubeforge.engine.run import Session
-        from kubeforge.resources import playbook as shipped
 
-        book = Path(playbook) if isinstance(playbook, Path) or Path(playbook).suffix else shipped(playbook)
+        book = _file(playbook)
         spec = self.cluster if self.has_cluster else None
         session = Session(
             inventory=self.inventory,
@@ -314,6 +313,13 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._session.close()
+
+
+def _file(playbook: Path | str) -> Path:
+    """Return a playbook's file; a word without a suffix names a shipped one."""
+    from kubeforge.resources import playbook as shipped
+
+    return Path(playbook) if isinstance(playbook, Path) or Path(playbook).suffix else shipped(playbook)
 
 
 def _parts(spec: ClusterSpec, path: Path) -> Any:
