@@ -40,8 +40,14 @@ def chosen(folder: Path, word: str, playbook: str) -> RunRecord:
     Raises:
         InputError: there is none, it is of another playbook, or it left nothing.
     """
-    begun = (run for run in recorded(folder) if run.plan is not None and run.playbook == playbook)
-    run = next(begun, None) if word == LAST else find(folder, word)
+    begun = [run for run in recorded(folder) if run.plan is not None]
+    gone_on = {str(run.resumed.get("run")): run for run in begun}
+    mine = (run for run in begun if run.playbook == playbook and run.run_id not in gone_on)
+    # Names tell the second; of two runs within one, the file system tells which came later.
+    run = max(mine, key=_order, default=None) if word == LAST else find(folder, word)
+    if run is not None and run.run_id in gone_on:
+        message = f"run {gone_on[run.run_id].run_id} went on with {run.run_id} already: go on with that one"
+        raise InputError([Problem(message=message, file=str(run.path))])
     if run is None or run.plan is None or run.playbook != playbook:
         said = f"run {run.run_id} is of playbook {run.playbook}" if run and run.plan else "no such run had begun"
         raise InputError([Problem(message=f"{said}; there is no run of {playbook} to go on with", file=str(folder))])
@@ -51,6 +57,10 @@ def chosen(folder: Path, word: str, playbook: str) -> RunRecord:
             remedy="run without --resume and --retry-failed, or name another run (kubeforge runs list)",
         )
     return run
+
+
+def _order(run: RunRecord) -> tuple[str, int]:
+    return run.run_id.partition("-")[0], (run.path / "plan.json").stat().st_mtime_ns
 
 
 def unfinished_hosts(run: RunRecord) -> tuple[str, ...]:

@@ -317,6 +317,24 @@ def test_another_run_between_plan_and_act(site: Site) -> None:
     assert site.done("w1")["command a"] == 1
 
 
+def test_runs_of_one_second(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their names do not say which came first; the record does."""
+    numbers = iter(range(900, 0, -1))
+    monkeypatch.setattr("kubeforge.engine.run.secrets.token_hex", lambda _: f"{next(numbers):06x}")
+    host = site.world.hosts["w1"]
+    host.fail["command b"] = 1
+    site.run()
+    one = site.newest
+    host.fail = {"command c": 1}
+    site.resumed()
+    assert site.newest.run_id == one.run_id
+    with pytest.raises(InputError, match="already"):
+        chosen(site.folder, one.run_id, "playbook")
+    host.fail.clear()
+    assert site.resumed().exit_code == 0
+    site.assert_whole()
+
+
 def test_nothing_to_go_on_with(site: Site) -> None:
     with pytest.raises(InputError, match="no such run"):
         chosen(site.folder, "last", "playbook")
