@@ -138,28 +138,28 @@ class Site:
         Raises:
             InputError: playbook, pattern, tags or cluster.yml have problems.
         """
-        from kubeforge import tasks
         from kubeforge.engine.executors import MAX_THREADS
         from kubeforge.engine.run import Session
 
         book = _file(playbook)
         spec = self.cluster if self.has_cluster else None
-        session = Session(
-            inventory=self.inventory,
-            playbook=book,
-            registry={**tasks.load(), **self._registered()},
-            spec=spec,
-            limit=limit,
-            tags=tags,
-            variables={**self.own_variables, **(variables or {})},
-            forks=forks or MAX_THREADS,
-            sinks=[on_event] if on_event else [],
-            exclusive=exclusive and not self.memory,
-            record=record and not self.memory,
-            resume=self._recorded(resume, book.stem, spec) if resume else None,
-            **self._reached(spec),
+        return Run(
+            Session(
+                inventory=self.inventory,
+                playbook=book,
+                registry=self._registered(),
+                spec=spec,
+                limit=limit,
+                tags=tags,
+                variables={**self.own_variables, **(variables or {})},
+                forks=forks or MAX_THREADS,
+                sinks=[on_event] if on_event else [],
+                exclusive=exclusive and not self.memory,
+                record=record and not self.memory,
+                resume=self._recorded(resume, book.stem, spec) if resume else None,
+                **self._reached(spec),
+            )
         )
-        return Run(session)
 
     def command(
         self,
@@ -268,10 +268,11 @@ class Site:
         return MemoryRemotes(self.memory)
 
     def _registered(self) -> dict[str, Task]:
+        from kubeforge import tasks
         from kubeforge.tasks.registry import TASK_ATTRIBUTE
 
         marked = [getattr(function, TASK_ATTRIBUTE, None) for function in self.own_tasks]
-        return {mark.name: mark for mark in marked if mark is not None}
+        return {**tasks.load(), **{mark.name: mark for mark in marked if mark is not None}}
 
 
 class Run:
