@@ -139,27 +139,27 @@ class Site:
             InputError: playbook, pattern, tags or cluster.yml have problems.
         """
         from kubeforge.engine.executors import MAX_THREADS
+
+        spec = self.cluster if self.has_cluster else None
+        book = _file(playbook)
+        return self._opened(
+            spec,
+            playbook=book,
+            limit=limit,
+            tags=tags,
+            variables={**self.own_variables, **(variables or {})},
+            forks=forks or MAX_THREADS,
+            sinks=[on_event] if on_event else [],
+            exclusive=exclusive and not self.memory,
+            record=record and not self.memory,
+            resume=self._recorded(resume, book.stem, spec) if resume else None,
+        )
+
+    def _opened(self, spec: ClusterSpec | None, **given: Any) -> Run:
         from kubeforge.engine.run import Session
 
-        book = _file(playbook)
-        spec = self.cluster if self.has_cluster else None
-        return Run(
-            Session(
-                inventory=self.inventory,
-                playbook=book,
-                registry=self._registered(),
-                spec=spec,
-                limit=limit,
-                tags=tags,
-                variables={**self.own_variables, **(variables or {})},
-                forks=forks or MAX_THREADS,
-                sinks=[on_event] if on_event else [],
-                exclusive=exclusive and not self.memory,
-                record=record and not self.memory,
-                resume=self._recorded(resume, book.stem, spec) if resume else None,
-                **self._reached(spec),
-            )
-        )
+        reached = self._reached(spec)
+        return Run(Session(inventory=self.inventory, registry=self._registered(), spec=spec, **reached, **given))
 
     def command(
         self,
