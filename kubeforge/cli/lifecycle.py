@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kubeforge.cli import options
+from kubeforge.cli.continuing import continuing_options
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices, Run
@@ -31,6 +32,9 @@ def run_options(function: Callable[..., None]) -> Callable[..., None]:
     @options.tags
     @options.variables
     @options.forks
+    @options.bulk
+    @options.executor
+    @continuing_options
     @options.verbose
     @options.passwords()
     @options.output("table", "json", "yaml")

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from kubeforge.cli.vault_options import vault_passwords
 
+if TYPE_CHECKING:
+    from kubeforge.engine.playbook import Portion
+
 __all__ = [
     "INVENTORY_VARIABLE",
+    "bulk",
+    "executor",
     "forks",
     "inventory",
     "limit",
@@ -48,6 +53,13 @@ tags: Final = click.option(
     help="Only plays and tasks with these tags.",
 )  # fmt: skip
 forks: Final = click.option("-f", "--forks", type=click.IntRange(min=1), help="Hosts worked on at once.")
+bulk: Final = click.option(
+    "--bulk", metavar="N|N%", callback=lambda _ctx, _param, value: _portion(value),
+    help="At most so many hosts at a time: the rest of a play waits until they have ended it.",
+)  # fmt: skip
+executor: Final = click.option(
+    "--executor", metavar="dask://HOST:PORT", help="Have workers near the hosts talk to them; see docs/runs.md."
+)
 verbose: Final = click.option("-v", "--verbose", count=True, help="Show each change; twice: what libraries log, too.")
 yes: Final = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 variables: Final = click.option(
@@ -93,6 +105,17 @@ def output(*kinds: str) -> Callable[[F], F]:
     return click.option(
         "-o", "--output", type=click.Choice(kinds), default=kinds[0], show_default=True, help="Form of the answer."
     )
+
+
+def _portion(value: str | None) -> Portion | None:
+    if value is None:
+        return None
+    from kubeforge.engine.playbook import Portion  # noqa: PLC0415 - --help needs no playbook
+
+    number = value.removesuffix("%")
+    if not number.isdecimal() or int(number) < 1 or (value.endswith("%") and int(number) > 100):
+        raise click.BadParameter("a number of hosts (at least 1) or a percentage (30%) is expected")
+    return Portion(int(number), percent=value.endswith("%"))
 
 
 def _split(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,10 +17,13 @@ from kubeforge.cli.session import examine_input, supplier
 
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
+    from kubeforge.cli.continuing import Continuing
     from kubeforge.cli.passwords import Asked
     from kubeforge.cli.session import Given
     from kubeforge.cluster.membership import Change
     from kubeforge.engine.plan import Plan
+    from kubeforge.engine.playbook import Portion
+    from kubeforge.engine.remotes import Remotes
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session, Supplier
     from kubeforge.errors import Problem
@@ -53,6 +56,9 @@ class Choices:
     verbose: int
     asked: Asked
     output: str
+    continuing: Continuing
+    executor: str | None
+    bulk: Portion | None
 
 
 class Run:
@@ -148,6 +154,7 @@ def opened(
     if choices.output == "table":
         show_warnings(found.warnings)
     show_libraries(choices.verbose)
+    resume, within = choices.continuing.of(spec.name, playbook)
     display, registry = display_for(verbose=choices.verbose > 0), tasks.load()
     book = load(shipped(playbook), registry).batched([Portion.of(size) for size in serial])
     with entering(inventory, choices.asked, lambda: aside(display)) as (entered, connections):
@@ -157,7 +164,7 @@ def opened(
         needs = parts or bool(known.group(REMADE))
         with Session(
             inventory=known,
-            remotes=ConnectedRemotes(known, connections),
+            remotes=_near(ConnectedRemotes(known, connections), known, choices.executor),
             playbook=book,
             registry=registry,
             spec=spec,
@@ -167,6 +174,9 @@ def opened(
             sinks=[display],
             variables=choices.variables,
             forks=choices.forks or MAX_THREADS,
+            resume=resume,
+            within=within,
+            bulk=choices.bulk,
         ) as session:
             yield Run(session, spec, display, choices.output, found.warnings)
 
@@ -180,6 +190,16 @@ def _changed(
 
     changed = change(inventory, lambda known: ConnectedRemotes(known, connections).remote)
     return changed, load(path, changed)
+
+
+def _near(own: Remotes, inventory: Inventory, address: str | None) -> Remotes:
+    """Return the hosts as they are reached: from here, or from workers near them."""
+    if address is None:
+        return own
+    from kubeforge.engine.dask.executor import DaskExecutor
+    from kubeforge.engine.dask.remotes import NearRemotes
+
+    return NearRemotes(inventory, own, DaskExecutor.of(address))
 
 
 def refuse_without_terminal(verb: str) -> None:

@@ -164,7 +164,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeDone(Event):
-    """One change was made."""
+    """One change was made; `every_run`: nothing on the host tells it."""
 
     host: str
     play: str
@@ -173,6 +173,7 @@ class ChangeDone(Event):
     verb: str
     why: str
     seconds: float
+    every_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,17 +16,23 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from kubeforge.engine.events import Event, as_data
+from kubeforge.engine.events import ChangeDone, Event, as_data
 from kubeforge.errors import KubeforgeError
 
-__all__ = ["KEEP", "Journal", "runs_folder"]
+if TYPE_CHECKING:
+    from kubeforge.inventory.model import Inventory
+
+__all__ = ["KEEP", "Journal", "filed_under", "runs_folder"]
 
 KEEP = 50
 """Runs kept per cluster."""
 
 STATE_VARIABLE = "KUBEFORGE_STATE"
+PLACES = frozenset({"hosts", "inventory"})
+"""Names that say nothing about which cluster an inventory is of."""
+
 RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 
 
@@ -40,6 +46,15 @@ def runs_folder(cluster: str, environment: Mapping[str, str] = os.environ) -> Pa
 
         state = user_state_path("kubeforge")
     return state / "runs" / (re.sub(r"[^A-Za-z0-9._-]", "_", cluster).lstrip(".") or "default")
+
+
+def filed_under(inventory: Inventory, cluster: str | None = None) -> str:
+    """Return what the record of a run is filed under: the cluster's name, else one of the inventory's path."""
+    if cluster is not None:
+        return cluster
+    source = inventory.source
+    names = [source.stem, *(parent.name for parent in source.absolute().parents)] if source else []
+    return next((name for name in names if name and name not in PLACES), "default")
 
 
 class Journal:
@@ -86,6 +101,8 @@ class Journal:
             try:
                 self._events.write(json.dumps(as_data(event), ensure_ascii=False) + "\n")
                 self._events.flush()
+                if isinstance(event, ChangeDone) and event.every_run:  # known nowhere else once the host's note is gone
+                    os.fsync(self._events.fileno())
             except OSError as error:
                 self.broken = error.strerror or str(error)
 

@@ -46,6 +46,7 @@ class PlannedChange:
         size: bytes uploaded.
         secret: whether what is uploaded is a secret.
         diff: the text before and after.
+        every_run: whether nothing on the host will tell that it was done.
     """
 
     title: str
@@ -56,6 +57,7 @@ class PlannedChange:
     size: int = 0
     secret: bool = False
     diff: Diff | None = None
+    every_run: bool = False
 
     @staticmethod
     def of(change: Change, task: str) -> PlannedChange:
@@ -70,6 +72,7 @@ class PlannedChange:
             size=content_size(change.payload),
             secret=secret,
             diff=None if secret else change.diff,
+            every_run=change.every_run,
         )
 
 

@@ -17,6 +17,7 @@ from kubeforge.engine.notes import owed
 from kubeforge.engine.plan import Plan
 from kubeforge.engine.prepared import Prepared, guarded
 from kubeforge.engine.program import ActionStep, Batch, Parts, Roster, Step
+from kubeforge.engine.resume import GoingOn
 from kubeforge.operations.model import Change, Observation, Queries, fold
 from kubeforge.spec import paths
 from kubeforge.transport.base import Remote
@@ -57,6 +58,7 @@ class Planner:
         events: told about hosts that fail.
         failures: hosts that failed before; more are added.
         interrupted: found while planning: hosts whose last act did not come to its good end.
+        going_on: the recorded run that this one goes on with.
     """
 
     who: Roster
@@ -67,6 +69,7 @@ class Planner:
     events: Events
     failures: list[Failure] = field(default_factory=list)
     interrupted: dict[str, Interruption] = field(default_factory=dict)
+    going_on: GoingOn | None = None
     _parts: dict[str, Parts] = field(default_factory=dict)
 
     def prepare(self) -> list[Prepared]:
@@ -118,9 +121,13 @@ class Planner:
             return parts
         try:
             queries = queries_of(parts)
+            found = self.connect(host).observe(queries) if queries else Observation()
+            if self.going_on is not None:
+                names = [play.name for play in self.who.playbook.plays]
+                parts = self.going_on.parts(host, parts, found, names)
             if not queries:
-                return parts, Observation()
-            seen = self._with_note(host, self.connect(host).observe(queries))
+                return parts, found
+            seen = self._with_note(host, found)
         except Exception as error:  # noqa: BLE001 - one host's failure is that host's outcome
             return guarded(error, host=host, step="observe")
         if not self._is_as_wanted(host, parts, seen):
@@ -142,6 +149,8 @@ class Planner:
             return seen
         self.interrupted[host] = left
         self.events.emit(Warned(host=host, message=f"{left}; this plan goes on from what is there now"))
+        if self.going_on is not None and left.run_id in self.going_on.runs:
+            return seen  # its record says better who has heard of what
         return replace(seen, changed=seen.changed | owed(left))
 
     def _plan_play(self, number: int, expected: Mapping[str, Observation], *, pending: bool) -> list[_Part]:

@@ -135,6 +135,7 @@ class Play:
         become: its hosts are entered as root by sudo, whatever the inventory says.
         vars: variables for tasks and templated arguments.
         facts: whether the hosts' facts are gathered beforehand; they are still had on demand when not.
+        bulk: at most so many hosts at a time whatever `serial` says; None: as many as there are.
         line: 1-based, in the playbook's file.
     """
 
@@ -151,6 +152,7 @@ class Play:
     order: Order = "inventory"
     handlers: tuple[TaskCall, ...] = ()
     become: bool = False
+    bulk: Portion | None = None
     line: int | None = None
 
     def of(self, *, first: bool) -> Play:
@@ -172,20 +174,21 @@ class Play:
         left, total = list(hosts), list(everyone)
         for pool in pools if self.by_group else ():
             mine = [host for host in left if host in pool.hosts]
-            cut += _cut(mine, sum(host in pool.hosts for host in total), pool.serial or self.serial, pool.most)
+            size = sum(host in pool.hosts for host in total)
+            cut += _cut(mine, size, pool.serial or self.serial, (pool.most, self.bulk))
             left = [host for host in left if host not in pool.hosts]
             total = [host for host in total if host not in pool.hosts]
-        return [*cut, *_cut(left, len(total), self.serial, None)]
+        return [*cut, *_cut(left, len(total), self.serial, (self.bulk,))]
 
 
 _Batch = tuple[str, ...]
 
 
-def _cut(hosts: Sequence[str], total: int, serial: Sequence[Portion], most: Portion | None) -> list[_Batch]:
-    """Cut hosts into batches of these sizes; percentages are of `total`."""
-    sizes = [portion.size(total) for portion in serial] or [max(1, len(hosts))]
-    if most is not None:
-        sizes = [min(size, most.size(total)) for size in sizes]
+def _cut(hosts: Sequence[str], total: int, serial: Sequence[Portion], most: Sequence[Portion | None]) -> list[_Batch]:
+    """Cut hosts into batches of these sizes, none bigger than any of `most`; percentages are of `total`."""
+    limits = [portion.size(total) for portion in most if portion is not None]
+    wanted = [portion.size(total) for portion in serial] or [max(1, len(hosts))]
+    sizes = [min([size, *limits]) for size in wanted]
     cut: list[_Batch] = []
     begin = 0
     while begin < len(hosts):
@@ -225,6 +228,10 @@ class Playbook:
             return self
         plays = (replace(play, serial=tuple(serial)) if SERIAL in play.tags else play for play in self.plays)
         return replace(self, plays=tuple(plays))
+
+    def in_bulks(self, most: Portion | None) -> Playbook:
+        """Return the playbook with at most so many hosts at a time in each of its plays."""
+        return replace(self, plays=tuple(replace(play, bulk=most) for play in self.plays)) if most else self
 
     def tagged(self, tags: Sequence[str]) -> Playbook:
         """Return what `tags` select: whole plays by their tags, single tasks by name or subject.

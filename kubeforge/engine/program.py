@@ -102,6 +102,19 @@ class Roster:
         """Return whether so many hosts could not be planned that nothing may begin."""
         return any(self.over_limit(number, failed) for number in range(len(self.hosts)))
 
+    def within(self, names: Collection[str] | None) -> Roster:
+        """Return the same with nobody but `names`; None: with everybody.
+
+        Raises:
+            InputError: none of them takes part.
+        """
+        if names is None:
+            return self
+        left = replace(self, hosts=tuple(tuple(host for host in hosts if host in names) for hosts in self.hosts))
+        if not left.everyone:
+            raise InputError([Problem(message=f"{self.playbook.name} has nothing for {', '.join(names) or 'no host'}")])
+        return left
+
     def plays_of(self, host: str) -> Iterator[tuple[int, Play]]:
         """Yield the number and the play of each play that `host` takes part in, with what it does there."""
         for number, (play, names) in enumerate(zip(self.playbook.plays, self.hosts, strict=True)):

@@ -157,6 +157,11 @@ class RunRecord:
         """What was recorded of the hosts and the cluster; nothing in records of older versions."""
         return _json(self.path / "site.json") or {}
 
+    @cached_property
+    def resumed(self) -> Data:
+        """Which run it went on with, as `run`, and what was `told` of that by hosts; nothing where it began anew."""
+        return _json(self.path / "resumed.json") or {}
+
     @property
     def cluster(self) -> str:
         """What it was about."""

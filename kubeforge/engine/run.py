@@ -39,12 +39,12 @@ from kubeforge.engine.executors import MAX_THREADS, Executor, ThreadExecutor
 from kubeforge.engine.facts import gather
 from kubeforge.engine.gather import FactsReader, Gathered, Gathering
 from kubeforge.engine.interrupt import stopped_by_signals
-from kubeforge.engine.journal import Journal, runs_folder
+from kubeforge.engine.journal import Journal, filed_under, runs_folder
 from kubeforge.engine.model import Context, Task
 from kubeforge.engine.notes import settle
 from kubeforge.engine.plan import Plan
 from kubeforge.engine.planner import Planner
-from kubeforge.engine.playbook import Play, Playbook
+from kubeforge.engine.playbook import Play, Playbook, Portion
 from kubeforge.engine.playbook_loader import load
 from kubeforge.engine.pools import pools_of
 from kubeforge.engine.prepared import Prepared, guarded
@@ -52,6 +52,7 @@ from kubeforge.engine.program import Parts, Roster, compile_host, reads_of, rost
 from kubeforge.engine.records import site
 from kubeforge.engine.remotes import ConnectedRemotes, Looking, Remotes
 from kubeforge.engine.result import RunResult, done_of, remaining_of
+from kubeforge.engine.resume import GoingOn
 from kubeforge.engine.runner import Runner
 from kubeforge.engine.vault import OnceVault
 from kubeforge.errors import ChangedUnderneath, KubeforgeError
@@ -67,9 +68,6 @@ __all__ = ["Session", "Supplier"]
 
 Supplier = Callable[[Collection[str]], "Resolved"]
 """Resolves the parts for architectures, Go's spelling; raises ArtifactError."""
-
-PLACES = frozenset({"hosts", "inventory"})
-"""Names that say nothing about which cluster an inventory is of."""
 
 
 class Session:
@@ -92,6 +90,9 @@ class Session:
         reader: how facts are had.
         exclusive: whether apply holds the cluster's lock.
         record: whether apply keeps a journal.
+        resume: the recorded run to go on with; its hosts alone take part.
+        within: these hosts alone take part.
+        bulk: at most so many hosts at a time in every play.
 
     Raises:
         InputError: the playbook has problems, or a pattern or tag selects nothing.
@@ -115,10 +116,15 @@ class Session:
         reader: FactsReader = gather,
         exclusive: bool = True,
         record: bool = True,
+        resume: GoingOn | None = None,
+        within: Collection[str] | None = None,
+        bulk: Portion | None = None,
     ) -> None:
         book = playbook if isinstance(playbook, Playbook) else load(playbook, registry)
         self.inventory = inventory = entered(inventory, book)
-        self.who: Roster = roster(book.tagged(tags), inventory, limit)
+        everybody = roster(book.tagged(tags).in_bulks(bulk), inventory, limit)
+        self.who: Roster = everybody.within(resume.hosts if resume else None).within(within)
+        self._going_on = resume
         self.registry = registry
         self.spec = spec
         self.artifacts: Resolved | None = None if callable(artifacts) else artifacts
@@ -136,12 +142,11 @@ class Session:
             self._looking.remote,
             lambda host: reads_of(self.who, registry, inventory, host),
             reader,
-            lambda host, what: self.events.emit(HostWaits(host=host, message=what, limit=BUSY_DEADLINE)),
+            self._waits,
         )
         self._interrupted: dict[str, Interruption] = {}
         self._stop = threading.Event()
-        self._lock = exclusive
-        self._record = record
+        self._lock, self._record = exclusive, record
         self._planned: tuple[Plan, list[Prepared]] | None = None
 
     def __enter__(self) -> Self:
@@ -178,6 +183,7 @@ class Session:
             executor=self._executor,
             events=self.events,
             failures=failures,
+            going_on=self._going_on,
         )
         prepared = planner.prepare()
         if diff:
@@ -246,7 +252,9 @@ class Session:
         if not self._record:
             return None
         journal = stack.enter_context(Journal(runs_folder(self._cluster), self.run_id))
-        journal.write("plan", plan.to_data())
+        if self._going_on:
+            journal.write("resumed", self._going_on.to_data())
+        journal.write("plan", plan.to_data())  # a record without one has changed nothing
         journal.write(
             "site", site(self._cluster, [self.inventory.hosts[name] for name in self.who.everyone], self.spec)
         )
@@ -293,11 +301,7 @@ class Session:
     @property
     def _cluster(self) -> str:
         """What the run's record is filed under."""
-        if self.spec is not None:
-            return self.spec.name
-        source = self.inventory.source
-        names = [source.stem, *(parent.name for parent in source.absolute().parents)] if source else []
-        return next((name for name in names if name and name not in PLACES), "default")
+        return filed_under(self.inventory, self.spec.name if self.spec else None)
 
     def _started(self, mode: str) -> None:
         book = self.who.playbook
@@ -327,6 +331,9 @@ class Session:
         """Get the parts for the architectures there are; none where no host answered."""
         if self._supplier is not None and self.artifacts is None and self._arches:
             self.artifacts = self._supplier(sorted(self._arches))
+
+    def _waits(self, host: str, what: str) -> None:
+        self.events.emit(HostWaits(host=host, message=what, limit=BUSY_DEADLINE))
 
     def _ask(self, host: str) -> Gathering | Failure:
         try:

@@ -196,6 +196,7 @@ class Runner:
                     verb=str(change.verb),
                     why=change.why,
                     seconds=done.seconds,
+                    every_run=change.every_run,
                 )
             )
         if outcome.error is None:

@@ -100,6 +100,7 @@ class Command(Operation):
             lines=(*exports(self.env), *_inside(self.chdir), self._line()),
             touches=() if self.creates is None else (self.creates,),
             deadline=self.deadline,
+            every_run=self.creates is None and self.unless is None,
         )
 
     @property

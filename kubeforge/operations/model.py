@@ -278,6 +278,8 @@ class Change:
         diff: text before and after, where it may be shown.
         reveals: path of a file that goes, whose text a diff may show.
         deadline: seconds this change may take.
+        every_run: nothing on the host tells that it was done, so every run does it; a run that goes on with another
+            leaves it out where that one is known to have done it (docs/adr/0089).
     """
 
     title: str
@@ -294,6 +296,7 @@ class Change:
     diff: Diff | None = None
     reveals: str = ""
     deadline: float = 120.0
+    every_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import pytest
 
 from kubeforge.cli import root, runs
 from kubeforge.cli.boundary import guarded
+from kubeforge.cli.continuing import Continuing
 from kubeforge.cli.passwords import Asked
 from kubeforge.cli.runs import Choices, opened
 from kubeforge.cluster import membership
@@ -147,7 +148,17 @@ def choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Choices:
     census = membership.Census(nodes=frozenset({"cp1", "cp2", "w1"}))
     monkeypatch.setattr(membership, "census", lambda *_: census)
     return Choices(
-        inventory_path=tmp_path, limit=None, tags=(), variables={}, forks=None, verbose=0, asked=Asked(), output="json"
+        inventory_path=tmp_path,
+        limit=None,
+        tags=(),
+        variables={},
+        forks=None,
+        verbose=0,
+        asked=Asked(),
+        output="json",
+        continuing=Continuing(),
+        executor=None,
+        bulk=None,
     )
 
 

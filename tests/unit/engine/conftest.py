@@ -135,9 +135,8 @@ class World:
             playbook=self.book(text),
             registry=self.tasks,
             sinks=[self.events.append],
-            remotes=self,
             reader=self.reader,
-            **{"exclusive": False, "record": False, **more},
+            **{"remotes": self, "exclusive": False, "record": False, **more},
         )
 
     def of(self, kind: type[Event]) -> list[Any]:

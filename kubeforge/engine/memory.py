@@ -1,0 +1,70 @@
+"""Hosts in memory where a session wants hosts: the public fake for tests of playbooks, tasks and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from kubeforge.engine.model import Facts
+from kubeforge.errors import ConnectionFailed
+from kubeforge.operations.model import Observation, Queries
+from kubeforge.transport.base import ByteSocket, Remote
+from kubeforge.transport.memory import MemoryHost
+
+__all__ = ["PLAIN", "MemoryRemotes"]
+
+PLAIN: Final = Facts(
+    hostname="memory",
+    os_id="debian",
+    os_like=frozenset({"debian"}),
+    os_version="12",
+    os_name="Debian GNU/Linux 12 (in memory)",
+    arch="amd64",
+    kernel="6.1.0",
+    cpus=2,
+    memory=2**31,
+    disks=dict.fromkeys(("/", "/var/lib", "/etc"), (2**36, 2**36)),
+    clock_skew=0.0,
+    cgroup=2,
+    systemd=True,
+    selinux="disabled",
+    swap=(),
+    addresses={},
+    listening={},
+    capabilities=2**41 - 1,
+    resolv_conf="/etc/resolv.conf",
+)
+"""What a host in memory is, where nothing else is said."""
+
+
+class MemoryRemotes:
+    """Hosts in memory by name.
+
+    Args:
+        hosts: name -> host; one that is not among them cannot be reached.
+        facts: name -> what it is; any other is PLAIN.
+    """
+
+    def __init__(self, hosts: Mapping[str, MemoryHost], facts: Mapping[str, Facts] | None = None) -> None:
+        self._hosts = dict(hosts)
+        self._facts = dict(facts or {})
+
+    def remote(self, host: str) -> Remote:
+        """Return a host."""
+        if host not in self._hosts:
+            raise ConnectionFailed("is not in memory", host=host, remedy="give it among the hosts in memory")
+        return self._hosts[host]
+
+    def open_stream(self, host: str, command: str) -> ByteSocket:  # noqa: ARG002 - part of the protocol
+        """Refuse: no command runs in memory."""
+        raise ConnectionFailed("there are no streams in memory", host=host)
+
+    def release(self, host: str) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def read(self, remote: Remote, reads: Queries, waits: Callable[[str], None]) -> tuple[Facts, Observation]:  # noqa: ARG002 - part of the protocol
+        """Return a host's facts and what it is asked; see facts.gather."""
+        return self._facts.get(remote.host, PLAIN), remote.observe(reads)

@@ -1,0 +1,93 @@
+"""--resume, --retry-failed, --doubtful, --bulk and --executor: what they say, and which run they choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeforge.cli import root, runs
+from kubeforge.cli.boundary import guarded
+from kubeforge.cli.continuing import Continuing
+from kubeforge.cli.runs import Choices
+from kubeforge.engine.plan import Plan
+from kubeforge.engine.playbook import Portion
+from kubeforge.errors import InputError
+from tests.recorded_run import write_run
+
+
+class Opened:
+    """A run with nothing to do."""
+
+    prose = True
+
+    def plan(self, *, diff: bool) -> Plan:
+        return Plan(playbook="apply", hosts=(), plays=())
+
+    def blocked(self, plan: Plan) -> bool:
+        return False
+
+    def show_plan(self, plan: Plan, *, diff: bool) -> None:
+        """Nothing to show."""
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[Choices]:
+    found: list[Choices] = []
+
+    @contextmanager
+    def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Any]:
+        found.append(choices)
+        yield Opened()
+
+    monkeypatch.setattr(runs, "opened", opened)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "continuing"),
+    [
+        ("", Continuing()),
+        ("--resume", Continuing(resume="last")),
+        ("--resume ab12cd --doubtful skip", Continuing(resume="ab12cd", doubtful="skip")),
+        ("--retry-failed", Continuing(retry_failed=True)),
+        ("--retry-failed --resume", Continuing(resume="last", retry_failed=True)),
+        ("--resume --yes", Continuing(resume="last")),
+    ],
+)
+def test_words(said: list[Choices], words: str, continuing: Continuing) -> None:
+    assert guarded(root, ["apply", *words.split(), "--yes"], "kubeforge") == 0
+    assert said[0].continuing == continuing
+
+
+def test_doubtful_alone_means_nothing(said: list[Choices], capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(root, ["apply", "--yes", "--doubtful", "redo"], "kubeforge") == 64
+    assert "give --resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("word", "bulk"), [("5", Portion(5)), ("30%", Portion(30, percent=True))])
+def test_bulk(said: list[Choices], word: str, bulk: Portion) -> None:
+    assert guarded(root, ["plan", "--bulk", word, "--executor", "dask://h:1"], "kubeforge") == 0
+    assert (said[0].bulk, said[0].executor) == (bulk, "dask://h:1")
+
+
+@pytest.mark.parametrize("word", ["0", "many", "101%", "-1"])
+def test_bulk_that_is_none(said: list[Choices], word: str) -> None:
+    assert guarded(root, ["plan", f"--bulk={word}"], "kubeforge") == 64
+    assert said == []
+
+
+def test_the_run_that_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBEFORGE_STATE", str(tmp_path))
+    run = write_run(tmp_path / "runs" / "demo")
+    assert Continuing().of("demo", run.playbook) == (None, None)
+    resume, within = Continuing(resume="last", retry_failed=True).of("demo", run.playbook)
+    assert resume is not None
+    assert resume.run.run_id == run.run_id
+    assert within == ("w2",)
+    assert Continuing(retry_failed=True).of("demo", run.playbook) == (None, ("w2",))
+    with pytest.raises(InputError, match="no run of reset"):
+        Continuing(resume="last").of("demo", "reset")

@@ -1,0 +1,95 @@
+"""kubeforge.api: the examples of docs/api.md run, its names are there, importing it is quick."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeforge import api
+
+TEXT = (Path(__file__).parents[2] / "docs/api.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+(PLAYBOOK,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+HOSTS = """
+all:
+  children:
+    web: {hosts: {w1: {}, w2: {}}}
+    db: {hosts: {d1: {}}}
+"""
+
+
+@pytest.fixture
+def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the examples take for granted: an inventory, a playbook, hosts in memory and the page's task."""
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/hosts.yml").write_text(HOSTS)
+    (tmp_path / "site.yml").write_text(PLAYBOOK)
+    monkeypatch.chdir(tmp_path)
+    uname: dict[tuple[str, ...], Any] = {("uname", "-r"): api.Completed(0, b"6.1.0\n")}
+    made: dict[str, Any] = {"hosts": [api.MemoryHost(name, commands=uname) for name in ("w1", "w2")]}
+    exec(next(text for text in EXAMPLES if "def motd" in text), made)  # the page's own text
+    return made
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_examples(names: dict[str, Any], number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(EXAMPLES[number], names)  # the page's own text
+    printed = capsys.readouterr().out
+    if "uname" in EXAMPLES[number]:
+        assert printed.splitlines()[:2] == ["w1 6.1.0", "w2 6.1.0"]
+        assert "in memory" in printed.splitlines()[2]
+    if "result.exit_code" in EXAMPLES[number]:
+        assert printed.splitlines() == ["w1 ['file /etc/motd']", "w2 ['file /etc/motd']", "0 2 []"]
+
+
+def test_a_command_that_a_host_does_not_know(names: dict[str, Any]) -> None:
+    site = api.load("inventory", memory=names["hosts"])
+    answers = site.command("all", ["nothing"])
+    assert (answers["w1"].status, answers["w1"].ok) == (127, False)
+    assert answers["d1"].failure
+    assert answers["d1"].failure.host == "d1"
+    assert isinstance(site.facts()["d1"], api.Failure)
+
+
+def test_what_is_wrong_is_raised(names: dict[str, Any], tmp_path: Path) -> None:
+    site = api.load("inventory", memory=names["hosts"])
+    with pytest.raises(api.InputError, match="there is no task"):
+        site.open("site.yml")
+    with pytest.raises(api.InputError, match="nowhere"):
+        site.command("nowhere", ["true"])
+    with pytest.raises(api.InputError, match="there is no such file"):
+        site.status()
+    with pytest.raises(api.InputError):
+        api.load(tmp_path / "missing")
+
+
+def test_events_and_variables(names: dict[str, Any]) -> None:
+    told: list[api.Event] = []
+    site = api.load("inventory", tasks=[names["motd"]], memory=names["hosts"])
+    with site.open("site.yml", on_event=told.append) as run:
+        result = run.apply()
+        assert result.run_id == run.run_id
+    assert type(told[-1]).__name__ == "RunDone"
+
+
+@pytest.mark.parametrize("name", api.__all__)
+def test_names(name: str) -> None:
+    assert getattr(api, name) is not None
+    assert name in dir(api)
+
+
+def test_no_other_name() -> None:
+    with pytest.raises(AttributeError, match="Session"):
+        _ = api.Session
+
+
+def test_importing_it_imports_little() -> None:
+    """No engine, no SSH, no YAML before a script uses them."""
+    code = "import sys; from kubeforge import api; print([n for n in sys.modules if n.startswith('kubeforge.')])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "['kubeforge.api']"
