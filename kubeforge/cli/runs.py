@@ -158,9 +158,7 @@ def opened(
     display, registry = display_for(verbose=choices.verbose > 0), tasks.load()
     book = load(shipped(playbook), registry).batched([Portion.of(size) for size in serial])
     with entering(inventory, choices.asked, lambda: aside(display)) as (entered, connections):
-        known = entered
-        if change is not None:
-            known, spec = _changed(change, entered, connections, found.path)
+        known, spec = _changed(change, entered, connections, found.path) if change else (entered, spec)
         needs = parts or bool(known.group(REMADE))
         with Session(
             inventory=known,

@@ -351,4 +351,6 @@ def test_bulk_cuts_plays(site: Site) -> None:
     from kubeforge.engine.playbook import Portion
 
     with site.world.session(BOOK, bulk=Portion(1)) as session:
-        assert [play.batches(["w1", "w2"]) for play in session.who.playbook.plays] == [[("w1",), ("w2",)]] * 2
+        hosts = ["w1", "w2"]
+        cut = [play.batches(hosts, everyone=hosts) for play in session.who.playbook.plays]
+    assert cut == [[("w1",), ("w2",)]] * 2
