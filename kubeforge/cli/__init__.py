@@ -59,6 +59,9 @@ VERBS: Final = {
     ),
     "ssh": Verb("access", "ssh", "Log in to a host, or run a command there, as the inventory's user.", _LOOK),
     "exec": Verb("adhoc", "exec_", "Run a command on hosts and show what it prints, line by line as it comes.", _LOOK),
+    "copy": Verb(
+        "adhoc", "copy", "Copy a file or a folder of this machine to hosts; what is there already is left.", _HOSTS
+    ),
     "fetch": Verb(
         "adhoc",
         "fetch",

@@ -1,4 +1,4 @@
-"""`kubeforge exec`, `fetch` and `facts`: hosts by pattern, without a playbook. No logic here: see engine.adhoc."""
+"""`kubeforge exec`, `copy`, `fetch` and `facts`: hosts by pattern. No logic here: see engine.adhoc."""
 
 # ruff: noqa: PLC0415 - --help and completion must not wait for what only these verbs need
 from __future__ import annotations
@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kubeforge.cli import options
+from kubeforge.cli.lifecycle import run_options
 
 if TYPE_CHECKING:
     from kubeforge.cli.passwords import Asked
+    from kubeforge.cli.runs import Choices
     from kubeforge.engine.adhoc import Answer
     from kubeforge.engine.executors import Executor
     from kubeforge.engine.remotes import ConnectedRemotes
 
-__all__ = ["exec_", "facts", "fetch"]
+__all__ = ["copy", "exec_", "facts", "fetch"]
 
 _DEADLINE: Final = 300.0
 _timeout = click.option(
@@ -79,6 +81,51 @@ def exec_(  # noqa: PLR0917 - click passes them by name
     if output == "table":
         print_ends(answers, console(stderr=True))
     ctx.exit(_code(answers))
+
+
+@click.command()
+@_pattern
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.argument("target")
+@run_options
+@click.option("--owner", default="root", show_default=True, help="User there.")
+@click.option("--group", default="root", show_default=True, help="Group there.")
+@click.option("--mode", help="Permission bits, 0644.  [default: 0644; 0755 for what is executable here]")
+@click.option("-C", "--check", is_flag=True, help="Show what would be done; change nothing.")
+@click.option("-D", "--diff", is_flag=True, help="Show what changes inside of files.")
+@options.yes
+def copy(
+    choices: Choices,
+    *,
+    pattern: str,
+    source: Path,
+    target: str,
+    owner: str,
+    group: str,
+    mode: str | None,
+    check: bool,
+    diff: bool,
+    yes: bool,
+) -> None:
+    """Copy a file or a folder of this machine to hosts; what is there already is left.
+
+    TARGET is the new path itself, on each host. The plan is shown first, and exactly that is done.
+    """
+    from kubeforge.cli.books import opened_call
+    from kubeforge.cli.lifecycle import carry_out
+    from kubeforge.cli.runs import refuse_without_terminal
+    from kubeforge.engine.playbook import TaskCall
+
+    if not yes and not check:
+        refuse_without_terminal("copy")
+    said = {"src": str(source.absolute()), "dest": target, "owner": owner, "group": group}
+    call = TaskCall(name="file.copy", arguments={**said, **({"mode": mode} if mode else {})})
+    with opened_call(choices, f"Copy {source}", pattern, call) as run:
+        made = run.plan(diff=diff)
+        if check:
+            run.show_plan(made, diff=diff)
+            click.get_current_context().exit(made.exit_code)
+        carry_out(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
 
 
 @click.command()

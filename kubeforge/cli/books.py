@@ -3,18 +3,19 @@
 # ruff: noqa: PLC0415 - a verb imports only what it uses
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubeforge.cli.runs import Choices, Run, aside, display_for, show_libraries
+from kubeforge.cli.runs import Choices, Run, aside, display_for, near, show_libraries
 from kubeforge.cli.session import inventory_of
 
 if TYPE_CHECKING:
-    from kubeforge.engine.playbook import Playbook
+    from kubeforge.engine.model import Task
+    from kubeforge.engine.playbook import Playbook, TaskCall
 
-__all__ = ["checked", "opened_book"]
+__all__ = ["checked", "opened_book", "opened_call"]
 
 
 def checked(file: Path) -> Playbook:
@@ -40,24 +41,55 @@ def opened_book(choices: Choices, file: Path) -> Iterator[Run]:
     Raises:
         InputError: playbook, tasks or inventory have problems.
     """
-    from kubeforge.cli.passwords import entering
-    from kubeforge.engine.entering import entered
-    from kubeforge.engine.executors import MAX_THREADS
     from kubeforge.engine.playbook_loader import load
-    from kubeforge.engine.remotes import ConnectedRemotes
-    from kubeforge.engine.run import Session
     from kubeforge.tasks.beside import registry_for
 
     registry = registry_for(file)
-    book = load(file, registry)
-    inventory = entered(inventory_of(choices.inventory_path, choices.variables), book)
+    with _opened(choices, load(file, registry), registry, folder=file.parent) as run:
+        yield run
+
+
+@contextmanager
+def opened_call(choices: Choices, title: str, pattern: str, call: TaskCall) -> Iterator[Run]:
+    """Open a run of one task, without a playbook.
+
+    Args:
+        choices: the options.
+        title: of the play.
+        pattern: its hosts.
+        call: the task with its arguments.
+
+    Raises:
+        InputError: the inventory has problems, or the pattern means nobody.
+    """
+    from kubeforge import tasks
+    from kubeforge.engine.playbook import Play, Playbook
+    from kubeforge.inventory.patterns import select
+
+    book = Playbook(name=call.name, plays=(Play(name=title, hosts=pattern, tasks=(call,)),))
+    with _opened(choices, book, tasks.load(), folder=None) as run:
+        select(run.session.inventory, pattern)
+        yield run
+
+
+@contextmanager
+def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, folder: Path | None) -> Iterator[Run]:
+    from kubeforge.cli.passwords import entering
+    from kubeforge.engine.entering import entered
+    from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.journal import filed_under
+    from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.engine.run import Session
+
+    inventory = entered(inventory_of(choices.inventory_path, choices.variables, playbook_folder=folder), book)
     show_libraries(choices.verbose)
+    resume, within = choices.continuing.of(filed_under(inventory), book.name)
     display = display_for(verbose=choices.verbose > 0)
     with (
         entering(inventory, choices.asked, lambda: aside(display)) as (known, connections),
         Session(
             inventory=known,
-            remotes=ConnectedRemotes(known, connections),
+            remotes=near(ConnectedRemotes(known, connections), known, choices.executor),
             playbook=book,
             registry=registry,
             limit=choices.limit,
@@ -65,6 +97,9 @@ def opened_book(choices: Choices, file: Path) -> Iterator[Run]:
             sinks=[display],
             variables=choices.variables,
             forks=choices.forks or MAX_THREADS,
+            resume=resume,
+            within=within,
+            bulk=choices.bulk,
         ) as session,
     ):
         yield Run(session, None, display, choices.output, inventory.warnings)

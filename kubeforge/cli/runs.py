@@ -37,6 +37,7 @@ __all__ = [
     "Run",
     "aside",
     "display_for",
+    "near",
     "opened",
     "refuse_without_terminal",
     "show_libraries",
@@ -162,7 +163,7 @@ def opened(
         needs = parts or bool(known.group(REMADE))
         with Session(
             inventory=known,
-            remotes=_near(ConnectedRemotes(known, connections), known, choices.executor),
+            remotes=near(ConnectedRemotes(known, connections), known, choices.executor),
             playbook=book,
             registry=registry,
             spec=spec,
@@ -190,7 +191,7 @@ def _changed(
     return changed, load(path, changed)
 
 
-def _near(own: Remotes, inventory: Inventory, address: str | None) -> Remotes:
+def near(own: Remotes, inventory: Inventory, address: str | None) -> Remotes:
     """Return the hosts as they are reached: from here, or from workers near them."""
     if address is None:
         return own

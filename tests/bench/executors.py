@@ -75,7 +75,7 @@ def workers(number: int) -> Iterator[str]:
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(32))
         os.environ[KEY_VARIABLE] = str(key)  # the workers are our children
-        with LocalCluster(n_workers=number, threads_per_worker=50, processes=True, dashboard_address=None) as cluster:
+        with LocalCluster(n_workers=number, threads_per_worker=50, processes=True, dashboard_address=None) as cluster:  # type: ignore[no-untyped-call]
             yield cluster.scheduler_address.replace("tcp://", "dask://")
 
 

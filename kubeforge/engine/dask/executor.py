@@ -96,7 +96,7 @@ class DaskExecutor:
                 [Problem(message="dask.distributed is not installed here")], remedy="pip install 'kubeforge[dask]'"
             ) from None
         try:
-            client = DaskClient(
+            client = DaskClient(  # type: ignore[no-untyped-call]
                 f"{_SCHEMES[parts.scheme]}://{parts.netloc}", timeout=_CONNECT_WITHIN, set_as_default=False
             )
         except OSError as error:  # TimeoutError is one

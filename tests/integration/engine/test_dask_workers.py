@@ -35,7 +35,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     key.touch(mode=0o600)
     key.write_bytes(secrets.token_bytes(32))
     monkeypatch.setenv(KEY_VARIABLE, str(key))
-    with LocalCluster(n_workers=2, threads_per_worker=4, processes=True, dashboard_address=None) as made:
+    with LocalCluster(n_workers=2, threads_per_worker=4, processes=True, dashboard_address=None) as made:  # type: ignore[no-untyped-call]
         yield made
 
 

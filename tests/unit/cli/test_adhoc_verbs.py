@@ -96,3 +96,22 @@ def test_facts(site: Path) -> None:
     assert told["db1"]["kernel"] == Path("/proc/sys/kernel/osrelease").read_text().strip()
     table = forge(site, "facts", "web").stdout.decode().splitlines()
     assert [line.split()[0] for line in table] == ["HOST", "web1", "web2"]
+
+
+def test_a_copy_is_planned_like_anything_else(site: Path) -> None:
+    source, target = site.parent / "page", site.parent / "there" / "page"
+    target.parent.mkdir()
+    source.write_text("hello\n")
+    told = forge(site, "copy", "db", str(source), str(target), "--mode", "0600", "--check", "--diff")
+    assert told.returncode == 0, told.stderr
+    assert f"file {target}".encode() in told.stdout
+    assert not target.exists()
+    target.write_text("hello\n")
+    target.chmod(0o600)
+    assert b"No changes." in forge(site, "copy", "db", str(source), str(target), "--mode", "0600", "--check").stdout
+
+
+def test_nobody_to_copy_to_is_an_error(site: Path) -> None:
+    done = forge(site, "copy", "wbe", str(site / "hosts.yml"), "/tmp/x", "--yes")
+    assert done.returncode == 10
+    assert b"wbe" in done.stderr
