@@ -102,7 +102,6 @@ def visited(forge: Ha) -> Iterator[Visits]:
 def aged() -> Iterator[Ha]:
     """A living cluster of the older minor that serves a page."""
     with made("traffic", control_planes=3, workers=2, kubernetes=OLD) as forge:
-        respec(forge, lambda data: data.update(addons={}))
         forge.apply().check(0)
         forge.until_good()
         forge.kubectl("apply", "-f", "-", stdin=WEB)
