@@ -1,11 +1,12 @@
-"""The inventory as a playbook wants its hosts entered: root by sudo where a play says `become`, and this machine."""
+"""The inventory as a playbook wants its hosts entered: root by sudo where it says `become`, and this machine."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 
-from kubeforge.engine.playbook import Playbook
+from kubeforge.engine.becoming import raised
+from kubeforge.engine.playbook import Playbook, TaskCall
 from kubeforge.engine.program import roster
 from kubeforge.inventory.model import Connection, Host, Inventory
 
@@ -18,7 +19,8 @@ LOCALHOST = "localhost"
 def entered(inventory: Inventory, playbook: Playbook) -> Inventory:
     """Return the inventory with what the playbook adds to it; the same one where that is nothing.
 
-    A host is entered in one way during a run: one play with `become` makes root of it for all of them.
+    A host is entered in one way during a run: one task that becomes somebody makes root of it for all of them, and
+    those that say nothing are then done by who logs in, or by whom the inventory names.
 
     Raises:
         InputError: see `roster`.
@@ -29,12 +31,21 @@ def entered(inventory: Inventory, playbook: Playbook) -> Inventory:
         local = Connection(kind="local", address=LOCALHOST, become=os.geteuid() != 0)
         hosts[LOCALHOST] = Host(name=LOCALHOST, connection=local)
     known = replace(inventory, hosts=hosts) if len(hosts) != len(inventory.hosts) else inventory
-    if not any(play.become for play in playbook.plays):
+    if all(call.become is None for call in calls):
         return known
-    who = roster(playbook, known)
-    named = {name for play, names in zip(playbook.plays, who.hosts, strict=True) if play.become for name in names}
-    for name in named:
-        connection = hosts[name].connection
-        if not connection.become and connection.user != "root":
-            hosts[name] = replace(hosts[name], connection=replace(connection, become=True))
+    for name, wanted in _wanted(known, playbook).items():
+        if name in hosts:
+            hosts[name] = replace(hosts[name], connection=raised(hosts[name].connection, wanted))
     return replace(known, hosts=hosts)
+
+
+def _wanted(inventory: Inventory, playbook: Playbook) -> dict[str, list[TaskCall]]:
+    """Return the calls that say something of `become`, by the hosts they are done on."""
+    wanted: dict[str, list[TaskCall]] = {}
+    who = roster(playbook, inventory)
+    for play, names in zip(playbook.plays, who.hosts, strict=True):
+        for call in (*play.tasks, *play.handlers):
+            if call.become is not None:
+                for name in names if call.delegate_to is None else (call.delegate_to,):
+                    wanted.setdefault(name, []).append(call)
+    return wanted

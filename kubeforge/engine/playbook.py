@@ -98,6 +98,8 @@ class TaskCall:
         delegate_to: another host that it is done on, `localhost` for this machine; may be a template.
         run_once: only the first host of the play does it.
         vars: over those of the play.
+        become: whether it is done as `become_user`; False: as who logs in; None: nothing is said of it.
+        become_user: who does it, where `become`; may be a template; empty: root, or whom the inventory names.
     """
 
     name: str
@@ -110,6 +112,8 @@ class TaskCall:
     delegate_to: str | None = None
     run_once: bool = False
     vars: Mapping[str, Any] = field(default_factory=dict)
+    become: bool | None = None
+    become_user: str = ""
 
     @property
     def tags(self) -> frozenset[str]:
@@ -132,7 +136,6 @@ class Play:
         max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
         order: in which its hosts take their turns.
         handlers: run after the tasks, on hosts where a task that notifies them changed something.
-        become: its hosts are entered as root by sudo, whatever the inventory says.
         vars: variables for tasks and templated arguments.
         facts: whether the hosts' facts are gathered beforehand; they are still had on demand when not.
         bulk: at most so many hosts at a time whatever `serial` says; None: as many as there are.
@@ -151,7 +154,6 @@ class Play:
     facts: bool = True
     order: Order = "inventory"
     handlers: tuple[TaskCall, ...] = ()
-    become: bool = False
     bulk: Portion | None = None
     line: int | None = None
 

@@ -15,12 +15,13 @@ from kubeforge.engine.playbook_nodes import NodeReader
 from kubeforge.engine.signatures import complaint, signature
 from kubeforge.engine.templating import has_template, wrong_template
 
-__all__ = ["CALL_KEYS", "SURROUNDINGS", "CallReader", "Surroundings"]
+__all__ = ["BECOMING", "CALL_KEYS", "SURROUNDINGS", "CallReader", "Surroundings", "becoming"]
 
-SURROUNDINGS: Final = ("become_user", "environment", "chdir")
-"""Keywords that are arguments of those tasks that take them: who runs a command, with which variables, and where."""
+SURROUNDINGS: Final = ("environment", "chdir")
+"""Keywords that are arguments of those tasks that take them: with which variables a command is run, and where."""
 
-CALL_KEYS: Final = ("name", "tags", "notify", "delegate_to", "run_once", "vars", *SURROUNDINGS)
+BECOMING: Final = ("become", "become_user")
+CALL_KEYS: Final = ("name", "tags", "notify", "delegate_to", "run_once", "vars", *BECOMING, *SURROUNDINGS)
 _PYTHON: Final = frozenset({"when", "loop", "until", "register", "block", "rescue", "retries", "failed_when"})
 _SHAPE: Final = "a task is `name` or `name: {arguments}`, one per item of the list"
 _MOST_INCLUDES: Final = 20
@@ -39,7 +40,7 @@ class CallReader:
         around: what the play says of SURROUNDINGS.
         file: for calls of an included file; None: they are the playbook's own.
         above: the files that lead here, outermost first.
-        shared: keywords of the include, over which each call's own lie.
+        shared: keywords of the play or the include, over which each call's own lie.
     """
 
     nodes: NodeReader
@@ -62,7 +63,8 @@ class CallReader:
         """Read `name`, `{name: {arguments}, keywords…}` or `{include: FILE, keywords…}`."""
         if not isinstance(node, yaml.MappingNode):
             name = self.nodes.text(node, "tasks")
-            return [self._checked(node, node, TaskCall(name=name, line=_line(node)), {})] if name else []
+            call = self._keywords({}, TaskCall(name=name, line=_line(node)))
+            return [self._checked(node, node, call, {})] if name else []
         keys = self.nodes.mapping(node, None, None)
         others = [key for key in keys if key not in CALL_KEYS]
         if len(others) != 1:
@@ -101,6 +103,7 @@ class CallReader:
             delegate_to=nodes.text(keys.get("delegate_to"), "delegate_to") or shared.delegate_to,
             run_once=nodes.flag(keys.get("run_once"), "run_once", default=shared.run_once),
             vars={**shared.vars, **given},
+            **becoming(nodes, keys, shared),
         )
 
     def _surrounding(self, node: yaml.Node, key: str) -> Any:
@@ -138,8 +141,6 @@ class CallReader:
         empty = isinstance(value, yaml.ScalarNode) and value.value in {"", "~", "null"}
         if value is not node and not empty:
             arguments = self.nodes.value(value, call.name, dict)
-        if call.file is None and self.file is not None:
-            call = replace(self._keywords({}, call), file=self.file)
         task = self.registry.get(call.name)
         if task is None:
             self.nodes.problem(node, "tasks", f"there is no task {call.name}{self._near(call.name)}")
@@ -182,6 +183,22 @@ class CallReader:
             self._templates(place, field, part)
         if isinstance(value, str) and (why := wrong_template(value)) is not None:
             self.nodes.problem(place, field, f"no template: {why}")
+
+
+def becoming(nodes: NodeReader, keys: Mapping[str, yaml.Node], around: TaskCall) -> dict[str, Any]:
+    """Return what is said of who does something, over what is said around it.
+
+    As in Ansible `become` alone keeps the user that is named around it; `become_user` alone means `become: true`, too.
+    """
+    user = nodes.text(keys.get("become_user"), "become_user")
+    said = nodes.flag(keys["become"], "become", default=False) if "become" in keys else None
+    if said is False and user:
+        nodes.problem(keys["become_user"], "become_user", "becomes nobody: `become: false` is said beside it")
+    if user and (why := wrong_template(user)) is not None:
+        nodes.problem(keys["become_user"], "become_user", f"no template: {why}")
+    if user or said is False:
+        return {"become": bool(user), "become_user": user}
+    return {"become": said if said is not None else around.become, "become_user": around.become_user}
 
 
 def _over(below: Surroundings, above: Surroundings) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import yaml
 
 from kubeforge.engine.model import Task
 from kubeforge.engine.playbook import Order, Play, Playbook, Portion, TaskCall, suggestion
-from kubeforge.engine.playbook_calls import SURROUNDINGS, CallReader
+from kubeforge.engine.playbook_calls import BECOMING, SURROUNDINGS, CallReader, becoming
 from kubeforge.engine.playbook_nodes import NodeReader
 from kubeforge.errors import InputError, Problem
 
@@ -22,7 +22,7 @@ __all__ = ["PLAY_KEYS", "load", "parse"]
 
 PLAY_KEYS: Final = (
     "play", "hosts", "tasks", "handlers", "serial", "by_group", "order", "run_once", "tags", "max_failures",
-    "max_fail_percentage", "vars", "facts", "become", *SURROUNDINGS,
+    "max_fail_percentage", "vars", "facts", *BECOMING, *SURROUNDINGS,
 )  # fmt: skip
 
 
@@ -86,7 +86,9 @@ class _Reader:
         for required in ("play", "hosts", "tasks"):
             if required not in keys and isinstance(node, yaml.MappingNode):
                 nodes.problem(node, required, "is missing")
-        calls = CallReader(nodes=nodes, registry=self.registry, around=self.around(keys), above=(Path(self.file),))
+        shared = TaskCall(name="", **becoming(nodes, keys, TaskCall(name="")))
+        above = (Path(self.file),)
+        calls = CallReader(nodes=nodes, registry=self.registry, around=self.around(keys), above=above, shared=shared)
         play = Play(
             name=nodes.text(keys.get("play"), "play"),
             hosts=self.pattern(keys.get("hosts")),
@@ -100,7 +102,6 @@ class _Reader:
             max_failures=self.max_failures(keys),
             vars=nodes.value(keys["vars"], "vars", dict) if "vars" in keys else {},
             facts=nodes.flag(keys.get("facts"), "facts", default=True),
-            become=nodes.flag(keys.get("become"), "become", default=False),
             line=node.start_mark.line + 1,
         )
         self.problems += _unheard(play, self.file)

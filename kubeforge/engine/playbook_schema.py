@@ -17,7 +17,8 @@ _WORDS: Final = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type
 _PORTION: Final = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+%?$"}]}
 _VARS: Final = {"type": "object"}
 _AROUND: Final[Mapping[str, Any]] = {
-    "become_user": {"type": "string", "description": "Who runs commands, instead of root."},
+    "become": {"type": "boolean", "description": "As root, or as become_user; false: as who logs in."},
+    "become_user": {"type": "string", "description": "Who does this, instead of root."},
     "environment": {"type": "object", "description": "Environment variables of commands."},
     "chdir": {"type": "string", "description": "Working directory of commands."},
 }
@@ -43,7 +44,6 @@ _PLAY: Final[Mapping[str, Any]] = {
     "max_fail_percentage": {**_PORTION, "description": "Percentage of hosts that may fail before the run stops."},
     "vars": {**_VARS, "description": "Variables for tasks and templates."},
     "facts": {"type": "boolean", "description": "Whether the hosts' facts are gathered beforehand."},
-    "become": {"type": "boolean", "description": "Enter the hosts as root by sudo."},
     **_AROUND,
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kubeforge.engine.arguments import filled
+from kubeforge.engine.becoming import done_as, enters_as_root, user_of
 from kubeforge.engine.delegation import Delegated, delegated
 from kubeforge.engine.events import Failure
 from kubeforge.engine.model import Action, Context, Task
@@ -18,9 +19,10 @@ from kubeforge.engine.notifying import heard, telling, titles_of
 from kubeforge.engine.playbook import Order, Play, Playbook, TaskCall, suggestion
 from kubeforge.engine.signatures import complaint, signature
 from kubeforge.engine.templating import has_template
-from kubeforge.errors import InputError, KubeforgeError, Problem
+from kubeforge.errors import BecomeFailed, InputError, KubeforgeError, Problem
 from kubeforge.inventory.model import CONTROL_PLANE, ETCD, LOAD_BALANCERS, WORKERS, Host, Inventory
 from kubeforge.inventory.patterns import select
+from kubeforge.operations.becoming import LOGIN
 from kubeforge.operations.model import Operation, Queries
 
 __all__ = ["ActionStep", "Batch", "Parts", "Roster", "Step", "compile_host", "fault", "reads_of", "roster"]
@@ -294,10 +296,35 @@ class _Compiler:
         for name, value in arguments.items():
             if value is not call.arguments[name] and name in taken and (why := complaint(taken[name], value)):
                 raise KubeforgeError(f"argument {name}: {why}")
-        for item in task.function(context, **arguments):
-            if not isinstance(item, Operation | Action):
-                raise KubeforgeError(f"the task gave {item!r}, which is neither an operation nor an action")
-            yield item
+        user = _user(call, context)
+        if user and user != LOGIN and "become_user" in signature(task).parameters:
+            arguments, user = {"become_user": user, **arguments}, ""  # the task knows best what it is about
+        given = _given(task.function(context, **arguments))
+        yield from done_as(given, user, frozenset(arguments)) if user else given
+
+
+def _given(items: Iterable[object]) -> Iterator[Operation | Action]:
+    for item in items:
+        if not isinstance(item, Operation | Action):
+            raise KubeforgeError(f"the task gave {item!r}, which is neither an operation nor an action")
+        yield item
+
+
+def _user(call: TaskCall, context: Context) -> str:
+    """Return who does a call on the context's host; empty: who is entered.
+
+    Raises:
+        BecomeFailed: the host is not entered as root, who alone can become anybody.
+    """
+    connection = context.host.connection
+    named = str(filled({"become_user": call.become_user}, context)["become_user"])
+    user = user_of(call, connection, named)
+    if user and not enters_as_root(connection):
+        raise BecomeFailed(
+            f"this host is not entered as root, so nobody there can become {'another' if user == LOGIN else user}",
+            remedy="set ansible_become: true for it in the inventory, or enter as root (ansible_user)",
+        )
+    return user
 
 
 def _notify(

@@ -35,6 +35,8 @@ class Connection:
         become_user: ansible_become_user.
         become_password: ansible_become_password.
         connect_timeout: seconds, ansible_timeout.
+        own_user: who does there what says nothing of another user, where a playbook, and not the inventory, wants the
+            host entered as root: a name, empty: who logs in; None: who is entered.
     """
 
     kind: str = "ssh"
@@ -49,6 +51,7 @@ class Connection:
     become_user: str = "root"
     become_password: Secret | None = None
     connect_timeout: float = 10.0
+    own_user: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kubeforge.operations.absent import Absent
 from kubeforge.operations.account import Account, Password
 from kubeforge.operations.artifact import Artifact, Stored
+from kubeforge.operations.becoming import AsUser
 from kubeforge.operations.checkout import Checkout
 from kubeforge.operations.cleared import Cleared
 from kubeforge.operations.command import Command
@@ -34,6 +35,7 @@ __all__ = [
     "Absent",
     "Account",
     "Artifact",
+    "AsUser",
     "Checkout",
     "Cleared",
     "Command",

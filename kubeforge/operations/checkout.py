@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from kubeforge.errors import InputError, Problem, Unreadable
 from kubeforge.operations.attributes import check_path
-from kubeforge.operations.command import as_user, exports
+from kubeforge.operations.becoming import as_user
+from kubeforge.operations.command import exports
 from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.operations.shell import join, quote
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from kubeforge.errors import InputError, Problem
 from kubeforge.operations.attributes import check_path, entry_at
+from kubeforge.operations.becoming import as_user
 from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, Verb
 from kubeforge.operations.shell import join, quote
 from kubeforge.secret import Secret
 
-__all__ = ["Command", "as_user", "exports"]
+__all__ = ["Command", "exports"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +116,6 @@ class Command(Operation):
             return line
         good = " || ".join(f"[ $r -eq {status} ]" for status in self.ok)
         return f"r=0; {line} || r=$?; {good}"
-
-
-def as_user(user: str, argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the command as it runs as somebody else, with that user's HOME; runuser(1) is part of util-linux."""
-    if not user:
-        return tuple(argv)
-    return ("runuser", "-u", user, "--", "sh", "-c", 'HOME=$(getent passwd "$0" | cut -d: -f6) exec "$@"', user, *argv)
 
 
 def exports(env: Mapping[str, str]) -> tuple[str, ...]:

@@ -148,7 +148,7 @@ def test_delegating_to_nobody(site: Any) -> None:
 
 
 def test_this_machine_and_root_by_sudo(site: Any) -> None:
-    text = play(become=True, tasks=[write("/etc/a", delegate_to="localhost", run_once=True)])
+    text = play(become=True, tasks=["files.write", write("/etc/a", delegate_to="localhost", run_once=True)])
     with site.session(text) as session:
         hosts = session.inventory.hosts
     assert hosts["localhost"].connection.kind == "local"

@@ -91,7 +91,7 @@ def test_every_keyword() -> None:
       environment: {B: 3}
       chdir: /srv
 """)
-    assert (play.order, play.max_failures, play.become) == ("reverse_sorted", Portion(30, percent=True), True)
+    assert (play.order, play.max_failures) == ("reverse_sorted", Portion(30, percent=True))
     first, second = play.tasks
     assert first == TaskCall(
         name="file.present",
@@ -103,12 +103,12 @@ def test_every_keyword() -> None:
         delegate_to="w1",
         run_once=True,
         vars={"port": 80},
+        become=True,
+        become_user="app",
     )
     assert first.tags == {"web", "late", "file", "file.present"}
-    assert second.arguments == {
-        "argv": ["a", "b"], "become_user": "app", "environment": {"A": 1, "B": 3}, "chdir": "/srv",
-    }  # fmt: skip
-    assert play.handlers[0].arguments["become_user"] == "app"
+    assert second.arguments == {"argv": ["a", "b"], "environment": {"A": 1, "B": 3}, "chdir": "/srv"}
+    assert (play.handlers[0].become, play.handlers[0].become_user) == (True, "app")
 
 
 def test_what_is_wrong_with_calls() -> None:
@@ -122,7 +122,7 @@ def test_what_is_wrong_with_calls() -> None:
     - file.present: {path: /etc/a, mode: [6]}
       when: facts.memory > 1
     - file.present: {path: 3, state: presnt}
-      become_user: app
+      chdir: /srv
     - file.present: {path: /etc/a}
       notfy: again
     - command.run: {argv: ls -l}
@@ -136,7 +136,7 @@ def test_what_is_wrong_with_calls() -> None:
         "site.yml:6: tasks: there is no task copy (here it is file.present)",
         "site.yml:7: tasks: there is no task file.presen (did you mean file.present?)",
         "site.yml:8: when: conditions and loops are Python: write a task in the .py file beside this playbook",
-        "site.yml:10: become_user: means nothing to file.present, which runs no command of yours",
+        "site.yml:10: chdir: means nothing to file.present, which runs no command of yours",
         "site.yml:10: file.present.path: string is expected, not 3",
         "site.yml:10: file.present.state: 'present' or 'absent' is expected, not 'presnt'",
         "site.yml:12: notfy: is no keyword of a task (did you mean notify?)",
