@@ -10,7 +10,7 @@ from kubeforge.engine.model import Action, ActionContext
 from kubeforge.operations.model import Change, Operation, Queries
 from kubeforge.operations.notified import Notified, Notifying, stamp
 
-__all__ = ["heard", "telling", "titles_of"]
+__all__ = ["NotifiedAction", "heard", "telling", "titles_of"]
 
 Item = Operation | Action
 

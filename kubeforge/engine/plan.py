@@ -47,6 +47,7 @@ class PlannedChange:
         secret: whether what is uploaded is a secret.
         diff: the text before and after.
         every_run: whether nothing on the host will tell that it was done.
+        repeatable: whether it may be done once more where that is not known.
     """
 
     title: str
@@ -58,6 +59,7 @@ class PlannedChange:
     secret: bool = False
     diff: Diff | None = None
     every_run: bool = False
+    repeatable: bool = False
 
     @staticmethod
     def of(change: Change, task: str) -> PlannedChange:
@@ -73,6 +75,7 @@ class PlannedChange:
             secret=secret,
             diff=None if secret else change.diff,
             every_run=change.every_run,
+            repeatable=change.repeatable,
         )
 
 

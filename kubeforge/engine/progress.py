@@ -78,8 +78,9 @@ class OpenStep:
             note: of the host's last act; None where there is none.
         """
         once = {change.title for change in self.planned.changes if change.every_run}
+        risky = {change.title for change in self.planned.changes if change.every_run and not change.repeatable}
         if self.planned.action:
-            return Told(doubtful=frozenset(once) if self.failure is None or self.failure in _UNKNOWN else frozenset())
+            return Told(doubtful=frozenset(risky) if self.failure is None or self.failure in _UNKNOWN else frozenset())
         act = last_act(note)
         if act is None or act.run_id != self.run_id:
             return Told()  # its act never began
@@ -88,9 +89,9 @@ class OpenStep:
             return Told()  # the note is of an earlier act
         made = [title for title in act.done if title not in self.recorded]
         if titles <= self.before:  # or is it? both steps are called the same
-            return Told(doubtful=frozenset(once.intersection([*made, *filter(None, (act.doubtful,))])))
+            return Told(doubtful=frozenset(risky.intersection([*made, *filter(None, (act.doubtful,))])))
         done = (Deed(play=self.planned.play, title=title, every_run=title in once) for title in made)
-        return Told(done=tuple(done), doubtful=frozenset(once & {act.doubtful}))
+        return Told(done=tuple(done), doubtful=frozenset(risky & {act.doubtful}))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,7 +132,7 @@ def progress_of(chain: Sequence[RunRecord]) -> dict[str, HostProgress]:
             known = hosts.setdefault(host, HostProgress())
             known.deeds += [Deed(**deed) for deed in deeds]
             known.last = None
-        steps = {host: list(mine) for host, mine in _by_host(run.plan.steps if run.plan else ())}
+        steps = {host: list(mine) for host, mine in _by_host(run.plan.steps if run.plan is not None else ())}
         for host, mine in steps.items():
             known = hosts.setdefault(host, HostProgress())
             # What is planned again was not ended before; what is not is no longer needed.

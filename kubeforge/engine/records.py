@@ -170,7 +170,7 @@ class RunRecord:
     @property
     def playbook(self) -> str:
         """Its playbook's name."""
-        return self.plan.playbook if self.plan else ""
+        return self.plan.playbook if self.plan is not None else ""
 
     @property
     def began(self) -> datetime:
@@ -202,7 +202,9 @@ class RunRecord:
             for host in self.site.get("hosts", ())
         }
         names = (
-            self.plan.hosts if self.plan else next((event["hosts"] for event in self.events if "hosts" in event), ())
+            self.plan.hosts
+            if self.plan is not None
+            else next((event["hosts"] for event in self.events if "hosts" in event), ())
         )
         return tuple(known.get(name, HostRecord(name=name)) for name in names)
 
@@ -239,7 +241,7 @@ class RunRecord:
     @property
     def remaining(self) -> int:
         """Planned changes that were not made."""
-        planned = self.plan.changes if self.plan else 0
+        planned = self.plan.changes if self.plan is not None else 0
         return sum(len(step["titles"]) for step in self.result["remaining"]) if self.result else planned - self.made
 
     @property

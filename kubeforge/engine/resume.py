@@ -15,11 +15,13 @@ from typing import Any, ClassVar, Final
 
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.model import Action, ActionContext
+from kubeforge.engine.notifying import NotifiedAction
 from kubeforge.engine.program import Batch, Parts, Step
 from kubeforge.engine.progress import Deed, HostProgress, Told, progress_of
 from kubeforge.engine.records import LAST, RunRecord, find, recorded
 from kubeforge.errors import InputError, OperationFailed, Problem
 from kubeforge.operations.model import Change, Observation, Operation, Queries
+from kubeforge.operations.notified import Notified, Notifying
 from kubeforge.spec import paths
 
 __all__ = ["REDO", "SKIP", "GoingOn", "chosen", "unfinished_hosts"]
@@ -49,7 +51,11 @@ def chosen(folder: Path, word: str, playbook: str) -> RunRecord:
         message = f"run {gone_on[run.run_id].run_id} went on with {run.run_id} already: go on with that one"
         raise InputError([Problem(message=message, file=str(run.path))])
     if run is None or run.plan is None or run.playbook != playbook:
-        said = f"run {run.run_id} is of playbook {run.playbook}" if run and run.plan else "no such run had begun"
+        said = (
+            f"run {run.run_id} is of playbook {run.playbook}"
+            if run and run.plan is not None
+            else "no such run had begun"
+        )
         raise InputError([Problem(message=f"{said}; there is no run of {playbook} to go on with", file=str(folder))])
     if run.exit_code == 0 and run.remaining == 0:
         raise InputError(
@@ -71,7 +77,7 @@ def unfinished_hosts(run: RunRecord) -> tuple[str, ...]:
     """
     progress = progress_of(_chain(run))
     failed = {failure.host for failure in run.failures} | {host for host, one in progress.items() if one.unfinished}
-    failed |= {failure.host for failure in run.plan.failures} if run.plan else set()
+    failed |= {failure.host for failure in run.plan.failures} if run.plan is not None else set()
     hosts = tuple(host.name for host in run.hosts if host.name in failed)
     if not hosts:
         raise InputError([Problem(message=f"no host failed in run {run.run_id}", file=str(run.path))])
@@ -162,7 +168,7 @@ class _Wrapping:
         name = (play, step.title)
         if isinstance(step, Batch):
             return replace(step, operations=tuple(self._operation(name, one) for one in step.operations))
-        is_done = self._steps[name] > 0
+        is_done = self._steps[name] > 0 and not isinstance(step.action, NotifiedAction)
         self._steps[name] -= is_done
         left = self._progress.planned[name] > self._progress.ended[name]
         unsure = self._unsure(play, step.title, self._doubtful)
@@ -170,7 +176,7 @@ class _Wrapping:
 
     def _operation(self, step: tuple[str, str], operation: Operation) -> Operation:
         play, title = name = (step[0], operation.title)
-        is_done = self._once[name] > 0
+        is_done = self._once[name] > 0 and not _is_notified(operation)
         self._once[name] -= is_done
         return _Resumed(
             operation=operation,
@@ -196,6 +202,12 @@ class _Wrapping:
             last is not None and last.planned.play == play and (not last.planned.action or last.planned.step == title)
         )
         return last.run_id if doubtful and mine and last else ""
+
+
+def _is_notified(operation: Operation) -> bool:
+    """Whether it is a handler's: a stamp on the host tells whether it is due, and it may have come to be due anew."""
+    inner = operation.operation if isinstance(operation, Notifying) else operation
+    return isinstance(inner, Notified)
 
 
 def _titles(step: Step) -> list[str]:

@@ -76,7 +76,7 @@ class Command(Operation):
     @property
     def _test(self) -> tuple[str, ...] | None:
         """`unless`, as the command itself is run."""
-        if self.unless is None or not (self.user or self.chdir):
+        if self.unless is None or not (self.user or self.chdir or self.env):
             return self.unless
         lines = (*exports(self.env), *_inside(self.chdir), f"exec {join(as_user(self.user, self.unless))}")
         return ("sh", "-ec", "\n".join(lines))

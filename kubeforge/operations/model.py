@@ -280,6 +280,7 @@ class Change:
         deadline: seconds this change may take.
         every_run: nothing on the host tells that it was done, so every run does it; a run that goes on with another
             leaves it out where that one is known to have done it (docs/adr/0089).
+        repeatable: of such a change: where nobody knows whether it was made, it may be made once more.
     """
 
     title: str
@@ -297,6 +298,7 @@ class Change:
     reveals: str = ""
     deadline: float = 120.0
     every_run: bool = False
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,4 +52,6 @@ class Restart(Operation):
             effect=Observation(units={self.name: replace(now, load="loaded", active="active", need_reload=False)}),
             lines=("systemctl daemon-reload", *failed, f"systemctl {verb} -- {quote(self.name)}"),
             deadline=self.deadline,
+            every_run=True,
+            repeatable=True,
         )

@@ -111,7 +111,7 @@ def _grouped(run: RunRecord) -> tuple[tuple[str, tuple[Alike, ...]], ...]:
     """Return the changes by play, equal ones of several hosts together, in the order of time."""
     planned = {
         (step.host, step.play, change.title): change
-        for step in (run.plan.steps if run.plan else ())
+        for step in (run.plan.steps if run.plan is not None else ())
         for change in step.changes
     }
     found: dict[object, list[tuple[ChangeRecord, PlannedChange | None]]] = {}

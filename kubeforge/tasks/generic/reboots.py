@@ -81,7 +81,7 @@ class Reboot(Action):
         return [self._change("")]
 
     def _change(self, why: str) -> Change:
-        return Change(title=self.title, verb=Verb.RESTART, why=why)
+        return Change(title=self.title, verb=Verb.RESTART, why=why, every_run=self.when == "always")
 
 
 def _required(remote: Remote) -> bool:

@@ -58,7 +58,7 @@ def masked(context: Context, *, name: str, masked: bool = True) -> Iterator[Oper
 def restart(context: Context, *, name: str, deadline: float = 120.0) -> Iterator[Operation]:
     """Restart a service. As a handler: when what notifies it changed; as a task: at every apply.
 
-    A restart that a run which was cut off still owed is made good by the next one, by the age of the files.
+    A restart that a run which was cut off still owed to a handler is made good by the next one.
 
     Args:
         name: `nginx`, or a unit's full name.

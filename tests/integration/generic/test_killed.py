@@ -51,6 +51,45 @@ def plan(lab: Lab, book: Path) -> Any:
     return json.loads(done.stdout)
 
 
+TRACELESS = """
+- play: Traceless
+  hosts: cp1
+  tasks:
+    - file.directory: {path: /srv/kfit-traceless}
+    - command.run: {command: [sh, -c, "sleep 0.5; echo once >>/srv/kfit-traceless/command"], name: one}
+    - command.script: {text: "sleep 0.5; echo once >>/srv/kfit-traceless/script", name: two}
+    - command.run: {command: [sh, -c, "echo once >>/srv/kfit-traceless/nobody"], name: three}
+      become_user: nobody
+    - service.restart: {name: cron}
+    - wait.file: {path: /srv/kfit-traceless/script, deadline: 30}
+    - command.run: {command: [sh, -c, "sleep 0.5; echo once >>/srv/kfit-traceless/last"], name: four}
+"""
+
+
+@pytest.mark.parametrize("moment", [0.5, 1.0, 1.4, 1.8, 2.2, 2.6, 3.2])
+def test_what_leaves_no_trace_is_not_done_twice(lab: Lab, enter: Enter, tmp_path: Path, moment: float) -> None:
+    """Killed at any moment and gone on with: the host's script goes on by itself, and nothing in it runs again."""
+    book = tmp_path / "site.yml"
+    book.write_text(TRACELESS)
+    remote = ShellRemote(connect(enter("root").session("- debug.facts").inventory.hosts["cp1"]))
+    remote.run(("sh", "-c", "rm -rf /srv/kfit-traceless; install -d -m 0777 /srv/kfit-traceless; umask 0; "
+                            "cd /srv/kfit-traceless && install -m 0666 /dev/null nobody"))  # fmt: skip
+    process = subprocess.Popen([*PROGRAM, str(book), "-i", str(lab.inventory), "--yes"], stdout=subprocess.DEVNULL)
+    try:
+        process.wait(timeout=moment)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    done = run(lab, book, "--yes", "--resume")
+    if "no such run had begun" in done.stderr or "ended well" in done.stderr:  # killed before it could, or not at all
+        done = run(lab, book, "--yes") if "begun" in done.stderr else done
+    else:
+        assert done.returncode == 0, done.stderr
+    for name in ("command", "script", "nobody", "last"):
+        assert remote.read(f"/srv/kfit-traceless/{name}") == b"once\n", name
+    remote.close()
+
+
 @pytest.mark.parametrize("moment", [0.3, 0.8, 1.3, 2.0, 2.8, 3.5])
 def test_killed_at_any_moment(lab: Lab, enter: Enter, tmp_path: Path, moment: float) -> None:
     """Whatever the kill left: the next run ends it, the handler has run, and nothing that guards itself ran twice."""

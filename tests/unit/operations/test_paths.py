@@ -229,7 +229,9 @@ def test_artifacts_replace_files_but_not_folders(tmp_path: Path) -> None:
 def test_a_commands_surroundings() -> None:
     command = Command(argv=("a", "b c"), env={"K": "v w"}, stdin=Secret("s"), unless=("test", "-e", "/x"), name="n")
     assert command.title == "command n"
-    seen = Observation(tests={("test", "-e", "/x"): 1})
+    (test,) = command.observe().tests
+    assert test == ("sh", "-ec", "export K='v w'\nexec test -e /x"), "`unless` has the same surroundings"
+    seen = Observation(tests={test: 1})
     change = command.decide(seen)
     assert change is not None
     assert change.lines == ("export K='v w'", "a 'b c' <\"$P\"")
