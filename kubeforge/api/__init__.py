@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -117,6 +119,7 @@ def load(
     variables: Mapping[str, Any] | None = None,
     tasks: Iterable[Callable[..., Any]] = (),
     memory: Iterable[MemoryHost] = (),
+    facts: bool = False,
 ) -> Site:
     """Load an inventory, and the cluster.yml beside it where there is one.
 
@@ -125,18 +128,21 @@ def load(
         variables: over all others, as with `-e`.
         tasks: your own, marked with `@task`; they come over kubeforge's of the same name.
         memory: hosts in memory; where any are given no host is reached, and runs are neither recorded nor exclusive.
+        facts: ask the hosts what they are, where the inventory has groups that facts make.
 
     Raises:
         InputError: all problems of the inventory. Those of cluster.yml are raised by whatever needs the cluster.
+        ConnectionFailed: a host that was to be asked does not answer.
     """
     from kubeforge.api.site import Site as Made
     from kubeforge.inventory.loader import load as load_inventory
 
-    inventory = load_inventory(Path(path), extra_vars=dict(variables or {}))
-    return Made(
-        inventory=inventory,
+    read = partial(load_inventory, Path(path), extra_vars=dict(variables or {}))
+    site = Made(
+        inventory=read(facts_come=facts),
         path=Path(path),
         own_variables=dict(variables or {}),
         own_tasks=tuple(tasks),
         memory={host.host: host for host in memory},
     )
+    return replace(site, inventory=site.by_facts(read)) if facts and site.inventory.wants_facts else site

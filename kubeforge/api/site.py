@@ -209,6 +209,23 @@ class Site:
 
         return dict(self._asked(pattern, ask, forks, "facts"))
 
+    def by_facts(self, read: Callable[..., Inventory]) -> Inventory:
+        """Return the inventory with the groups that facts make; not part of what is stable: see `load`.
+
+        Raises:
+            ConnectionFailed: hosts do not answer.
+        """
+        from kubeforge.engine.events import Failure
+        from kubeforge.engine.fact_variables import fact_variables
+        from kubeforge.errors import ConnectionFailed
+
+        answers = self.facts(",".join(self.inventory.wants_facts))
+        silent = [f"{host}: {one.cause}" for host, one in answers.items() if isinstance(one, Failure)]
+        if silent:
+            raise ConnectionFailed("hosts do not tell what they are, and facts make groups here", evidence=silent)
+        told = {host: fact_variables(one) for host, one in answers.items() if not isinstance(one, Failure)}
+        return read(facts=told)
+
     def status(self) -> ClusterStatus:
         """Return what the cluster is like now.
 

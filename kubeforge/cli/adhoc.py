@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,9 +18,11 @@ from kubeforge.cli.lifecycle import run_options
 if TYPE_CHECKING:
     from kubeforge.cli.passwords import Asked
     from kubeforge.cli.runs import Choices
+    from kubeforge.cli.session import Given
     from kubeforge.engine.adhoc import Answer
     from kubeforge.engine.executors import Executor
     from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.inventory.model import Inventory
 
 __all__ = ["copy", "exec_", "facts", "fetch"]
 
@@ -221,17 +224,29 @@ class _Chosen:
 def _chosen(
     inventory_path: Path | None, variables: Mapping[str, str], asked: Asked, pattern: str, forks: int | None
 ) -> Iterator[_Chosen]:
+    from kubeforge.cli.facts_first import with_facts
     from kubeforge.cli.passwords import entering
     from kubeforge.cli.session import inventory_of
     from kubeforge.engine.executors import MAX_THREADS, ThreadExecutor
     from kubeforge.engine.remotes import ConnectedRemotes
-    from kubeforge.inventory.patterns import select
+    from kubeforge.inventory.patterns import depends_on_facts, select
 
-    inventory = inventory_of(inventory_path, variables)
-    hosts = [host.name for host in select(inventory, pattern)]
-    with entering(inventory, asked) as (known, connections):
+    inventory = inventory_of(inventory_path, variables, facts_come=True)
+    is_open = depends_on_facts(inventory, pattern)
+    if not is_open:
+        select(inventory, pattern)  # before anybody is asked for a password
+    with entering(inventory, asked) as (told, connections):
+        read = partial(_with_told, inventory_path, variables)
+        known = with_facts(told, read, connections, pattern=pattern, forks=forks) if is_open else told
+        hosts = [host.name for host in select(known, pattern)]
         remotes = ConnectedRemotes(known, connections)
         yield _Chosen(hosts=hosts, remotes=remotes, executor=ThreadExecutor(forks or MAX_THREADS))
+
+
+def _with_told(given: Given, variables: Mapping[str, str], facts: Mapping[str, Mapping[str, Any]]) -> Inventory:
+    from kubeforge.cli.session import inventory_of
+
+    return inventory_of(given, variables, facts=facts)
 
 
 def _code(answers: Sequence[Answer]) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kubeforge.cli.runs import Choices, Run, aside, display_for, near, show_libraries
 from kubeforge.cli.session import inventory_of
@@ -14,6 +14,8 @@ from kubeforge.cli.session import inventory_of
 if TYPE_CHECKING:
     from kubeforge.engine.model import Task
     from kubeforge.engine.playbook import Playbook, TaskCall
+    from kubeforge.inventory.model import Inventory
+    from kubeforge.transport.connect import Connections
 
 __all__ = ["checked", "opened_book", "opened_call"]
 
@@ -74,6 +76,7 @@ def opened_call(choices: Choices, title: str, pattern: str, call: TaskCall) -> I
 
 @contextmanager
 def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, folder: Path | None) -> Iterator[Run]:
+    from kubeforge.cli.facts_first import with_facts
     from kubeforge.cli.passwords import entering
     from kubeforge.engine.entering import entered
     from kubeforge.engine.executors import MAX_THREADS
@@ -81,13 +84,23 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
     from kubeforge.engine.remotes import ConnectedRemotes
     from kubeforge.engine.run import Session
 
-    inventory = entered(inventory_of(choices.inventory_path, choices.variables, playbook_folder=folder), book)
+    def read(facts: Mapping[str, Mapping[str, Any]] | None = None) -> Inventory:
+        come = facts is None
+        return inventory_of(
+            choices.inventory_path, choices.variables, playbook_folder=folder, facts=facts, facts_come=come
+        )
+
+    inventory = read()
     show_libraries(choices.verbose)
     resume, within = choices.continuing.of(filed_under(inventory), book.name)
     display = display_for(verbose=choices.verbose > 0)
-    with (
-        entering(inventory, choices.asked, lambda: aside(display)) as (known, connections),
-        Session(
+    first = inventory if inventory.wants_facts else entered(inventory, book)
+    with entering(first, choices.asked, lambda: aside(display)) as (told, connections):
+        known = told
+        if told.wants_facts:
+            known = entered(with_facts(told, read, connections, pattern=choices.limit, forks=choices.forks), book)
+            _leave_others(connections, told, known)
+        with Session(
             inventory=known,
             remotes=near(ConnectedRemotes(known, connections), known, choices.executor),
             playbook=book,
@@ -100,6 +113,12 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
             resume=resume,
             within=within,
             bulk=choices.bulk,
-        ) as session,
-    ):
-        yield Run(session, None, display, choices.output, inventory.warnings)
+        ) as session:
+            yield Run(session, None, display, choices.output, known.warnings)
+
+
+def _leave_others(connections: Connections, asked: Inventory, known: Inventory) -> None:
+    """Close the connections to hosts that were asked for their facts in another way than they are entered by."""
+    for name, host in known.hosts.items():
+        if name in asked.hosts and host.connection != asked.hosts[name].connection:
+            connections.drop(name)

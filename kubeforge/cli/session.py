@@ -124,6 +124,7 @@ def inventory_of(
     *,
     playbook_folder: Path | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
+    facts_come: bool = False,
 ) -> Inventory:
     """Return the inventory alone, for verbs that need no cluster.yml.
 
@@ -132,6 +133,7 @@ def inventory_of(
         variables: win over all others.
         playbook_folder: whose group_vars/ and host_vars/ count, too.
         facts: host -> variables that constructed groups see.
+        facts_come: whether they are asked later; see `facts_first`.
 
     Raises:
         InputError: there is none, or it has problems.
@@ -145,6 +147,7 @@ def inventory_of(
         playbook_folder=playbook_folder,
         vault=opened_vault(),
         facts=facts,
+        facts_come=facts_come,
     )
 
 

@@ -6,11 +6,13 @@ import os
 from dataclasses import replace
 
 from kubeforge.engine.becoming import raised
+from kubeforge.engine.events import Events, Warned
 from kubeforge.engine.playbook import Playbook, TaskCall
 from kubeforge.engine.program import roster
 from kubeforge.inventory.model import Connection, Host, Inventory
+from kubeforge.inventory.patterns import unmade
 
-__all__ = ["LOCALHOST", "entered"]
+__all__ = ["LOCALHOST", "entered", "tell_unmade"]
 
 LOCALHOST = "localhost"
 """As in Ansible: this machine, also where the inventory does not list it."""
@@ -49,3 +51,10 @@ def _wanted(inventory: Inventory, playbook: Playbook) -> dict[str, list[TaskCall
                 for name in names if call.delegate_to is None else (call.delegate_to,):
                     wanted.setdefault(name, []).append(call)
     return wanted
+
+
+def tell_unmade(inventory: Inventory, playbook: Playbook, events: Events) -> None:
+    """Warn of plays for groups that facts may make, and have made of nobody."""
+    for play in playbook.plays:
+        for group in unmade(inventory, play.hosts):
+            events.emit(Warned(host=None, message=f"{play.name}: no host is in {group}, a group that facts make"))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kubeforge.engine import lock
 from kubeforge.engine.collecting import KEPT, collect_all
-from kubeforge.engine.entering import entered
+from kubeforge.engine.entering import entered, tell_unmade
 from kubeforge.engine.events import (
     Events,
     Failure,
@@ -172,6 +172,7 @@ class Session:
         """
         began = time.monotonic()
         self._started("plan")
+        tell_unmade(self.inventory, self.who.playbook, self.events)
         failures = self._gather()
         self._looking.ended()
         self._resolve()

@@ -67,11 +67,23 @@ class DraftGroup:
 
 @dataclass(slots=True)
 class Draft:
-    """Everything read so far, in the order it was written."""
+    """Everything read so far, in the order it was written.
+
+    Args:
+        hosts: by name.
+        groups: by name.
+        problems: what is wrong.
+        facts_come: whether facts are asked later, so that what lacks them is not missed yet.
+        wants_facts: hosts whose facts constructed groups look at and do not have.
+        of_facts: groups that facts make, where they fit a host: names, and globs of those that are named by values.
+    """
 
     hosts: dict[str, DraftHost] = field(default_factory=dict)
     groups: dict[str, DraftGroup] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    facts_come: bool = False
+    wants_facts: set[str] = field(default_factory=set)
+    of_facts: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the groups that every inventory has, and that have their group_vars also where nobody wrote them."""

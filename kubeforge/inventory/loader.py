@@ -34,6 +34,7 @@ def load(
     playbook_folder: Path | None = None,
     vault: Vault | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
+    facts_come: bool = False,
     deadline: float = DEADLINE,
 ) -> Inventory:
     """Load an inventory.
@@ -45,6 +46,7 @@ def load(
         playbook_folder: where the playbook lies, with `group_vars/` and `host_vars/` of its own.
         vault: opens what ansible-vault has encrypted; None: there is no password.
         facts: host -> variables that constructed groups see (`ansible_distribution`, …), over the host's own.
+        facts_come: whether facts are asked once this is loaded, so that nothing is wrong yet with what lacks them.
         deadline: seconds that a program which answers for the inventory may take.
 
     Returns:
@@ -55,7 +57,7 @@ def load(
     """
     sources = [given] if isinstance(given, Path) else list(given)
     merge = _Merge(
-        draft=Draft(),
+        draft=Draft(facts_come=facts_come),
         vault=vault or Vault(),
         folders=[folder for source in sources if (folder := folder_of(source)) is not None],
         playbook_folder=playbook_folder,
@@ -143,7 +145,15 @@ class _Merge:
             merged = self._merged(host, (ALL, *groups), layers, play)
             variables[host.name] = HostVars(merged | self.extra, magic)
         hosts = {host.name: _host(host, tree, variables[host.name], problems) for host in self.draft.hosts.values()}
-        return Inventory(hosts=hosts, groups=_filled(tree), source=source, children=tree.children, listed=tree.listed)
+        return Inventory(
+            hosts=hosts,
+            groups=_filled(tree),
+            source=source,
+            children=tree.children,
+            listed=tree.listed,
+            wants_facts=tuple(name for name in hosts if name in self.draft.wants_facts),
+            of_facts=tuple(self.draft.of_facts),
+        )
 
     def _layers(self) -> tuple[list[FileVars], list[FileVars]]:
         """Return the variables files of the inventory's folders, and of the playbook's."""

@@ -99,6 +99,8 @@ class Inventory:
         gone: hosts that are dead and leave the cluster with this run; not among `hosts`, so nobody can reach them.
         lock_order: control planes in the order in which a run's lock is looked for, where that is not their own: hosts
             that come or go change roles, and another run must still look for the lock on the same one.
+        wants_facts: hosts whose facts constructed groups look at and do not have.
+        of_facts: groups that facts make, where they fit a host: names, and globs of those that are named by values.
     """
 
     hosts: Mapping[str, Host]
@@ -109,6 +111,8 @@ class Inventory:
     warnings: tuple[Problem, ...] = ()
     gone: tuple[Host, ...] = ()
     lock_order: tuple[str, ...] = ()
+    wants_facts: tuple[str, ...] = ()
+    of_facts: tuple[str, ...] = ()
 
     def with_passwords(self, *, login: Secret | None = None, become: Secret | None = None) -> Inventory:
         """Return the inventory with passwords that were asked for; a host's own variables win, as in Ansible.
@@ -124,6 +128,17 @@ class Inventory:
                 return host
             known = replace(own, password=own.password or login, become_password=own.become_password or become)
             return replace(host, connection=known)
+
+        return replace(self, hosts={name: entered(host) for name, host in self.hosts.items()})
+
+    def entered_like(self, other: Inventory) -> Inventory:
+        """Return the inventory with the passwords that `other` has, where its own variables name none."""
+
+        def entered(host: Host) -> Host:
+            known = other.hosts.get(host.name, host).connection
+            login, become = host.connection.password, host.connection.become_password
+            passwords = {"password": login or known.password, "become_password": become or known.become_password}
+            return replace(host, connection=replace(host.connection, **passwords))
 
         return replace(self, hosts={name: entered(host) for name, host in self.hosts.items()})
 

@@ -12,7 +12,7 @@ from kubeforge.errors import InputError, Problem
 from kubeforge.inventory.draft import suggestion
 from kubeforge.inventory.model import Host, Inventory
 
-__all__ = ["select"]
+__all__ = ["depends_on_facts", "may_mean", "select", "unmade"]
 
 _SUBSCRIPT: Final = re.compile(r"(?P<name>.+)\[(?:(?P<index>-?\d+)|(?P<first>\d*)[:-](?P<last>\d*))\]")
 _COLONS: Final = re.compile(r":(?![^\[\]]*\])")  # not those inside brackets
@@ -51,6 +51,52 @@ def select(inventory: Inventory, pattern: str, *, may_be_empty: bool = False) ->
         counts = ", ".join(f"{term} means {len(found[term])}" for term in terms)
         raise InputError([Problem(message=f"no host is left in {pattern!r} ({counts})", field="hosts")])
     return tuple(inventory.hosts[name] for name in chosen)
+
+
+def depends_on_facts(inventory: Inventory, pattern: str) -> bool:
+    """Return whether facts that are not known yet may change what a pattern means.
+
+    Raises:
+        InputError: it cannot be read, or a term names nothing that facts could make.
+    """
+    known = [_known(inventory, term.lstrip("&!"), pattern) for term in _terms(pattern)]
+    return bool(inventory.wants_facts) and None in known
+
+
+def may_mean(inventory: Inventory, pattern: str) -> tuple[str, ...]:
+    """Return the names of all hosts that a pattern may mean once facts have made their groups.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    everybody = tuple(inventory.hosts)
+    known = {term: _known(inventory, term.lstrip("&!"), pattern) for term in _terms(pattern)}
+    wanted = [everybody if hosts is None else hosts for term, hosts in known.items() if term[0] not in "&!"]
+    chosen = {name for hosts in wanted or [everybody] for name in hosts}
+    for term, hosts in known.items():
+        if term[0] == "&" and hosts is not None:
+            chosen &= set(hosts)
+        elif term[0] == "!" and hosts is not None:
+            chosen -= set(hosts)
+    return tuple(name for name in everybody if name in chosen)
+
+
+def unmade(inventory: Inventory, pattern: str) -> tuple[str, ...]:
+    """Return the terms of a pattern that name a group which facts may make and have not made."""
+    names = [term.lstrip("&!") for term in _terms(pattern)]
+    return tuple(name for name in names if _is_of_facts(inventory, name) and _matching(inventory, name) is None)
+
+
+def _is_of_facts(inventory: Inventory, term: str) -> bool:
+    return any(fnmatch.fnmatchcase(term, group) for group in inventory.of_facts)
+
+
+def _known(inventory: Inventory, term: str, pattern: str) -> tuple[str, ...] | None:
+    """Return the hosts of a term that facts change nothing about; None where they may."""
+    if term in inventory.hosts:
+        return (term,)
+    is_open = _is_of_facts(inventory, term) or term.startswith("~") or _SPECIAL & set(term)
+    return None if is_open and inventory.of_facts else _match(inventory, term, pattern)
 
 
 def _terms(pattern: str) -> list[str]:
@@ -100,6 +146,8 @@ def _match(inventory: Inventory, term: str, pattern: str) -> tuple[str, ...]:
     if match is not None and (found := _matching(inventory, match["name"])) is not None:
         return _sliced(found, match, term)
     found = _matching(inventory, term)
+    if found is None and _is_of_facts(inventory, term):
+        return ()  # no host is so
     if found is None:
         hint = suggestion(term, (*inventory.groups, *inventory.hosts))
         known = hint or f"; groups are {', '.join(sorted(inventory.groups))}"

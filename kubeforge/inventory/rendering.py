@@ -243,6 +243,11 @@ def compiles(expression: str) -> str | None:
     return None
 
 
+def looked_up(expression: str) -> frozenset[str]:
+    """Return the variables that an expression looks up."""
+    return _names(f"{{{{ {expression} }}}}")
+
+
 def _is_plain(value: Any) -> bool:
     """Return whether there is nothing to render and nothing to open."""
     if isinstance(value, str):

@@ -56,6 +56,18 @@ def test_a_command_that_a_host_does_not_know(names: dict[str, Any]) -> None:
     assert isinstance(site.facts()["d1"], api.Failure)
 
 
+def test_groups_that_facts_make(names: dict[str, Any]) -> None:
+    hosts = [*names["hosts"], api.MemoryHost("d1")]
+    Path("inventory/of_facts.yml").write_text(
+        "plugin: constructed\nkeyed_groups: [{key: ansible_distribution, prefix: os}]\n"
+    )
+    assert "os_Debian" not in api.load("inventory", memory=hosts).inventory.groups
+    site = api.load("inventory", memory=hosts, facts=True)
+    assert [host.name for host in site.hosts("os_Debian:&web")] == ["w1", "w2"]
+    with pytest.raises(api.KubeforgeError, match="do not tell what they are"):
+        api.load("inventory", memory=names["hosts"], facts=True)
+
+
 def test_what_is_wrong_is_raised(names: dict[str, Any], tmp_path: Path) -> None:
     site = api.load("inventory", memory=names["hosts"])
     with pytest.raises(api.InputError, match="there is no task"):

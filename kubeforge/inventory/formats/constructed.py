@@ -9,7 +9,7 @@ only where a group is written below `all`. What is not defined on a host is pass
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,10 +17,10 @@ import yaml
 
 from kubeforge.errors import InputError
 from kubeforge.inventory.draft import Draft, Written, suggestion
-from kubeforge.inventory.rendering import HostVars, compiles
+from kubeforge.inventory.rendering import HostVars, compiles, looked_up
 from kubeforge.inventory.yaml_nodes import Entry, YamlFile
 
-__all__ = ["Variables", "read"]
+__all__ = ["FACTS", "Variables", "read"]
 
 _OPTIONS: Final = (
     "plugin", "compose", "groups", "keyed_groups", "strict", "use_vars_plugins", "use_extra_vars", "leading_separator",
@@ -28,10 +28,20 @@ _OPTIONS: Final = (
 _KEYED: Final = (
     "key", "prefix", "separator", "parent_group", "default_value", "trailing_separator",
 )  # fmt: skip
+FACTS: Final = frozenset({
+    "ansible_all_ipv4_addresses", "ansible_all_ipv6_addresses", "ansible_architecture", "ansible_distribution",
+    "ansible_distribution_major_version", "ansible_distribution_version", "ansible_facts", "ansible_hostname",
+    "ansible_interfaces", "ansible_kernel", "ansible_memtotal_mb", "ansible_nodename", "ansible_os_family",
+    "ansible_processor_vcpus", "ansible_service_mgr", "ansible_system",
+})  # fmt: skip
+"""What hosts tell of themselves, under Ansible's names; engine.fact_variables has just these."""
 _UNSAFE: Final = re.compile(r"^[\d\W]|\W")
 
 Variables = Callable[[bool, bool], Mapping[str, HostVars]]
 """Gives host -> variables as they are now; with those of group_vars/ and host_vars/, and with extra variables."""
+
+
+_Named = Sequence[tuple[str, Written]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +75,7 @@ class _Reader:
         self._options = {entry.key: entry for entry in file.entries(file.root, "", "options (name: value)")}
         self._strict = self._switch("strict", default=False)
         self._leading = self._switch("leading_separator", default=True)
+        self._factual: set[str] = set(FACTS)
 
     def read(self) -> None:
         """Construct everything: variables first, for groups may be made of them."""
@@ -76,7 +87,11 @@ class _Reader:
             self._file.complain("no host is read before it: name it after the sources of its hosts", 1)
             return
         asked = (self._switch("use_vars_plugins", default=False), self._switch("use_extra_vars", default=False))
-        for host, variables in self._variables(*asked).items():
+        for name, expression in compose:
+            self._factual |= {name} if self._is_of_facts(expression) else set()
+        known = self._variables(*asked)
+        self._find_facts(compose, groups, keyed, known)
+        for host, variables in known.items():
             for name, expression in compose:
                 self._compose(host, name, expression, variables)
         for host, variables in self._variables(*asked).items():
@@ -86,6 +101,24 @@ class _Reader:
                     self._join(host, _safe(name))
             for each in keyed:
                 self._key(host, each, variables)
+
+    def _find_facts(
+        self, compose: _Named, groups: _Named, keyed: Sequence[_Keyed], known: Mapping[str, HostVars]
+    ) -> None:
+        """Note the hosts that lack facts which expressions look at, and the groups that are made of them."""
+        looks = [*(made for _, made in (*compose, *groups)), *(each.key for each in keyed)]
+        wanted = FACTS & {name for made in looks for name in _looked_up(made)}
+        self._draft.wants_facts |= {host for host in known if any(name not in known[host] for name in wanted)}
+        self._draft.of_facts |= dict.fromkeys(_safe(name) for name, made in groups if self._is_of_facts(made))
+        for each in keyed:
+            head = f"{each.prefix}{each.separator}" if each.prefix or self._leading else ""
+            if head and self._is_of_facts(each.key):
+                parents = [each.parent_group] if each.parent_group and "{" not in each.parent_group else []
+                self._draft.of_facts |= dict.fromkeys([f"{_safe(head)}*", *parents])
+
+    def _is_of_facts(self, expression: Written) -> bool:
+        """Return whether an expression looks at facts, or at a variable that is composed of some."""
+        return not self._factual.isdisjoint(_looked_up(expression))
 
     def _compose(self, host: str, name: str, expression: Written, variables: HostVars) -> None:
         found = self._evaluated(expression, f"compose.{name}", variables)
@@ -120,7 +153,7 @@ class _Reader:
         try:
             found = variables.rendered(written, "keyed_groups.parent_group")
         except InputError as error:
-            self._missed(error, variables)
+            self._missed(error, variables, written)
             return None
         return _safe(str(found[0]))
 
@@ -132,12 +165,12 @@ class _Reader:
         try:
             return variables.evaluate(expression, field)
         except InputError as error:
-            self._missed(error, variables)
+            self._missed(error, variables, expression)
             return None
 
-    def _missed(self, error: InputError, variables: HostVars) -> None:
-        """Tell what cannot be had on a host, where `strict` wants that."""
-        if self._strict:
+    def _missed(self, error: InputError, variables: HostVars, expression: Written) -> None:
+        """Tell what cannot be had on a host, where `strict` wants that; of facts that still come, nothing."""
+        if self._strict and not (self._draft.facts_come and self._is_of_facts(expression)):
             host, _ = variables.seen("inventory_hostname")
             self._draft.problems += [replace(each, message=f"{each.message} (host {host})") for each in error.problems]
 
@@ -197,6 +230,10 @@ class _Reader:
             if entry.key not in known:
                 hint = suggestion(entry.key, known) or f"; known are {', '.join(known)}"
                 self._file.complain(f"the option {entry.key} is not known{hint}", entry.line, f"{field}{entry.key}")
+
+
+def _looked_up(expression: Written) -> frozenset[str]:
+    return looked_up(str(expression.value))
 
 
 def _is_nothing(value: Any) -> bool:

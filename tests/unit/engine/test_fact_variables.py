@@ -9,6 +9,7 @@ import pytest
 from kubeforge.engine.executors import ThreadExecutor
 from kubeforge.engine.fact_variables import ask_all, fact_variables
 from kubeforge.errors import ConnectionFailed
+from kubeforge.inventory.formats.constructed import FACTS
 from kubeforge.operations.model import Observation
 from kubeforge.transport.memory import MemoryHost
 from tests.conftest import make_facts
@@ -43,6 +44,10 @@ def test_the_machine() -> None:
         ["192.0.2.1"],
         ["2001:db8::1"],
     )
+
+
+def test_inventories_know_their_names() -> None:
+    assert set(fact_variables(make_facts("h"))) == FACTS
 
 
 def test_who_does_not_answer_is_told_apart() -> None:

@@ -104,3 +104,37 @@ def test_before_its_hosts_it_would_do_nothing(tmp_path: Path) -> None:
     (tmp_path / "b.ini").write_text("w1\n")
     with pytest.raises(InputError, match="no host is read before it: name it after the sources of its hosts"):
         load(tmp_path)
+
+
+FACTUAL = """strict: true
+compose: {family: ansible_facts.os_family, twice: n * 2}
+groups: {debian: ansible_distribution == 'Debian', even: n % 2 == 0, red: family == 'RedHat'}
+keyed_groups:
+  - {key: ansible_distribution, prefix: os, parent_group: systems}
+  - {key: family}
+  - {key: n, prefix: number}
+"""
+
+
+def test_who_lacks_facts_and_what_they_may_make(tmp_path: Path) -> None:
+    (tmp_path / "1.yml").write_text(HOSTS)
+    (tmp_path / "2.yml").write_text(f"plugin: constructed\n{FACTUAL}")
+    found = load(tmp_path, facts_come=True)
+    assert found.wants_facts == ("w1", "w2")
+    assert found.of_facts == ("debian", "red", "os_*", "systems", "_*")
+    assert found.groups["even"] == ("w2",), "what needs no facts is there"
+    with pytest.raises(InputError, match="ansible_distribution"):
+        load(tmp_path)  # strict, and nobody will ask
+    told = {"w1": {"ansible_distribution": "Debian", "ansible_facts": {"os_family": "Debian"}}}
+    with pytest.raises(InputError, match=r"\(host w2\)"):
+        load(tmp_path, facts=told)
+    told["w2"] = {"ansible_distribution": "Rocky", "ansible_facts": {"os_family": "RedHat"}}
+    known = load(tmp_path, facts=told)
+    assert (known.groups["os_Rocky"], known.groups["red"], known.wants_facts) == (("w2",), ("w2",), ())
+
+
+def test_who_has_facts_already_is_not_asked(tmp_path: Path) -> None:
+    hosts = "web: {hosts: {w1: {ansible_distribution: Debian}, w2: }}\n"
+    found = read(tmp_path, "groups: {debian: ansible_distribution == 'Debian'}\n", hosts=hosts)
+    assert (found.groups["debian"], found.wants_facts) == (("w1",), ("w2",))
+    assert read(tmp_path, "groups: {n: n is defined}\n").wants_facts == ()
