@@ -13,6 +13,8 @@ BENCHES = (
     ["tests.bench.noop", "--control-planes", "3", "--output", "build/bench/noop-ha.json"],
     ["tests.bench.node_add"],
     ["tests.bench.ssh", "--hosts", "50", "--turns", "3", "--json", "build/bench/ssh.json"],
+    ["tests.bench.fifty"],
+    ["tests.bench.five_hundred"],
 )
 
 
