@@ -284,12 +284,13 @@ class Site:
 
         return MemoryRemotes(self.memory)
 
-    def _registered(self) -> dict[str, Task]:
+    def _registered(self) -> Mapping[str, Task]:
         from kubeforge import tasks
         from kubeforge.tasks.registry import TASK_ATTRIBUTE
 
         marked = [getattr(function, TASK_ATTRIBUTE, None) for function in self.own_tasks]
-        return {**tasks.load(), **{mark.name: mark for mark in marked if mark is not None}}
+        own = {mark.name: mark for mark in marked if mark is not None}
+        return {**tasks.load(), **own} if own else tasks.on_demand()
 
 
 class Run:

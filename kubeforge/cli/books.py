@@ -69,7 +69,7 @@ def opened_call(choices: Choices, title: str, pattern: str, call: TaskCall) -> I
     from kubeforge.inventory.patterns import select
 
     book = Playbook(name=call.name, plays=(Play(name=title, hosts=pattern, tasks=(call,)),))
-    with _opened(choices, book, tasks.load(), folder=None) as run:
+    with _opened(choices, book, tasks.on_demand(), folder=None) as run:
         select(run.session.inventory, pattern)
         yield run
 

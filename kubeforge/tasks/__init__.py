@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from types import ModuleType
 
 from kubeforge.engine.model import Context, Task
 from kubeforge.errors import KubeforgeError
 from kubeforge.tasks.registry import TASK_ATTRIBUTE, task
 
-__all__ = ["Context", "load", "task", "tasks_in"]
+__all__ = ["Context", "load", "on_demand", "task", "tasks_in"]
+
+_EVERYDAY = "generic"
 
 
 def load() -> Mapping[str, Task]:
@@ -26,7 +29,39 @@ def load() -> Mapping[str, Task]:
     Raises:
         KubeforgeError: two tasks have one name.
     """
-    names = sorted(module.name for module in pkgutil.walk_packages(__path__, f"{__name__}."))
+    return _loaded(__path__, f"{__name__}.")
+
+
+def on_demand() -> Mapping[str, Task]:
+    """Return the same as `load`, but import tasks for clusters only when one that is no everyday task is asked for.
+
+    They and what they need are three quarters of what starting a run over any hosts would cost.
+    """
+    return _OnDemand()
+
+
+class _OnDemand(Mapping[str, Task]):
+    @cached_property
+    def _everyday(self) -> Mapping[str, Task]:
+        package = importlib.import_module(f"{__name__}.{_EVERYDAY}")
+        return _loaded(package.__path__, f"{package.__name__}.")
+
+    @cached_property
+    def _all(self) -> Mapping[str, Task]:
+        return load()
+
+    def __getitem__(self, name: str) -> Task:
+        return self._everyday[name] if name in self._everyday else self._all[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
+def _loaded(folders: Iterable[str], prefix: str) -> Mapping[str, Task]:
+    names = sorted(module.name for module in pkgutil.walk_packages(folders, prefix))
     found = [task for name in names for task in tasks_in(importlib.import_module(name))]
     registry = {task.name: task for task in found}
     if len(registry) != len(found):

@@ -25,7 +25,8 @@ def registry_for(playbook: Path) -> Mapping[str, Task]:
     Raises:
         InputError: such a file cannot be run, or names a task that there is already.
     """
-    registry = dict(tasks.load())
+    registry = tasks.on_demand()
+    own: dict[str, Task] = {}
     problems: list[Problem] = []
     for file in _files(playbook):
         try:
@@ -34,16 +35,16 @@ def registry_for(playbook: Path) -> Mapping[str, Task]:
             problems.append(_told(error, file))
             continue
         for task in found:
-            if task.name in registry:
+            if task.name in own or task.name in registry:
                 line = task.function.__code__.co_firstlineno if hasattr(task.function, "__code__") else None
                 problems.append(
                     Problem(message=f"there is a task {task.name} already; give yours another name",
                             file=str(file), line=line)
                 )  # fmt: skip
-            registry[task.name] = task
+            own[task.name] = task
     if problems:
         raise InputError(problems)
-    return registry
+    return {**registry, **own} if own else registry
 
 
 def _files(playbook: Path) -> Iterator[Path]:

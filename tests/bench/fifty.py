@@ -117,7 +117,7 @@ def ratio(theirs: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]]
 def table(rows: Sequence[Mapping[str, Any]], hosts: int) -> str:
     """Return the figures as the table of docs/performance.md."""
     lines = [
-        f"| {hosts} hosts | client ms per host | times ours | target ms per host | times ours | memory, MiB | wall, s |",
+        f"| {hosts} hosts | client ms per host | times ours | target ms per host | times ours | memory, MiB | s |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
