@@ -18,6 +18,7 @@ __all__ = ["firewalld", "nftables", "ufw", "ufw_enabled"]
 
 _RULES: Final = {"debian": "/etc/nftables.conf", "rhel": "/etc/sysconfig/nftables.conf", "suse": "/etc/nftables.conf"}
 _SERVICE: Final = "nftables.service"
+_RUNS: Final = "firewall-cmd -q --state 2>/dev/null"
 
 
 @task("firewall.nftables", aka=("nftables",))
@@ -69,21 +70,20 @@ def firewalld(
         raise InputError([Problem(message="firewall.firewalld: say one of port, service, source, rich_rule")])
     ((what, value),) = said.items()
     where = (f"--zone={zone}",) if zone else ()
-    query, verb = f"--query-{what}={value}", "add" if state == "enabled" else "remove"
-    kept, live = ("firewall-cmd", "-q", "--permanent", *where), ("firewall-cmd", "-q", *where)
-    asked = [f"if {join((*command, query))}; then echo enabled; else echo disabled; fi" for command in (kept, live)]
+    verb, unless = ("add", "") if state == "enabled" else ("remove", "! ")
+    both = [("--permanent", *where), where]  # from now on, and now
+    queries = [join(("firewall-cmd", "-q", *place, f"--query-{what}={value}")) for place in both]
+    changes = [join(("firewall-cmd", *place, f"--{verb}-{what}={value}")) for place in both]  # -q would hide errors
+    asked = [f"if {query}; then echo enabled; else echo disabled; fi" for query in queries]
     yield Setting(
         name=f"firewalld {zone or 'default zone'} {what} {value}",
-        probe="\n".join(asked),
+        probe="\n".join((f"if ! {_RUNS}; then echo not running; exit; fi", *asked)),
         wanted=f"{state}\n{state}",
-        lines=tuple(f"{join((*command, query))} || {_done(command, verb, what, value)}" for command in (kept, live))
-        if state == "enabled"
-        else tuple(f"! {join((*command, query))} || {_done(command, verb, what, value)}" for command in (kept, live)),
+        lines=(
+            f"{_RUNS} || {{ echo 'firewalld does not run: service.running: {{name: firewalld}}' >&2; exit 1; }}",
+            *(f"{unless}{query} || {change}" for query, change in zip(queries, changes, strict=True)),
+        ),
     )
-
-
-def _done(command: tuple[str, ...], verb: str, what: str, value: str) -> str:
-    return join((*command, f"--{verb}-{what}={value}"))
 
 
 @task("firewall.ufw", aka=("ufw",))

@@ -186,9 +186,9 @@ def test_firewalls(site: Any) -> None:
     (port,) = site.ask("firewall.firewalld", port="443/tcp", zone="public")
     assert isinstance(port, Setting)
     assert port.wanted == "enabled\nenabled"
-    assert port.lines[0].endswith("|| firewall-cmd -q --permanent --zone=public --add-port=443/tcp")
+    assert port.lines[1].endswith("|| firewall-cmd --permanent --zone=public --add-port=443/tcp")
     (closed,) = site.ask("firewall.firewalld", service="http", state="disabled")
-    assert closed.lines[1] == "! firewall-cmd -q --query-service=http || firewall-cmd -q --remove-service=http"
+    assert closed.lines[2] == "! firewall-cmd -q --query-service=http || firewall-cmd --remove-service=http"
     (rule,) = site.ask("firewall.ufw", rule="allow 443/tcp", state="absent")
     assert rule.lines == ("ufw --force delete allow 443/tcp",)
     (active,) = site.ask("firewall.ufw_enabled")
