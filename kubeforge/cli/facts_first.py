@@ -3,10 +3,12 @@
 # ruff: noqa: PLC0415 - most inventories have no such groups
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kubeforge.engine.surveying import Surveyed
+    from kubeforge.errors import KubeforgeError
     from kubeforge.inventory.model import Inventory
     from kubeforge.transport.connect import Connections
 
@@ -35,8 +37,9 @@ def with_facts(
         InputError: the inventory has problems with facts.
     """
     from kubeforge.engine.executors import MAX_THREADS, ThreadExecutor
-    from kubeforge.engine.fact_variables import ask_all
+    from kubeforge.engine.fact_variables import variables_of
     from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.engine.surveying import survey
     from kubeforge.inventory.patterns import may_mean
 
     if not known.wants_facts:
@@ -44,20 +47,21 @@ def with_facts(
     within = set(may_mean(known, pattern or "all"))
     asked = [name for name in known.wants_facts if name in within]
     executor = ThreadExecutor(forks or MAX_THREADS)
-    told, silent = ask_all(asked, ConnectedRemotes(known, connections).remote, executor)
+    found = survey(asked, ConnectedRemotes(known, connections).remote, executor)
+    silent = [one for one in found if one.facts is None]
     if silent:
         raise _untold(silent, pattern or "all")
-    return read(told).entered_like(known)
+    return read(variables_of(found)).entered_like(known)
 
 
-def _untold(silent: Mapping[str, Exception], pattern: str) -> Exception:
+def _untold(silent: Sequence[Surveyed], pattern: str) -> KubeforgeError:
     from kubeforge.errors import ConnectionFailed
 
-    names = sorted(silent)
+    names = [one.host for one in silent]
     others = ":".join([pattern, *(f"!{name}" for name in names)])
     return ConnectionFailed(
         f"{', '.join(names)}: not known which groups they are in, as facts make groups here and they tell none",
         step="facts",
-        evidence=[str(silent[name]) for name in names],
+        evidence=[str(one.failure) for one in silent],
         remedy=f"see that they answer, or leave them out: --limit '{others}'",
     )

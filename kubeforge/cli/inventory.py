@@ -109,11 +109,13 @@ def _facts(found: Inventory, asked: Asked) -> Mapping[str, Mapping[str, Any]]:
     """Ask all hosts what they are; who does not answer is told, and has no facts."""
     from kubeforge.cli.passwords import entering
     from kubeforge.engine.executors import ThreadExecutor
-    from kubeforge.engine.fact_variables import ask_all
+    from kubeforge.engine.fact_variables import variables_of
     from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.engine.surveying import survey
 
     with entering(found, asked) as (known, connections):
-        told, silent = ask_all(known.hosts, ConnectedRemotes(known, connections).remote, ThreadExecutor())
-    for error in silent.values():
-        click.echo(f"{click.style('warning:', fg='yellow')} {error}", err=True)
-    return told
+        found = survey(list(known.hosts), ConnectedRemotes(known, connections).remote, ThreadExecutor())
+    for one in found:
+        if one.failure:
+            click.echo(f"{click.style('warning:', fg='yellow')} {one.failure}", err=True)
+    return variables_of(found)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from ipaddress import ip_interface
 from types import MappingProxyType
 from typing import Any
 
-from kubeforge.engine.executors import Executor
-from kubeforge.engine.facts import gather
-from kubeforge.engine.gather import FactsReader
 from kubeforge.engine.model import Facts
-from kubeforge.errors import KubeforgeError
-from kubeforge.operations.model import Queries
-from kubeforge.transport.base import Remote
+from kubeforge.engine.surveying import Surveyed
 
-__all__ = ["ask_all", "fact_variables"]
+__all__ = ["fact_variables", "variables_of"]
 
 _DISTRIBUTIONS = MappingProxyType(
     {
@@ -67,32 +62,6 @@ def fact_variables(facts: Facts) -> dict[str, Any]:
     return {f"ansible_{name}": value for name, value in found.items()} | {"ansible_facts": found}
 
 
-def ask_all(
-    hosts: Iterable[str],
-    remote_of: Callable[[str], Remote],
-    executor: Executor,
-    reader: FactsReader = gather,
-) -> tuple[Mapping[str, dict[str, Any]], Mapping[str, KubeforgeError]]:
-    """Ask hosts what they are; return their variables, and why those that do not answer did not.
-
-    Args:
-        hosts: names.
-        remote_of: host name -> Remote.
-        executor: what asks some at once.
-        reader: asks one.
-    """
-
-    def ask(host: str) -> Facts | KubeforgeError:
-        try:
-            return reader(remote_of(host), Queries(), lambda _: None)[0]
-        except KubeforgeError as error:
-            return error
-
-    told: dict[str, dict[str, Any]] = {}
-    silent: dict[str, KubeforgeError] = {}
-    for host, answer in executor.each(ask, list(hosts)):
-        if isinstance(answer, KubeforgeError):
-            silent[host] = answer
-        else:
-            told[host] = fact_variables(answer)
-    return told, silent
+def variables_of(found: Iterable[Surveyed]) -> dict[str, dict[str, Any]]:
+    """Return host -> its facts as variables, for those that have answered."""
+    return {one.host: fact_variables(one.facts) for one in found if one.facts is not None}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kubeforge.engine.events import Failure
 from kubeforge.engine.executors import Executor
 from kubeforge.engine.facts import gather
+from kubeforge.engine.gather import FactsReader
 from kubeforge.engine.model import Facts
 from kubeforge.errors import KubeforgeError
 from kubeforge.operations.model import Queries
@@ -25,18 +26,21 @@ class Surveyed:
     failure: Failure | None = None
 
 
-def survey(hosts: Sequence[str], remote_of: Callable[[str], Remote], executor: Executor) -> list[Surveyed]:
+def survey(
+    hosts: Sequence[str], remote_of: Callable[[str], Remote], executor: Executor, reader: FactsReader = gather
+) -> list[Surveyed]:
     """Ask hosts what they are, some at once; in the order given.
 
     Args:
         hosts: names.
         remote_of: connects to one.
         executor: what runs the hosts.
+        reader: asks one.
     """
 
     def one(host: str) -> Surveyed:
         try:
-            facts, _ = gather(remote_of(host), Queries(), lambda _what: None)
+            facts, _ = reader(remote_of(host), Queries(), lambda _what: None)
         except KubeforgeError as error:
             return Surveyed(host=host, failure=Failure.of(error, host=host, step="facts"))
         return Surveyed(host=host, facts=facts)

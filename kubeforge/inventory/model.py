@@ -137,8 +137,8 @@ class Inventory:
         def entered(host: Host) -> Host:
             known = other.hosts.get(host.name, host).connection
             login, become = host.connection.password, host.connection.become_password
-            passwords = {"password": login or known.password, "become_password": become or known.become_password}
-            return replace(host, connection=replace(host.connection, **passwords))
+            login, become = login or known.password, become or known.become_password
+            return replace(host, connection=replace(host.connection, password=login, become_password=become))
 
         return replace(self, hosts={name: entered(host) for name, host in self.hosts.items()})
 

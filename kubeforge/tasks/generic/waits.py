@@ -1,4 +1,4 @@
-"""Waiting: for a port, a file, an HTTP answer; and reboots. Conditions with a deadline, never a fixed time."""
+"""Waiting: for a port, a file, an HTTP answer. Conditions with a deadline, never a fixed time."""
 
 from __future__ import annotations
 

@@ -13,8 +13,10 @@ import pytest
 
 from kubeforge.cli.facts_first import with_facts
 from kubeforge.engine.becoming import enters_as_root
+from kubeforge.engine.surveying import Surveyed
 from kubeforge.inventory.model import Connection, Host, Inventory
 from kubeforge.secret import Secret
+from tests.conftest import make_facts
 
 HOSTS = """
 all:
@@ -83,11 +85,11 @@ def inventory(**connection: Any) -> Inventory:
 
 
 def test_passwords_that_were_typed_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"w1": {"ansible_system": "Linux"}}
-    monkeypatch.setattr("kubeforge.engine.fact_variables.ask_all", lambda *_: (told, {}))
+    found = [Surveyed(host="w1", facts=make_facts("w1"))]
+    monkeypatch.setattr("kubeforge.engine.surveying.survey", lambda *_: found)
 
     def read(facts: Mapping[str, Mapping[str, Any]]) -> Inventory:
-        assert facts is told
+        assert facts["w1"]["ansible_hostname"] == "w1"
         return inventory(user="root")
 
     known = with_facts(inventory(password=Secret("geheim")), read, None, pattern=None)  # type: ignore[arg-type]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kubeforge.engine.executors import ThreadExecutor
-from kubeforge.engine.fact_variables import ask_all, fact_variables
+from kubeforge.engine.fact_variables import fact_variables, variables_of
+from kubeforge.engine.surveying import survey
 from kubeforge.errors import ConnectionFailed
 from kubeforge.inventory.formats.constructed import FACTS
 from kubeforge.operations.model import Observation
@@ -59,6 +60,7 @@ def test_who_does_not_answer_is_told_apart() -> None:
     def read(host: Any, *_: Any) -> Any:
         return make_facts(host.host), Observation()
 
-    told, silent = ask_all(["on", "off"], remote, ThreadExecutor(2), read)
+    on, off = survey(["on", "off"], remote, ThreadExecutor(2), read)
+    told = variables_of([on, off])
     assert (list(told), told["on"]["ansible_hostname"]) == (["on"], "on")
-    assert str(silent["off"]) == "off: no route"
+    assert str(off.failure) == "off: facts: no route"
