@@ -114,8 +114,8 @@ def _facts(found: Inventory, asked: Asked) -> Mapping[str, Mapping[str, Any]]:
     from kubeforge.engine.surveying import survey
 
     with entering(found, asked) as (known, connections):
-        found = survey(list(known.hosts), ConnectedRemotes(known, connections).remote, ThreadExecutor())
-    for one in found:
+        answers = survey(list(known.hosts), ConnectedRemotes(known, connections).remote, ThreadExecutor())
+    for one in answers:
         if one.failure:
             click.echo(f"{click.style('warning:', fg='yellow')} {one.failure}", err=True)
-    return variables_of(found)
+    return variables_of(answers)
