@@ -94,11 +94,12 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
     show_libraries(choices.verbose)
     resume, within = choices.continuing.of(filed_under(inventory), book.name)
     display = display_for(verbose=choices.verbose > 0)
-    first = inventory if inventory.wants_facts else entered(inventory, book)
+    first = inventory if inventory.wants_facts else entered(inventory, book, choices.variables)
     with entering(first, choices.asked, lambda: aside(display)) as (told, connections):
         known = told
         if told.wants_facts:
-            known = entered(with_facts(told, read, connections, pattern=choices.limit, forks=choices.forks), book)
+            grown = with_facts(told, read, connections, pattern=choices.limit, forks=choices.forks)
+            known = entered(grown, book, choices.variables)
             _leave_others(connections, told, known)
         with Session(
             inventory=known,

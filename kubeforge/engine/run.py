@@ -121,7 +121,7 @@ class Session:
         bulk: Portion | None = None,
     ) -> None:
         book = playbook if isinstance(playbook, Playbook) else load(playbook, registry)
-        self.inventory = inventory = entered(inventory, book)
+        self.inventory = inventory = entered(inventory, book, variables)
         everybody = roster(book.tagged(tags).in_bulks(bulk), inventory, limit)
         self.who: Roster = everybody.within(resume.hosts if resume else None).within(within)
         self._going_on = resume

@@ -177,12 +177,24 @@ def test_delegated_work_has_its_user_too(world: Any) -> None:
     assert change.why == "is missing (as deploy)"
 
 
+def test_whom_a_template_delegates_to_is_entered_as_root(world: Any) -> None:
+    """As the balancer of playbooks/examples/rolling-restart.yml."""
+    world.inventory = entered(world.inventory, OPS)
+    tasks = [{"files.write": {"paths": ["/etc/x"]}, "delegate_to": "{{ balancers[number | int] }}", "become": True}]
+    book = [{"play": "A", "hosts": "w1", "vars": {"balancers": ["cp1", "w2"]}, "tasks": tasks}]
+    with world.session(json.dumps(book), variables={"number": "1"}) as session:
+        session.apply(session.plan())
+        become = {name: host.connection.become for name, host in session.inventory.hosts.items()}
+    assert become == {"cp1": False, "w1": False, "w2": True}
+    assert world.hosts["w2"].acted == ["file /etc/x"]
+
+
 def test_no_user_without_root(world: Any) -> None:
-    """Who a template delegates to is known too late to enter that host as root."""
-    tasks = [{"files.write": {}, "delegate_to": "{{ to }}", "become_user": "deploy"}]
+    """Who only facts name is known too late to enter that host as root."""
+    tasks = [{"files.write": {}, "delegate_to": "{{ 'w2' if facts.cpus else '' }}", "become_user": "deploy"}]
     text = json.dumps([{"play": "A", "hosts": "w1", "tasks": tasks}])
     world.inventory = entered(world.inventory, OPS)
-    with world.session(text, variables={"to": "w2"}) as session:
+    with world.session(text) as session:
         (failure,) = session.plan().failures
     assert "not entered as root, so nobody there can become deploy" in failure.cause
     assert failure.error == "BecomeFailed"
