@@ -14,7 +14,7 @@ import yaml
 
 from kubeforge.secret import Secret
 
-__all__ = ["Object", "dump", "dump_all", "holds_secret", "load", "merged", "revealed"]
+__all__ = ["Object", "dump", "dump_all", "holds_secret", "load", "merged", "revealed", "shielded"]
 
 Object = dict[str, Any]
 
@@ -93,3 +93,12 @@ def holds_secret(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(holds_secret(part) for part in value)
     return isinstance(value, Secret)
+
+
+def shielded(value: Any) -> Any:
+    """Return a copy in which every text and number is a `Secret`; truth values tell nothing."""
+    if isinstance(value, Mapping):
+        return {key: shielded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [shielded(part) for part in value]
+    return value if value is None or isinstance(value, bool | Secret) else Secret(str(value))

@@ -1,6 +1,6 @@
 """Fills `{{ … }}` in a task's arguments for one host. Everything else in them is taken as written.
 
-Jinja2 runs in its sandbox and knows variables only: no filters of ours, no files, no commands.
+Jinja2 runs in its sandbox and knows variables and Ansible's everyday filters: no files, no commands.
 """
 
 from __future__ import annotations

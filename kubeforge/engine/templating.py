@@ -1,8 +1,8 @@
 """Jinja2 for arguments and template files: strict, in its sandbox, and a secret in a text makes the text a secret.
 
 A `Secret` among the variables is revealed only where a template prints it, and what was printed into is a `Secret`
-then: no diff, plan or journal shows it. A secret that an expression takes apart (`~`, `upper`) would come out as its
-mask; that is an error, not a file full of dots.
+then: no diff, plan or journal shows it. Ansible's filters make secrets of secrets (`b64encode`); one that an expression
+takes apart otherwise (`~`, `upper`) would come out as its mask; that is an error, not a file full of dots.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from kubeforge.documents import holds_secret, revealed, shielded
 from kubeforge.errors import InputError, KubeforgeError, Problem
+from kubeforge.inventory.filters import FILTERS, OF_TEXT, TESTS
 from kubeforge.secret import MASK, Secret
 from kubeforge.spec.suggestions import did_you_mean
 
@@ -114,6 +116,7 @@ def wrong_template(text: str) -> str | None:
 
     try:
         _environment(None).parse(text)
+        _compiled(text)  # knows the filters there are
     except TemplateSyntaxError as error:
         return str(error.message)
     return None
@@ -158,7 +161,23 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
         loader=FileSystemLoader(folder) if folder else None,
     )
     environment.context_class = Filling
+    environment.filters.update({name: _shielding(name, function) for name, function in FILTERS.items()})
+    environment.tests.update({name: _shielding(name, function) for name, function in TESTS.items()})
     return environment
+
+
+def _shielding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter or test of texts that works on secrets, too: what it makes of one is a secret."""
+    if name not in OF_TEXT:
+        return function
+
+    @wraps(function)
+    def shielding(*given: Any, **named: Any) -> Any:
+        if not (holds_secret(given) or holds_secret(named)):
+            return function(*given, **named)
+        return shielded(function(*revealed(given), **revealed(named)))
+
+    return shielding
 
 
 def _printed(render: Any, names: Mapping[str, Any], source: str) -> str | Secret:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-__all__ = ["FILTERS", "TESTS"]
+__all__ = ["FILTERS", "OF_TEXT", "TESTS"]
 
 _TRUE: Final = frozenset({"y", "yes", "on", "1", "true", "t", "1.0"})
 
@@ -152,6 +152,12 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "union": lambda one, other: _unique([*one, *other]),
     "unique": _unique,
 }
+
+OF_TEXT: Final = frozenset({
+    "b64decode", "b64encode", "basename", "bool", "dirname", "from_json", "hash", "regex_escape", "regex_findall",
+    "regex_replace", "regex_search", "split", "to_json", "match", "regex", "search",
+})  # fmt: skip
+"""Those that read or write texts; the others only put parts of mappings and lists elsewhere."""
 
 TESTS: Final[Mapping[str, Callable[..., bool]]] = {
     "contains": _contains,

@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from kubeforge.documents import holds_secret, revealed
+from kubeforge.documents import holds_secret, revealed, shielded
 from kubeforge.errors import InputError, Problem
 from kubeforge.inventory.draft import Written, suggestion
 from kubeforge.inventory.vault import Refused, Sealed
-from kubeforge.secret import Secret
 
 if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
-__all__ = ["SECRET_NAMES", "HostVars", "compiles"]
+__all__ = ["SECRET_NAMES", "HostVars", "compiles", "looked_up"]
 
 SECRET_NAMES: Final = frozenset({
     "ansible_password",
@@ -141,7 +140,7 @@ class HostVars(Mapping[str, Any]):
                 if not written.literal:
                     value, touched = self._render(name, lambda look_up: _rendered(value, look_up), inside)
                     tainted = tainted or touched
-            shown = _shielded(value) if tainted else value
+            shown = shielded(value) if tainted else value
             hidden = tainted or holds_secret(value)
             self._cache[name] = _Value(revealed(value) if hidden else value, shown)
         return self._cache[name]
@@ -270,15 +269,6 @@ def _open(value: Any) -> Any:
     return [_open(part) for part in value] if isinstance(value, list) else value
 
 
-def _shielded(value: Any) -> Any:
-    """Return a copy in which every text and number is a Secret; truth values tell nothing."""
-    if isinstance(value, Mapping):
-        return {key: _shielded(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_shielded(part) for part in value]
-    return value if value is None or isinstance(value, bool | Secret) else Secret(str(value))
-
-
 def _rendered(value: Any, look_up: Lookup) -> Any:
     if isinstance(value, str):
         return value if _is_plain(value) else _template(value)(look_up)
@@ -328,7 +318,7 @@ def _expression(text: str) -> Template:
     """Return the compiled form of an expression; its value keeps its type."""
     from jinja2 import Undefined  # noqa: PLC0415 - see HostVars
 
-    names = _names(f"{{{{ {text} }}}}")
+    names = looked_up(text)
     expression = _environment().compile_expression(text, undefined_to_none=False)
 
     def evaluate(look_up: Lookup) -> Any:

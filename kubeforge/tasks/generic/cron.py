@@ -23,7 +23,7 @@ def job(
     command: str = "",
     schedule: str = "",
     user: str = "root",
-    environment: Environment | None = None,
+    variables: Environment | None = None,
     state: Literal["present", "absent"] = "present",
 ) -> Iterator[Operation]:
     r"""A command that cron runs, in a file of its own: /etc/cron.d/NAME.
@@ -33,7 +33,7 @@ def job(
         command: one line for sh; a `%` in it is a line's end to cron, unless it is written as `\%`.
         schedule: five fields, `0 3 * * *`, or `@daily`, `@reboot`, ….
         user: who runs it.
-        environment: variables for it, `MAILTO` among them.
+        variables: for its environment, `MAILTO` among them.
         state: present or absent.
     """
     del context
@@ -45,6 +45,6 @@ def job(
         return
     if "\n" in command or not command or len(schedule.split()) not in ((1,) if schedule.startswith("@") else (5,)):
         raise InputError([Problem(message=f"cron {name}: {schedule!r} and {command!r} are no time and one line")])
-    variables = "".join(f"{key}={value}\n" for key, value in env_of(environment).items())
-    text = f"# Written by kubeforge.\n{variables}{schedule} {user} {command}\n"
+    rows = "".join(f"{key}={value}\n" for key, value in env_of(variables).items())
+    text = f"# Written by kubeforge.\n{rows}{schedule} {user} {command}\n"
     yield File(path=path, content=text.encode())

@@ -24,7 +24,7 @@ BOOK = """
     - service.stopped: {name: cups}
     - user.authorized_key: {user: ops, key: KEY}
     - user.sudoers: {name: ops, content: ops ALL=(ALL) NOPASSWD:ALL}
-    - cron.job: {name: clean, schedule: 0 3 * * *, command: rm -rf /tmp/x, environment: {MAILTO: root}}
+    - cron.job: {name: clean, schedule: 0 3 * * *, command: rm -rf /tmp/x, variables: {MAILTO: root}}
     - kernel.sysctl: {values: {net.ipv4.ip_forward: 1}}
     - kernel.module: {name: overlay}
     - host.name: {}

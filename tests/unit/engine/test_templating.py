@@ -1,0 +1,59 @@
+"""Ansible's filters and tests in playbooks, on plain values and on secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kubeforge.engine.templating import evaluated, rendered, wrong_template
+from kubeforge.errors import KubeforgeError
+from kubeforge.inventory.filters import FILTERS, OF_TEXT, TESTS
+from kubeforge.secret import Secret
+
+NAMES: dict[str, Any] = {
+    "password": Secret("hunter22"),
+    "sealed": Secret('{"user": "app", "ports": [80], "on": true}'),
+    "options": {"a": 1, "b": {"c": 2}},
+    "login": {"user": "app", "password": Secret("hunter22")},
+    "yes": "yes",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ options | combine({'b': 3}) }}", {"a": 1, "b": 3}),
+        ("{{ options | to_json }}", '{"a": 1, "b": {"c": 2}}'),
+        ("{{ yes | bool }}", True),
+        ("{{ 'web1' is match('web[0-9]+') }}", True),
+        ("{{ [1, 2] | union([2, 3]) }}", [1, 2, 3]),
+        ("x {{ '/etc/a' | basename }}", "x a"),
+        ("{{ password | b64encode }}", Secret("aHVudGVyMjI=")),
+        ("{{ login | to_json }}", Secret('{"user": "app", "password": "hunter22"}')),
+        ("pw={{ password | regex_replace('2+$', '') }}", Secret("pw=hunter")),
+        ("{{ password is search('^hunter') }}", True),
+        ("{{ sealed | from_json }}", {"user": Secret("app"), "ports": [Secret("80")], "on": True}),
+        ("{{ options | combine(login) }}", {**NAMES["options"], **NAMES["login"]}),
+        ("{{ (login | dict2items)[1].value }}", Secret("hunter22")),
+    ],
+)
+def test_filters(text: str, value: Any) -> None:
+    assert evaluated(text, NAMES) == value
+
+
+def test_a_secret_is_not_taken_apart_otherwise() -> None:
+    for text in ("{{ password | upper }}", "{{ 'x' ~ password }}", "{{ password }}{{ password[1:] }}"):
+        with pytest.raises(KubeforgeError, match=r"secret is taken apart|cannot be filled"):
+            evaluated(text, NAMES)
+    assert rendered("a{{ password }}", NAMES) == Secret("ahunter22")
+
+
+def test_every_name_is_one() -> None:
+    assert FILTERS.keys() | TESTS.keys() >= OF_TEXT
+
+
+def test_a_filter_that_is_not_there_is_found_without_a_host() -> None:
+    assert wrong_template("{{ options | to_jsn }}") == "No filter named 'to_jsn'."
+    assert wrong_template("a {{ options is sbset }}") == "No test named 'sbset'."
+    assert wrong_template("{{ options | to_json }}") is None
