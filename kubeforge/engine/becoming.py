@@ -41,8 +41,9 @@ def raised(connection: Connection, calls: Iterable[TaskCall]) -> Connection:
         needed = any(call.become for call in said)
     if not needed or enters_as_root(connection):
         return connection
-    own = connection.become_user if connection.become else ""
-    return replace(connection, become=True, become_user=_ROOT, own_user=own)
+    asked = connection.become_user
+    own = asked if connection.become else ""
+    return replace(connection, become=True, become_user=_ROOT, own_user=own, asked_user=asked)
 
 
 def user_of(call: TaskCall, connection: Connection, named: str) -> str:
@@ -56,12 +57,19 @@ def user_of(call: TaskCall, connection: Connection, named: str) -> str:
     if call.become is False:
         user = LOGIN if connection.become else ""
     elif call.become:
-        user = named or connection.own_user or ""
+        user = named or _asked(connection)
     elif connection.own_user is None:
         user = ""
     else:
         user = connection.own_user or LOGIN
     return "" if user == _ROOT else user
+
+
+def _asked(connection: Connection) -> str:
+    """Return who does what is done by `become: true` alone; empty: who is entered."""
+    if connection.own_user is not None:
+        return connection.asked_user
+    return "" if connection.become else connection.become_user
 
 
 def done_as(items: Iterable[Operation | Action], user: str, said: frozenset[str]) -> Iterator[Operation | Action]:

@@ -37,6 +37,7 @@ class Connection:
         connect_timeout: seconds, ansible_timeout.
         own_user: who does there what says nothing of another user, where a playbook, and not the inventory, wants the
             host entered as root: a name, empty: who logs in; None: who is entered.
+        asked_user: ansible_become_user, where the host is entered as root instead.
     """
 
     kind: str = "ssh"
@@ -52,6 +53,7 @@ class Connection:
     become_password: Secret | None = None
     connect_timeout: float = 10.0
     own_user: str | None = None
+    asked_user: str = "root"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

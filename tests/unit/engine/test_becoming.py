@@ -23,6 +23,7 @@ OPS = Connection(address="192.0.2.1", user="ops")
 ROOT = Connection(address="192.0.2.1", user="root")
 SUDO = Connection(address="192.0.2.1", user="ops", become=True)
 APP = replace(SUDO, become_user="app")
+FOR_APP = replace(SUDO, own_user="app", asked_user="app")
 
 
 def call(become: bool | None = None, user: str = "") -> TaskCall:
@@ -41,8 +42,10 @@ def call(become: bool | None = None, user: str = "") -> TaskCall:
         (SUDO, call(False), SUDO, LOGIN),
         (SUDO, call(True, "deploy"), SUDO, "deploy"),
         (APP, call(True), APP, ""),
-        (APP, call(True, "deploy"), replace(SUDO, own_user="app"), "deploy"),
-        (APP, call(False), replace(SUDO, own_user="app"), LOGIN),
+        (APP, call(True, "deploy"), FOR_APP, "deploy"),
+        (APP, call(False), FOR_APP, LOGIN),
+        (replace(OPS, become_user="app"), call(True), replace(FOR_APP, own_user=""), "app"),
+        (replace(ROOT, become_user="app"), call(True), replace(ROOT, become_user="app"), "app"),
         (ROOT, call(True), ROOT, ""),
         (ROOT, call(True, "deploy"), ROOT, "deploy"),
         (ROOT, call(False), ROOT, ""),
@@ -56,7 +59,7 @@ def test_who_does_a_call(connection: Connection, said: TaskCall, entered: Connec
 def test_what_says_nothing_stays_with_whom_the_inventory_names() -> None:
     others = [call(True, "deploy")]
     assert user_of(call(), raised(OPS, others), "") == LOGIN
-    assert user_of(call(), raised(APP, others), "") == "app"
+    assert user_of(call(), raised(APP, others), "") == user_of(call(True), raised(APP, others), "") == "app"
     assert user_of(call(), raised(SUDO, others), "") == ""
     assert raised(raised(APP, others), others) == raised(APP, others), "twice is once"
 
