@@ -118,6 +118,14 @@ class BecomingAction(Action):
         """Do it."""
         return self.action.run(_Run(run, self.user))
 
+    def traces(self) -> Queries:
+        """As the action."""
+        return self.action.traces()
+
+    def was_done(self, seen: Observation, began: float) -> bool | None:
+        """As the action."""
+        return self.action.was_done(seen, began)
+
 
 @dataclass(frozen=True, slots=True)
 class _Run:

@@ -209,6 +209,22 @@ class Action(ABC):
             DeadlineExceeded: a condition did not come true; carries the failing component's own log lines.
         """
 
+    def traces(self) -> Queries:
+        """Return what must be seen to tell whether a run that was cut off did it; nothing: the host cannot tell."""
+        return Queries()
+
+    def was_done(self, seen: Observation, began: float) -> bool | None:  # noqa: ARG002 - for those who can tell
+        """Say whether the host tells that it was done.
+
+        Args:
+            seen: answers to `traces`.
+            began: when that run had begun it, seconds since 1970 by this machine's clock.
+
+        Returns:
+            None: it cannot be told.
+        """
+        return None
+
 
 TaskFunction = Callable[..., Iterable[Operation | Action]]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kubeforge.engine.delegation import Delegated
 from kubeforge.engine.model import Action, ActionContext
-from kubeforge.operations.model import Change, Operation, Queries
+from kubeforge.operations.model import Change, Observation, Operation, Queries
 from kubeforge.operations.notified import Notified, Notifying, stamp
 
 __all__ = ["NotifiedAction", "heard", "telling", "titles_of"]
@@ -46,6 +46,14 @@ class NotifiedAction(Action):
         done = self.action.run(run)
         run.remote.run(("rm", "-f", "--", stamp(self.title)))
         return done
+
+    def traces(self) -> Queries:
+        """As the action."""
+        return self.action.traces()
+
+    def was_done(self, seen: Observation, began: float) -> bool | None:
+        """As the action: its stamp may still be there."""
+        return self.action.was_done(seen, began)
 
 
 def titles_of(item: Item) -> tuple[str, ...]:

@@ -120,10 +120,11 @@ class Planner:
         if isinstance(parts, Failure):
             return parts
         try:
-            queries = queries_of(parts)
-            found = self.connect(host).observe(queries) if queries else Observation()
+            queries, names = queries_of(parts), [play.name for play in self.who.playbook.plays]
+            traces = self.going_on.traces(host, parts, names) if self.going_on else Queries()
+            asked = Queries.merge([queries, traces]) if traces else queries
+            found = self.connect(host).observe(asked) if asked else Observation()
             if self.going_on is not None:
-                names = [play.name for play in self.who.playbook.plays]
                 parts = self.going_on.parts(host, parts, found, names)
             if not queries:
                 return parts, found

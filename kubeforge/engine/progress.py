@@ -62,6 +62,7 @@ class OpenStep:
         failure: class of its failure; None: its end is not recorded.
         before: what the host's step before it was to change.
         ended: whether it ended well.
+        began: seconds since 1970 by the clock of the machine that ran it.
     """
 
     run_id: str
@@ -70,6 +71,7 @@ class OpenStep:
     failure: str | None = None
     before: frozenset[str] = frozenset()
     ended: bool = False
+    began: float = 0.0
 
     def told_by(self, note: bytes | None) -> Told:
         """Return what the host's note adds.
@@ -161,7 +163,8 @@ def _add(known: HostProgress, run_id: str, waiting: list[PlannedStep], event: Ma
                 del waiting[: waiting.index(found) + 1]
                 last = known.last
                 before = last.planned.changes if last and last.run_id == run_id else ()
-                known.last = OpenStep(run_id=run_id, planned=found, before=frozenset(change.title for change in before))
+                titles = frozenset(change.title for change in before)
+                known.last = OpenStep(run_id=run_id, planned=found, before=titles, began=float(event.get("at", 0)))
         case "ChangeDone":
             once = bool(event.get("every_run"))
             known.deeds.append(Deed(play=event["play"], title=event["title"], every_run=once))

@@ -105,6 +105,20 @@ class GoingOn:
         self._told: dict[str, list[Deed]] = {}
         self._lock = threading.Lock()
 
+    def traces(self, host: str, parts: Parts, plays: Sequence[str]) -> Queries:
+        """Return what must be seen to tell what became of the action that the host was cut off in; often nothing."""
+        action = self._open_action(host, parts, plays)
+        return action.traces() if action else Queries()
+
+    def _open_action(self, host: str, parts: Parts, plays: Sequence[str]) -> Action | None:
+        """Return the action whose end is not known."""
+        last = self._progress[host].last if host in self._progress else None
+        if last is None or last.ended or not last.planned.action or not last.told_by(None).doubtful:
+            return None
+        mine = [steps for number, steps in parts.items() if plays[number] == last.planned.play]
+        named = (step for steps in mine for step in steps if step.title == last.planned.step)
+        return next((step.action for step in named if not isinstance(step, Batch)), None)
+
     def parts(self, host: str, parts: Parts, seen: Observation, plays: Sequence[str]) -> Parts:
         """Return a host's steps without what needs no doing anew; on any thread.
 
@@ -118,8 +132,12 @@ class GoingOn:
         if progress is None:
             return parts
         told = progress.told_by(seen.contents.get(paths.RUN_NOTE))
+        action = self._open_action(host, parts, plays)
+        was_done = action.was_done(seen, progress.last.began) if action and progress.last else None
+        if was_done is not None:
+            told = Told(done=tuple(_as_done(progress, told)) if was_done else ())
         deeds = [*told.done, *(self._decided(progress, told))]
-        has_asked = any(isinstance(step, Batch) for steps in parts.values() for step in steps)
+        has_asked = was_done or any(isinstance(step, Batch) for steps in parts.values() for step in steps)
         if has_asked and (self._doubtful is not None or not told.doubtful):  # what is open stays open in the record
             with self._lock:
                 self._told[host] = deeds
@@ -133,11 +151,16 @@ class GoingOn:
 
     def _decided(self, progress: HostProgress, told: Told) -> list[Deed]:
         """Return what is doubtful as done, where that was said."""
-        if self._doubtful != SKIP or progress.last is None:
-            return []
-        planned = progress.last.planned
-        done = [Deed(play=planned.play, title=title, every_run=True) for title in sorted(told.doubtful)]
-        return [*done, Deed(play=planned.play, title=planned.step, step=True)] if planned.action and done else done
+        return _as_done(progress, told) if self._doubtful == SKIP else []
+
+
+def _as_done(progress: HostProgress, told: Told) -> list[Deed]:
+    """Return what is doubtful as done."""
+    if progress.last is None:
+        return []
+    planned = progress.last.planned
+    done = [Deed(play=planned.play, title=title, every_run=True) for title in sorted(told.doubtful)]
+    return [*done, Deed(play=planned.play, title=planned.step, step=True)] if planned.action and done else done
 
 
 class _Wrapping:

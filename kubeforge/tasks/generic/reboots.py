@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from kubeforge.cluster.boots import boot_of, lacks_new_boot, seconds_up, started_script
 from kubeforge.cluster.conditions import Condition, until
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import ConnectionFailed, DeadlineExceeded, OperationFailed
-from kubeforge.operations.model import Change, Verb
+from kubeforge.operations.model import Change, Observation, Queries, Verb
 from kubeforge.tasks.registry import task
 from kubeforge.transport.base import Remote
 
 __all__ = ["reboot"]
 
-_BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 # Debian's and SUSE's packages leave a file; needs-restarting(1) of dnf-utils ends with 1 where a reboot is due.
 _REQUIRED: Final = (
     "[ -e /run/reboot-required ] || [ -e /var/run/reboot-required ] || [ -e /run/reboot-needed ] || "
@@ -65,7 +66,7 @@ class Reboot(Action):
             )
         if self.when == "required" and not _required(remote):
             return []
-        before = remote.read(_BOOT_ID)
+        before = boot_of(remote)
         run.say("rebooting")
         try:
             remote.run(("systemctl", "--no-block", "reboot"))
@@ -80,6 +81,15 @@ class Reboot(Action):
         until(back, step=self.title, host=run.context.host.name, checkpoint=run.checkpoint)
         return [self._change("")]
 
+    def traces(self) -> Queries:
+        """Ask how long the host has been up."""
+        return Queries(outputs=(started_script(),))
+
+    def was_done(self, seen: Observation, began: float) -> bool | None:
+        """Compare when it booted with when a run that was cut off began to reboot it."""
+        up = seconds_up(seen.outputs.get(started_script(), ""))
+        return None if up is None else time.time() - up > began
+
     def _change(self, why: str) -> Change:
         return Change(title=self.title, verb=Verb.RESTART, why=why, every_run=self.when == "always")
 
@@ -88,12 +98,12 @@ def _required(remote: Remote) -> bool:
     return remote.run(("sh", "-c", _REQUIRED), expect=range(256)).status == 0
 
 
-def _not_back(run: ActionContext, before: bytes) -> str | None:
+def _not_back(run: ActionContext, before: str) -> str | None:
+    lacks = lacks_new_boot(lambda: run.remote, before)
+    if lacks is not None:
+        return lacks
     try:
-        remote = run.remote
-        if remote.read(_BOOT_ID) == before:
-            return "it has not gone down yet"
-        state = remote.run(("systemctl", "is-system-running"), expect=range(256)).stdout.decode().strip()
+        state = run.remote.run(("systemctl", "is-system-running"), expect=range(256)).stdout.decode().strip()
     except (ConnectionFailed, DeadlineExceeded, OperationFailed) as error:
         return error.cause
     return None if state in _STARTED else f"systemd is {state or 'silent'}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kubeforge.cluster.boots import _BOOT
 from kubeforge.engine.events import ActionSaid
 from kubeforge.errors import ConnectionLost, DeadlineExceeded, UnfitHost
 from kubeforge.secret import Secret
@@ -77,13 +78,11 @@ def test_http(site: Any) -> None:
 
 
 def test_reboots(site: Any) -> None:
-    boots = iter([b"one\n", b"one\n", b"two\n", b"two\n", b"two\n"])
-    required = ("sh", "-c", _REQUIRED)
-    site.host.put("/proc/sys/kernel/random/boot_id", b"one\n")
+    required, boot = ("sh", "-c", _REQUIRED), ("sh", "-c", _BOOT)
+    site.host.commands[boot] = Completed(0, b"one\n25\n")
 
     def down(_: bytes) -> Completed:
-        next(boots)
-        site.host.put("/proc/sys/kernel/random/boot_id", b"two\n")
+        site.host.commands[boot] = Completed(0, b"two\n25\n")
         site.host.commands[required] = Completed(1)
         raise ConnectionLost("gone", host="web1")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from kubeforge.cluster.boots import _BOOT
 from kubeforge.engine.events import ChangeDone, Event, StepDone
 from kubeforge.engine.records import recorded
 from kubeforge.engine.resume import GoingOn, chosen
@@ -43,13 +44,15 @@ class Runs:
         self.boots = 0
         host = site.host
         host.overlay(Observation(units={"web.service": RUNNING}))
-        host.put("/proc/sys/kernel/random/boot_id", b"0\n")
+        host.commands["sh", "-c", _BOOT] = Completed(0, b"0\n")
+        host.commands["sh",] = lambda _: Completed(0, self.up)
+        self.up = b""
         host.commands["systemctl", "--no-block", "reboot"] = self.boot
         host.commands["systemctl", "is-system-running"] = Completed(0, b"running\n")
 
     def boot(self, _: bytes) -> Completed:
         self.boots += 1
-        self.site.host.put("/proc/sys/kernel/random/boot_id", f"{self.boots}\n".encode())
+        self.site.host.commands["sh", "-c", _BOOT] = Completed(0, f"{self.boots}\n".encode())
         return Completed(0)
 
     def run(self, *sinks: Callable[[Event], None], resume: GoingOn | None = None) -> Any:
@@ -110,7 +113,37 @@ def test_a_reboot_that_is_recorded_is_not_repeated(runs: Runs) -> None:
     assert runs.boots == 1
 
 
-def test_a_reboot_whose_end_nobody_recorded_is_doubtful(runs: Runs) -> None:
+UP: Final = {"since the run": b"1000.00 100000 100\n", "for long": b"90000.50 25 100\n"}
+
+
+def test_a_host_tells_that_it_has_rebooted(runs: Runs) -> None:
+    """Killed while it waited for the host; that is recorded, so that the next one in the chain knows it, too."""
+    runs.killed("reboot", before=True)
+    runs.up = UP["since the run"]
+    runs.site.host.fail["file /etc/late"] = 1
+    assert runs.resumed().exit_code == 13
+    runs.up = b""
+    runs.site.host.fail.clear()
+    assert runs.resumed().exit_code == 0
+    assert runs.boots == 1
+
+
+def test_a_host_tells_that_it_has_not_rebooted(runs: Runs) -> None:
+    runs.site.host.commands["systemctl", "--no-block", "reboot"] = lambda _: _kill()
+    with pytest.raises(Killed):
+        runs.run()
+    (recorded(runs.folder)[0].path / "result.json").unlink(missing_ok=True)
+    runs.site.host.commands["systemctl", "--no-block", "reboot"] = runs.boot
+    runs.up = UP["for long"]
+    assert runs.resumed().exit_code == 0
+    assert runs.boots == 1
+
+
+def _kill() -> Completed:
+    raise Killed
+
+
+def test_a_reboot_of_which_nobody_can_tell_is_doubtful(runs: Runs) -> None:
     runs.killed("reboot", before=True)
     assert "nothing tells how far it came" in runs.resumed().failures[0].cause
     assert runs.resumed("skip").exit_code == 0
