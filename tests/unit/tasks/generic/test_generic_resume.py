@@ -45,8 +45,8 @@ class Runs:
         host = site.host
         host.overlay(Observation(units={"web.service": RUNNING}))
         host.commands["sh", "-c", _BOOT] = Completed(0, b"0\n")
-        host.commands["sh",] = lambda _: Completed(0, self.up)
         self.up = b""
+        host.commands["sh",] = lambda _: Completed(0, self.up)
         host.commands["systemctl", "--no-block", "reboot"] = self.boot
         host.commands["systemctl", "is-system-running"] = Completed(0, b"running\n")
 
