@@ -172,7 +172,7 @@ def test_what_was_written_since_it_serves_again_is_kept(shelf: Shelf) -> None:
         run.until(lambda: run.step("StepStarted", "w1", "node"), within=240)
         run.send(signal.SIGKILL)
         run.child.wait(10)
-    wait_until(lambda: shelf.forge.sh(shelf.forge.planes[0], "kubectl get --raw /readyz || true") == "ok")
+    wait_until(lambda: shelf.forge.run("kubectl", "--", "get", "--raw", "/readyz").code == 0)
     shelf.forge.kubectl("create", "configmap", "written-late")
     shelf.restore(made["name"])
     assert "written-late" in shelf.forge.written()
