@@ -109,6 +109,8 @@ def attempt(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> 
         run.show_plan(made, diff=diff)
     if blocked:
         click.echo(f"Nothing was done: {_hosts(made)} could not be planned. Run again when it is put right.", err=True)
+    elif made.failures:
+        click.echo(f"Without {_hosts(made)}: what is due there waits until this runs again.", err=True)
     if blocked or not made:
         return made.exit_code
     if not agreed():

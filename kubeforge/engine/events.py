@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from kubeforge.errors import KubeforgeError
+from kubeforge.errors import ConnectionFailed, ConnectionLost, KubeforgeError
 
 __all__ = [
     "ActionSaid",
@@ -74,6 +74,11 @@ class Failure:
             remedy=error.remedy,
             evidence=error.evidence,
         )
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the host could not be reached; one that answers, and lets nobody in, is another matter."""
+        return self.error in (ConnectionFailed.__name__, ConnectionLost.__name__)
 
     def __str__(self) -> str:
         error = KubeforgeError(self.cause, host=self.host, step=self.step, remedy=self.remedy, evidence=self.evidence)

@@ -126,6 +126,11 @@ class Plan:
         """0, or that of the first failure."""
         return self.failures[0].exit_code if self.failures else 0
 
+    @property
+    def away(self) -> frozenset[str]:
+        """Hosts that could not be reached."""
+        return frozenset(failure.host for failure in self.failures if failure.host and failure.is_away)
+
     def __bool__(self) -> bool:
         return bool(self.steps)
 

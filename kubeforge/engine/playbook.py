@@ -113,6 +113,8 @@ class Play:
         run_once: only the first host of the pattern takes part.
         tags: words that select the play.
         max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
+        ignore_unreachable: whether hosts that cannot be reached when the run is planned are left out, and do not count
+            as failed; who is lost later does.
         vars: variables for tasks and templated arguments.
         facts: whether the hosts' facts are gathered beforehand; they are still had on demand when not.
         line: 1-based, in the playbook's file.
@@ -127,6 +129,7 @@ class Play:
     run_once: bool = False
     tags: frozenset[str] = frozenset()
     max_failures: Portion = Portion(0)
+    ignore_unreachable: bool = False
     vars: Mapping[str, Any] = field(default_factory=dict)
     facts: bool = True
     line: int | None = None

@@ -29,6 +29,7 @@ PLAY_KEYS = (
     "run_once",
     "tags",
     "max_failures",
+    "ignore_unreachable",
     "vars",
     "facts",
 )
@@ -124,6 +125,7 @@ class _Reader:
             max_failures=self.portion(keys["max_failures"], "max_failures", least=0)
             if "max_failures" in keys
             else Portion(0),
+            ignore_unreachable=self.flag(keys.get("ignore_unreachable"), "ignore_unreachable", default=False),
             vars=self.value(keys["vars"], "vars", dict) if "vars" in keys else {},
             facts=self.flag(keys.get("facts"), "facts", default=True),
             line=node.start_mark.line + 1,

@@ -190,7 +190,7 @@ class Session:
 
     def blocked(self, plan: Plan) -> bool:
         """Return whether `apply` would do nothing, as more hosts could not be planned than a play allows to fail."""
-        return self.who.blocked({failure.host for failure in plan.failures if failure.host})
+        return self.who.blocked({failure.host for failure in plan.failures if failure.host}, plan.away)
 
     def apply(self, plan: Plan) -> RunResult:
         """Carry out a plan, and nothing that is not in it.
@@ -218,6 +218,7 @@ class Session:
             run_id=self.run_id,
             stop=self._stop,
             failures=list(plan.failures),
+            away=plan.away,
             pools=() if self.spec is None else pools_of(self.spec, self.inventory),
         )
         with ExitStack() as stack:

@@ -55,6 +55,7 @@ def test_everything_a_play_may_say() -> None:
   run_once: true
   tags: [join, late]
   max_failures: 10%
+  ignore_unreachable: true
   facts: false
   vars: {token: abc}
   tasks:
@@ -70,12 +71,13 @@ def test_everything_a_play_may_say() -> None:
     assert (first.hosts, first.serial, first.max_failures, first.facts) == ("all,!w1", (), Portion(0), True)
     assert second.serial == (Portion(1), Portion(30, percent=True))
     assert second.max_failures == Portion(10, percent=True)
+    assert (first.ignore_unreachable, second.ignore_unreachable) == (False, True)
     assert (second.by_group, second.reverse, first.by_group, first.reverse) == (True, True, False, False)
     assert (second.run_once, second.facts, second.tags) == (True, False, frozenset({"join", "late"}))
     assert second.tasks == (
-        TaskCall(name="kubelet.join", arguments={"token": "{{ token }}", "retries": 5}, line=16),
-        TaskCall(name="os.prepare", line=17),
-        TaskCall(name="generic.any", arguments={"a": [1, {"b": "c"}]}, line=18),
+        TaskCall(name="kubelet.join", arguments={"token": "{{ token }}", "retries": 5}, line=17),
+        TaskCall(name="os.prepare", line=18),
+        TaskCall(name="generic.any", arguments={"a": [1, {"b": "c"}]}, line=19),
     )
 
 
