@@ -176,7 +176,7 @@ class PodsFollow(Action):
         name = _name(pod)
         if not pod["metadata"].get("ownerReferences"):
             if name not in named:
-                run.say(f"warning: {name} says {self.move.old}, and no controller would make it again: it stays")
+                run.remark(f"{name} says {self.move.old}, and no controller would make it again: it stays")
             named.add(name)
         elif name not in deleted:
             run.say(f"{name} starts anew")

@@ -65,7 +65,7 @@ class MembersLeave(Action):
         parting = self._parting(run, peer, found)
         self._refuse(run, parting)
         if parting.order and not parting.spare:
-            run.say(f"warning: of the members of etcd that are left none may fail: {parting.about}")
+            run.remark(f"of the members of etcd that are left none may fail: {parting.about}")
         return [self._change(one, parting.about) for one in parting.order]
 
     def run(self, run: ActionContext) -> Sequence[Change]:

@@ -134,7 +134,7 @@ class Packages(Action):
     def plan(self, run: ActionContext) -> Sequence[Change]:
         """Name each package, and what was left half done."""
         if self.look.busy:
-            run.say("warning: somebody else installs packages there just now; they are waited for")
+            run.remark("somebody else installs packages there just now; they are waited for")
         return _changes(self.look)
 
     def run(self, run: ActionContext) -> Sequence[Change]:

@@ -62,7 +62,7 @@ class MayGoBack(Action):
         """
         verdict = decide(_stand(run))
         for host, runs in verdict.later.items():
-            run.say(f"warning: what came after the upgrade is taken back on {host}, too: {', '.join(runs)}")
+            run.remark(f"what came after the upgrade is taken back on {host}, too: {', '.join(runs)}")
         if verdict.way is self.way:
             return []
         raise UnfitHost(

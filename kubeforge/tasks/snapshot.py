@@ -144,7 +144,7 @@ class SaveSnapshot(Action):
                     keep_pki(remote, snapshot, about, kept_pki(context.cluster, context.inventory, host))
                 let_go(remote, snapshot, keep=context.cluster.etcd.snapshots.keep)
             except KubeforgeError as error:
-                run.say(f"warning: {host.name} keeps no copy of {snapshot.name}: {error.cause}")
+                run.remark(f"{host.name} keeps no copy of {snapshot.name}: {error.cause}")
 
 
 def taken(context: Context) -> dict[str, Snapshot]:

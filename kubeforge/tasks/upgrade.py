@@ -186,7 +186,7 @@ class KubeletsFollow(Action):
         try:
             nodes = api_of(run).objects("v1", "Node")
         except ApiUnavailable as error:
-            run.say(f"warning: nobody tells which kubelets there are: {error.cause}")
+            run.remark(f"nobody tells which kubelets there are: {error.cause}")
             return []
         told = [
             f"{node['metadata']['name']}: {problem}"

@@ -231,9 +231,7 @@ class Remembered(Action):
         try:
             lines = run.context.vault.once("upgrade.served", lambda: sorted(served(own_api_of(run))))
         except ApiError as error:
-            run.say(
-                f"warning: what the API serves is not known, so a minor is gone back from the snapshot: {error.cause}"
-            )
+            run.remark(f"what the API serves is not known, so a minor is gone back from the snapshot: {error.cause}")
             return []
         text = "".join(f"{line}\n" for line in (f"{_BEGUN}{self.begun}", *lines))
         act(run, [File(path=UPGRADE_SERVED, content=text.encode(), mode=0o600)], step=self.title)

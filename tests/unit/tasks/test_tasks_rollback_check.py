@@ -59,7 +59,7 @@ class World:
         said: list[str] = []
         context = self.cluster.made.context("cp1", rollback.host_files)
         told = SimpleNamespace(
-            context=context, remote=run.remote, remote_of=run.remote_of, say=said.append, vault=context.vault
+            context=context, remote=run.remote, remote_of=run.remote_of, remark=said.append, vault=context.vault
         )
         assert MayGoBack(way=way).plan(told) == []
         return said
