@@ -34,7 +34,7 @@ def apply(choices: Choices, *, version: str, via: tuple[str, ...], drain: bool |
     """
     from kubeforge.cli.runs import refuse_without_terminal
     from kubeforge.cli.series import entered
-    from kubeforge.cluster.upgrade.path import wanted_version
+    from kubeforge.spec.upgrade_path import wanted_version
 
     if not yes:
         refuse_without_terminal("upgrade apply")
@@ -51,7 +51,7 @@ def apply(choices: Choices, *, version: str, via: tuple[str, ...], drain: bool |
 
 def _steps(inside: Entered, version: str, via: tuple[str, ...]) -> tuple[str, ...]:
     """Ask the control planes what they run; have each step's spec judged before the first one begins."""
-    from kubeforge.cluster.upgrade.steps import steps_to
+    from kubeforge.spec.upgrade_path import steps_to
     from kubeforge.tasks.upgrade_look import versions_running
 
     with inside.remotes() as remotes:

@@ -24,7 +24,6 @@ from kubeforge.cluster.upgrade import kubernetes, probe
 from kubeforge.cluster.upgrade.arguments import ask_arguments
 from kubeforge.cluster.upgrade.judge import Question
 from kubeforge.cluster.upgrade.model import UpgradePlan
-from kubeforge.cluster.upgrade.path import targets, wanted_version
 from kubeforge.cluster.upgrade.registries import ask_registries
 from kubeforge.cluster.upgrade.runs import comparable, oldest, runs_of, versions_of
 from kubeforge.cluster.upgrade.seen import HostSeen, KubernetesSeen, Seen
@@ -34,6 +33,7 @@ from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.paths import API_PORT, LOOPBACK
+from kubeforge.spec.upgrade_path import targets, wanted_version
 from kubeforge.transport.base import ByteSocket, Remote
 
 __all__ = ["look"]
