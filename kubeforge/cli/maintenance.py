@@ -16,6 +16,7 @@ import click
 
 from kubeforge.cli import options
 from kubeforge.cli.lifecycle import carry_out, run_options
+from kubeforge.spec.durations import parse_seconds
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices
@@ -29,11 +30,11 @@ __all__ = [
     "restart",
     "rolled",
     "serial_option",
+    "span",
     "uncordon",
 ]
 
 _SIZE: Final = re.compile(r"[1-9]\d*|([1-9]\d?|100)%")
-_SPAN: Final = re.compile(r"\d+|(\d+(\.\d+)?(h|ms|m|s))+")
 
 check_option = click.option("--check", is_flag=True, help="Only show what would be done; changes nothing.")
 
@@ -46,9 +47,16 @@ def _sizes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
     return sizes
 
 
-def _span(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not _SPAN.fullmatch(value):
-        raise click.BadParameter(f"`{value}` is no span of time: write seconds, or 90s, 5m, 1h30m")
+def span(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Take an option's value that is a span of time.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    try:
+        parse_seconds(0 if value is None else value)
+    except ValueError:
+        raise click.BadParameter(f"`{value}` is no span of time: write seconds, or 90s, 5m, 1h30m") from None
     return value
 
 
@@ -60,12 +68,12 @@ serial_option = click.option(
 def drain_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a drain, and hand them over as variables for tasks: `draining`."""
 
-    @click.option("--grace", callback=_span, metavar="TIME", help="For each pod to end.  [default: what the pod says]")
+    @click.option("--grace", callback=span, metavar="TIME", help="For each pod to end.  [default: what the pod says]")
     @click.option(
         "--deadline",
         "--drain-deadline",
         "deadline",
-        callback=_span,
+        callback=span,
         metavar="TIME",
         help="After which the drain of a node is given up.  [default: 10m]",
     )
@@ -83,11 +91,13 @@ def drain_options(function: Callable[..., None]) -> Callable[..., None]:
         force: bool,
         **given: Any,
     ) -> None:
+        from kubeforge.tasks.drain_options import DEADLINE, DELETE_LOCAL, FORCE, GRACE
+
         said = {
-            "drain_grace": grace,
-            "drain_deadline": deadline,
-            "drain_delete_local_storage": "yes" if delete_local_storage else None,
-            "drain_force": "yes" if force else None,
+            GRACE: grace,
+            DEADLINE: deadline,
+            DELETE_LOCAL: "yes" if delete_local_storage else None,
+            FORCE: "yes" if force else None,
         }
         function(choices, draining={name: value for name, value in said.items() if value is not None}, **given)
 
@@ -184,7 +194,7 @@ def drain(
     show_default=True,
     help="Reboot where packages or a new kernel ask for it, everywhere, or nowhere.",
 )
-@click.option("--reboot-deadline", callback=_span, metavar="TIME", help="A host may be away so long.  [default: 10m]")
+@click.option("--reboot-deadline", callback=span, metavar="TIME", help="A host may be away so long.  [default: 10m]")
 @click.option("--drain/--no-drain", "drains", default=True, show_default=True, help="Let pods leave a node before.")
 @drain_options
 @check_option

@@ -67,9 +67,15 @@ def renew(context: Context) -> Iterator[Operation | Action]:
     if not context.host.is_node or not living.node_lives(context):
         return
     client, serving = (_is_wanted(context, name) for name in _PATHS)
-    if not (client or serving):
-        return
-    asks = client and context.host not in context.inventory.control_planes
+    asks = context.host not in context.inventory.control_planes
+    if client or serving:
+        yield from _anew(context, client=client, serving=serving, asks=client and asks)
+    if asks:  # also where an earlier run was cut off before it
+        yield Absent(path=BOOTSTRAP_KUBELET_CONF, keep=False)
+
+
+def _anew(context: Context, *, client: bool, serving: bool, asks: bool) -> Iterator[Operation | Action]:
+    """Give it other certificates; `asks`: its client asks for one, as its key stays where it is."""
     if asks:
         yield TokenPresent(token=token_of(context))
     changes = [*_client(context, asks=asks, wanted=client), *_serving(wanted=serving)]
@@ -81,8 +87,6 @@ def renew(context: Context) -> Iterator[Operation | Action]:
     if asks:
         yield ClientAsked()
     yield as_wanted(context, anew=serving)
-    if asks:
-        yield Absent(path=BOOTSTRAP_KUBELET_CONF, keep=False)
 
 
 def _is_wanted(context: Context, name: str) -> bool:

@@ -15,7 +15,7 @@ from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import ApiError, ConnectionFailed, OperationFailed, UnfitHost
 from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.manifests.etcd import ETCD
-from kubeforge.manifests.static_pod import manifest_path
+from kubeforge.manifests.static_pod import manifest_path, version_in
 from kubeforge.operations.model import Change
 from kubeforge.spec.going_back import HostKept, Stand, Verdict, Way, decide
 from kubeforge.spec.paths import BIN, UPGRADE, UPGRADE_FINISHED, UPGRADE_SERVED
@@ -23,7 +23,7 @@ from kubeforge.spec.releases import parse, release
 from kubeforge.spec.upgrading import read_finished, read_record
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.rollback import kept, reads
-from kubeforge.tasks.upgrade import running, version_in
+from kubeforge.tasks.upgrade import running
 from kubeforge.tasks.upgrade_record import snapshot_key
 
 __all__ = ["WAY", "MayGoBack", "check"]
@@ -160,7 +160,7 @@ def _etcd_before(run: ActionContext) -> str | None:
         restore = back.components.get(manifest_path(ETCD))
         if restore is not None and restore.prior is not None and restore.prior.copy:
             version = _copied(run, host.name, restore.prior.copy)
-            found += [] if version is None else [version.partition("-")[0]]  # a tag is 3.6.16-0
+            found += [] if version is None else [version]
         elif f"{BIN}/etcd" in back.components and host not in context.inventory.control_planes:
             found.append(release(back.record.old).etcd)
     return min(found, key=parse, default=None)

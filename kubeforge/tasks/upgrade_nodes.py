@@ -25,13 +25,13 @@ from kubeforge.tasks.drain import Drain, Uncordon
 from kubeforge.tasks.drain_options import options_of
 from kubeforge.tasks.parts import stored_program
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.variables import flag
 
 __all__ = ["DRAIN", "DrainFirst", "GroupSpares", "Released", "drain", "drains", "release", "spare"]
 
 DRAIN: Final = "upgrade_drain"
 """Variable: `yes` or `no`, over what cluster.yml says."""
 
-_KUBELET: Final = f"{BIN}/kubelet"
 _PROGRAMS: Final = ("kubelet", "containerd")
 
 
@@ -72,9 +72,8 @@ def release(context: Context) -> Iterator[Action]:
 
 def drains(context: Context) -> bool | None:
     """Return whether a node is drained: as the command line says, its group, cluster.yml; None: at another minor."""
-    said = context.vars.get(DRAIN)
-    if said is not None:
-        return str(said) == "yes"
+    if DRAIN in context.vars:
+        return flag(context.vars, DRAIN, default=True)
     found = group_of(context.cluster, context.inventory, context.host)
     own = None if found is None else found[1].drain
     return context.cluster.upgrade.drain if own is None else own

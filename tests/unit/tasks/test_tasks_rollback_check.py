@@ -141,7 +141,7 @@ def test_runs_since_are_named(world: World) -> None:
     host.put("/etc/containerd/config.toml", b"other")
     world.cluster.run("w1", runtime.roll, run_id="later")
     assert host.file("/etc/containerd/config.toml") == before
-    assert world.plan() == ["warning: what came after the upgrade is taken back on w1, too: later"]
+    assert world.plan() == ["what came after the upgrade is taken back on w1, too: later"]
 
 
 def test_no_record_nothing_to_take_back(world: World) -> None:
