@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kubeforge.cluster.cordon import is_ready
-from kubeforge.cluster.kinds import Obj
+from kubeforge.cluster.kinds import Obj, condition_of, is_ready
 from kubeforge.errors import ConnectionFailed, DeadlineExceeded, HostKeyRefused, OperationFailed
 from kubeforge.transport.base import Remote
 
@@ -55,8 +54,7 @@ def lacks_new_boot(remote_of: Callable[[], Remote], before: str) -> str | None:
 
 def heartbeat(node: Obj | None) -> str:
     """Return when a node's kubelet last said how it is, as the Node tells; empty: never."""
-    conditions = ((node or {}).get("status") or {}).get("conditions") or ()
-    return next((str(one.get("lastHeartbeatTime") or "") for one in conditions if one["type"] == "Ready"), "")
+    return str(condition_of(node, "Ready").get("lastHeartbeatTime") or "")
 
 
 def lacks_ready(node: Obj | None, since: str = "") -> str | None:
@@ -74,6 +72,5 @@ def lacks_ready(node: Obj | None, since: str = "") -> str | None:
         return "its kubelet has not reported since"
     if is_ready(node):
         return None
-    conditions = (node.get("status") or {}).get("conditions") or ()
-    told = next((str(one.get("message") or "") for one in conditions if one["type"] == "Ready"), "")
+    told = condition_of(node, "Ready").get("message")
     return f"the node is not Ready: {told or 'it has not reported yet'}"

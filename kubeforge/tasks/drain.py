@@ -15,11 +15,11 @@ from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, until
 from kubeforge.cluster.cordon import cordon as cordon_node
-from kubeforge.cluster.cordon import cordoned_by, is_cordoned, is_ready, node_of
+from kubeforge.cluster.cordon import cordoned_by, is_cordoned, node_of
 from kubeforge.cluster.cordon import uncordon as uncordon_node
 from kubeforge.cluster.draining import DrainOptions, Fate, Pod, Sorted, read_pods
 from kubeforge.cluster.evicting import evict_all
-from kubeforge.cluster.kinds import Obj
+from kubeforge.cluster.kinds import Obj, is_ready
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import KubeforgeError, UnfitHost
 from kubeforge.inventory.model import Inventory

@@ -10,7 +10,7 @@ from typing import Final
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.cordon import is_cordoned
-from kubeforge.cluster.kinds import Obj
+from kubeforge.cluster.kinds import Obj, is_ready
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.engine.playbook import Portion
 from kubeforge.engine.pools import group_of
@@ -222,8 +222,7 @@ class GroupSpares(Action):
             return "is not registered"
         if is_cordoned(node):
             return "is cordoned"
-        conditions = (node.get("status") or {}).get("conditions") or ()
-        if not any(one["type"] == "Ready" and one["status"] == "True" for one in conditions):
+        if not is_ready(node):
             return "is not Ready"
         return "is being upgraded" if begun and _kubelet(node) != self.wanted else None
 
