@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeforge.cli import options
+from kubeforge.cli.asking import asking
 from kubeforge.cli.lifecycle import carry_out, run_options
 from kubeforge.cli.runs import Choices
 
@@ -120,14 +121,10 @@ def renew(choices: Choices, *, names: tuple[str, ...], everything: bool, hosts: 
 
 def _seen(path: Path | None, variables: Mapping[str, str], asked: Asked, pattern: str | None) -> Listing:
     """Ask the hosts that are chosen."""
-    from kubeforge.cli.passwords import entering
-    from kubeforge.cli.session import examine_input
     from kubeforge.cluster.certificates import listing
-    from kubeforge.engine.remotes import ConnectedRemotes
     from kubeforge.inventory.patterns import select
 
-    inventory, _ = examine_input(path, variables).required()
-    within = {host.name for host in select(inventory, pattern)} if pattern else set(inventory.hosts)
-    with entering(inventory, asked) as (known, connections):
-        chosen_hosts = [host for host in known.cluster if host.name in within]
-        return listing(known, chosen_hosts, ConnectedRemotes(known, connections).remote)
+    with asking(path, variables, asked) as (inventory, remote_of):
+        within = {host.name for host in select(inventory, pattern)} if pattern else set(inventory.hosts)
+        chosen_hosts = [host for host in inventory.cluster if host.name in within]
+        return listing(inventory, chosen_hosts, remote_of)

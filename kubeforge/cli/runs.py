@@ -35,6 +35,7 @@ __all__ = [
     "display_for",
     "opened",
     "refuse_without_terminal",
+    "session_of",
     "show_libraries",
     "showing",
 ]
@@ -132,42 +133,72 @@ def opened(
         serial: sizes of batches, `2` or `25%`, for plays that leave them to the command line.
         change: makes the inventory of a run that changes who is in the cluster; asks hosts.
     """
-    from kubeforge import tasks
     from kubeforge.cli.passwords import entering
-    from kubeforge.engine.executors import MAX_THREADS
-    from kubeforge.engine.playbook import Portion
-    from kubeforge.engine.playbook_loader import load
-    from kubeforge.engine.remotes import ConnectedRemotes
-    from kubeforge.engine.run import Session
     from kubeforge.inventory.membership import REMADE
-    from kubeforge.resources import playbook as shipped
 
     found = examine_input(choices.inventory_path, choices.variables)
     inventory, spec = found.required()
     if choices.output == "table":
         show_warnings(found.warnings)
     show_libraries(choices.verbose)
-    display, registry = display_for(verbose=choices.verbose > 0), tasks.load()
-    book = load(shipped(playbook), registry).batched([Portion.of(size) for size in serial])
+    display = display_for(verbose=choices.verbose > 0)
     with entering(inventory, choices.asked, lambda: aside(display)) as (entered, connections):
         known = entered
         if change is not None:
             known, spec = _changed(change, entered, connections, found.path)
         needs = parts or bool(known.group(REMADE))
-        with Session(
-            inventory=known,
-            remotes=ConnectedRemotes(known, connections),
-            playbook=book,
-            registry=registry,
-            spec=spec,
-            artifacts=showing(display, spec, found.path) if needs else None,
-            limit=choices.limit,
-            tags=choices.tags,
-            sinks=[display],
-            variables=choices.variables,
-            forks=choices.forks or MAX_THREADS,
+        artifacts = showing(display, spec, found.path) if needs else None
+        with session_of(
+            choices, playbook, known, connections, spec=spec, display=display, artifacts=artifacts, serial=serial
         ) as session:
             yield Run(session, spec, display, choices.output, found.warnings)
+
+
+def session_of(
+    choices: Choices,
+    playbook: str,
+    inventory: Inventory,
+    connections: Connections,
+    *,
+    spec: ClusterSpec,
+    display: LiveConsole | PlainConsole,
+    artifacts: Supplier | None,
+    serial: Sequence[str] = (),
+) -> Session:
+    """Return a session of a shipped playbook: its tasks are loaded, no host is asked yet.
+
+    Args:
+        choices: the options.
+        playbook: its name.
+        inventory: of the run.
+        connections: how its hosts are entered.
+        spec: of the run.
+        display: told everything.
+        artifacts: what resolves parts; None: the playbook needs none.
+        serial: see `opened`.
+    """
+    from kubeforge import tasks
+    from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.playbook import Portion
+    from kubeforge.engine.playbook_loader import load
+    from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.engine.run import Session
+    from kubeforge.resources import playbook as shipped
+
+    registry = tasks.load()
+    return Session(
+        inventory=inventory,
+        remotes=ConnectedRemotes(inventory, connections),
+        playbook=load(shipped(playbook), registry).batched([Portion.of(size) for size in serial]),
+        registry=registry,
+        spec=spec,
+        artifacts=artifacts,
+        limit=choices.limit,
+        tags=choices.tags,
+        sinks=[display],
+        variables=choices.variables,
+        forks=choices.forks or MAX_THREADS,
+    )
 
 
 def _changed(
