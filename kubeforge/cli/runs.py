@@ -18,7 +18,7 @@ from kubeforge.cli.session import examine_input, supplier
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
     from kubeforge.cli.passwords import Asked
-    from kubeforge.cluster.membership import Change
+    from kubeforge.cluster.membership import MembershipChange
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session, Supplier
@@ -122,7 +122,7 @@ class Run:
 
 @contextmanager
 def opened(
-    choices: Choices, playbook: str, *, parts: bool, serial: Sequence[str] = (), change: Change | None = None
+    choices: Choices, playbook: str, *, parts: bool, serial: Sequence[str] = (), change: MembershipChange | None = None
 ) -> Iterator[Run]:
     """Open a run: the input is read and checked, tasks and playbook are loaded; no host is asked yet.
 
@@ -202,7 +202,7 @@ def session_of(
 
 
 def _changed(
-    change: Change, inventory: Inventory, connections: Connections, path: Path
+    change: MembershipChange, inventory: Inventory, connections: Connections, path: Path
 ) -> tuple[Inventory, ClusterSpec]:
     """Return the inventory of a run that changes who is in the cluster, and the spec as it is with that."""
     from kubeforge.engine.remotes import ConnectedRemotes

@@ -100,6 +100,8 @@ class HostMoved(Action):
                 name="the control plane of the old address has ended",
                 lacks=lambda: self._still_runs(run),
                 deadline=COMPONENT_DEADLINE,
+                evidence=lambda: kubelet_log(run.remote),
+                remedy="see what keeps it on the host (ps, systemctl status kubelet), then apply again",
             )
             await_condition(condition, run, step=self.title)
         return [self._change(run.context)]

@@ -26,7 +26,7 @@ from kubeforge.operations.model import Change, Entry, Operation, Queries, Verb
 from kubeforge.operations.shell import quote
 from kubeforge.operations.symlink import Symlink
 from kubeforge.operations.unit import Unit
-from kubeforge.pki import kubeconfigs
+from kubeforge.pki import kubeconfigs, verify
 from kubeforge.pki.certificates import KEY_MODE, Identity
 from kubeforge.secret import Secret
 from kubeforge.spec.addresses import inner_endpoint
@@ -49,7 +49,6 @@ from kubeforge.tasks.trust import reads as trust_reads
 __all__ = ["ClientAsked", "renew"]
 
 _ISSUED: Final = f"{KUBELET_PKI}/kubelet-client-issued.pem"
-_OVERDUE: Final = 0.1  # of its life: a kubelet renews by itself when 10 to 30 % are left
 _PATHS: Final = {KUBELET_CLIENT: KUBELET_CLIENT_CURRENT, KUBELET_SERVER: KUBELET_SERVING_CURRENT}
 # The files hold keys beside the certificates: only the latter leave the host.
 _SED: Final = "sed -n '/^-----BEGIN CERTIFICATE-----$/,/^-----END CERTIFICATE-----$/p'"
@@ -101,8 +100,7 @@ def _is_overdue(text: str, at: datetime) -> bool:
         found = x509.load_pem_x509_certificate(text.encode())
     except ValueError:
         return True
-    begin, end = found.not_valid_before_utc, found.not_valid_after_utc
-    return end - at < (end - begin) * _OVERDUE
+    return found.not_valid_after_utc - at < verify.kubelet_overdue(found)
 
 
 def _client(context: Context, *, asks: bool, wanted: bool) -> Iterator[Operation]:
