@@ -16,14 +16,14 @@ from kubeforge.engine.playbook import Portion
 from kubeforge.engine.pools import group_of
 from kubeforge.errors import ApiUnavailable
 from kubeforge.inventory.model import Host, Inventory
-from kubeforge.operations.model import Change, Entry, Queries, Verb
+from kubeforge.operations.model import Change, Queries, Verb
 from kubeforge.spec.nodes import runs_workloads
 from kubeforge.spec.paths import BIN, GATE_DEADLINE
 from kubeforge.spec.releases import minor_of
 from kubeforge.tasks import living
 from kubeforge.tasks.drain import Drain, Uncordon
 from kubeforge.tasks.drain_options import options_of
-from kubeforge.tasks.parts import stored_program
+from kubeforge.tasks.parts import is_another
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.variables import flag
 
@@ -81,12 +81,7 @@ def drains(context: Context) -> bool | None:
 
 def _changes(context: Context, *names: str) -> bool:
     """Whether a node gets another version of one of these programs."""
-    seen = context.seen[context.host.name]
-    for name in names:
-        entry = seen.paths.get(f"{BIN}/{name}")
-        if isinstance(entry, Entry) and entry.target != stored_program(context, name).path:
-            return True
-    return False
+    return any(is_another(context, name) for name in names)
 
 
 def _has_elsewhere(context: Context) -> bool:

@@ -17,14 +17,14 @@ from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import ApiError, ConnectionFailed
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.file import File
-from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, Verb
+from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.spec.paths import BIN, CONTAINERD_NAMESPACE, UPGRADE, UPGRADE_FINISHED, UPGRADE_SERVED
 from kubeforge.spec.releases import minor_of, parse
 from kubeforge.spec.upgrading import Finished, Record, read_open
 from kubeforge.tasks import living
 from kubeforge.tasks.acting import act
 from kubeforge.tasks.images import references
-from kubeforge.tasks.parts import stored_program
+from kubeforge.tasks.parts import is_another
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.snapshot import SaveSnapshot
 from kubeforge.tasks.trust import now
@@ -136,14 +136,9 @@ def _is_behind(context: Context, host: Host) -> bool:
     """Whether a host runs something else than it shall: another version of a component, or of a program."""
     wanted = context.cluster.kubernetes
     core = {name: version for name, version in running(context, host.name).items() if name != "etcd"}
-    if any(version != wanted for version in core.values()):
-        return True
-    seen = context.seen[host.name]
-    for name in _PROGRAMS:
-        entry = seen.paths.get(f"{BIN}/{name}")
-        if isinstance(entry, Entry) and entry.target not in (None, stored_program(context, name, host).path):
-            return True
-    return False
+    return any(version != wanted for version in core.values()) or any(
+        is_another(context, name, host) for name in _PROGRAMS
+    )
 
 
 def _old(context: Context) -> str:
