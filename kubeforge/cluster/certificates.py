@@ -196,9 +196,7 @@ def _state(found: x509.Certificate, now: datetime, *, authority: bool, rotates: 
         return State.ENDED
     if begin > now:
         return State.NOT_YET
-    soon = verify.kubelet_overdue(found) if rotates else verify.soon(found)
-    if authority:
-        soon = verify.AUTHORITY_ENDS_SOON
+    soon = verify.warns_before(found, authority=authority, rotates=rotates)
     return State.SOON if end - now < soon else State.VALID
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from kubeforge.engine.events import ActionSaid, Events
+from kubeforge.engine.events import WARNING, ActionSaid, Events
 from kubeforge.engine.model import Context
 from kubeforge.errors import Interrupted
 from kubeforge.operations.model import Observation
@@ -55,7 +55,7 @@ class Conversation:
 
     def remark(self, text: str, **details: str) -> None:
         """Warn."""
-        self.say(f"warning: {text}")
+        self.say(f"{WARNING}{text}")
         self.remarked(text, details)
 
     def checkpoint(self) -> None:

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, Final
 
 from kubeforge.errors import ConnectionFailed, ConnectionLost, KubeforgeError
 
 __all__ = [
+    "WARNING",
     "ActionSaid",
     "ChangeDone",
     "Collected",
@@ -180,9 +181,13 @@ class ChangeDone(Event):
     seconds: float
 
 
+WARNING: Final = "warning: "
+"""What an action's message begins with that a person shall read, whatever comes of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionSaid(Event):
-    """An action tells how far it is."""
+    """An action tells how far it is, or warns; see `WARNING`."""
 
     host: str
     step: str

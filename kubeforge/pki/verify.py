@@ -29,6 +29,7 @@ __all__ = [
     "reasons",
     "soon",
     "time_left",
+    "warns_before",
 ]
 
 RENEW_BEFORE: Final = timedelta(days=30)
@@ -110,6 +111,19 @@ def soon(found: x509.Certificate, renew_before: timedelta = RENEW_BEFORE) -> tim
 def kubelet_overdue(found: x509.Certificate) -> timedelta:
     """Return with how much time left a certificate that a kubelet renews by itself should be another one already."""
     return (found.not_valid_after_utc - found.not_valid_before_utc) * _ROTATED
+
+
+def warns_before(found: x509.Certificate, *, authority: bool, rotates: bool) -> timedelta:
+    """Return with how much time left people are told that a certificate ends.
+
+    Args:
+        found: the certificate.
+        authority: whether it signs others.
+        rotates: whether a kubelet renews it by itself.
+    """
+    if authority:
+        return AUTHORITY_ENDS_SOON
+    return kubelet_overdue(found) if rotates else soon(found)
 
 
 def is_signed_by(certificate: bytes, signer: bytes) -> bool:
