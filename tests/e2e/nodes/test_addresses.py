@@ -78,21 +78,23 @@ def mended(forge: Ha, *moved: str, old: dict[str, str]) -> None:
     for name, (number, url) in now.items():
         assert url == f"https://{forge.lab.host(name).address}:2380"
         assert before.get(name, number) == number, "it is the same member"
-    stale(forge, [old[name] for name in moved])
+    stale(forge, sorted({old[name] for name in moved} - {*addresses(forge).values()}))  # some may be another's now
 
 
 KNOWN: dict[str, dict[str, tuple[int, str]]] = {}
 
 
-def stale(forge: Ha, addresses: list[str]) -> None:
+def stale(forge: Ha, former: list[str]) -> None:
     """Nothing says an old address any more: nodes, pods of the hosts' network, files of ours."""
     for node in forge.get("nodes")["items"]:
         told = {one["address"] for one in node["status"]["addresses"]}
-        assert not told & set(addresses), node["metadata"]["name"]
+        assert not told & set(former), node["metadata"]["name"]
     pods: list[Any] = [pod for pod in forge.get("pods", "-A")["items"] if pod["spec"].get("hostNetwork")]
     owned = [pod for pod in pods if "kubernetes.io/config.mirror" not in pod["metadata"].get("annotations", {})]
-    assert not [pod["metadata"]["name"] for pod in owned if pod["status"].get("podIP") in addresses]
-    words = " ".join(f"-e '{address}[^0-9]'" for address in addresses)
+    assert not [pod["metadata"]["name"] for pod in owned if pod["status"].get("podIP") in former]
+    if not former:
+        return
+    words = " ".join(f"-e '{address}[^0-9]'" for address in former)
     for host in forge.lab.hosts:
         files = "/etc/kubernetes/*.conf /etc/kubernetes/manifests /var/lib/kubelet/kubeadm-flags.env /etc/kubeforge"
         found = forge.sh(host.name, f"grep -rlE {words} {files} /etc/systemd/system/etcd.service 2>/dev/null || true")
