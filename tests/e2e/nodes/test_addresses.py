@@ -92,9 +92,7 @@ def stale(forge: Ha, former: list[str]) -> None:
     pods: list[Any] = [pod for pod in forge.get("pods", "-A")["items"] if pod["spec"].get("hostNetwork")]
     owned = [pod for pod in pods if "kubernetes.io/config.mirror" not in pod["metadata"].get("annotations", {})]
     assert not [pod["metadata"]["name"] for pod in owned if pod["status"].get("podIP") in former]
-    if not former:
-        return
-    words = " ".join(f"-e '{address}[^0-9]'" for address in former)
+    words = " ".join(["-e 'no address'", *(f"-e '{address}[^0-9]'" for address in former)])
     for host in forge.lab.hosts:
         files = "/etc/kubernetes/*.conf /etc/kubernetes/manifests /var/lib/kubelet/kubeadm-flags.env /etc/kubeforge"
         found = forge.sh(host.name, f"grep -rlE {words} {files} /etc/systemd/system/etcd.service 2>/dev/null || true")
