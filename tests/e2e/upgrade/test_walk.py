@@ -1,7 +1,7 @@
 """An upgrade of one control plane and one worker that is killed after every single step, and ends upgraded.
 
 Each run is killed with -9 as soon as it has ended a step that no run before had ended, so together they are cut off at
-every boundary there is. A gate is asked by every run before what it guards, so it alone would hold up all runs for ever.
+every boundary there is. A gate is asked by every run before what it guards, and would hold up all runs alone.
 """
 
 from __future__ import annotations
