@@ -78,14 +78,15 @@ def mended(forge: Ha, *moved: str, old: dict[str, str]) -> None:
     for name, (number, url) in now.items():
         assert url == f"https://{forge.lab.host(name).address}:2380"
         assert before.get(name, number) == number, "it is the same member"
-    stale(forge, sorted({old[name] for name in moved} - {*addresses(forge).values()}))  # some may be another's now
+    stale(forge, [old[name] for name in moved])
 
 
 KNOWN: dict[str, dict[str, tuple[int, str]]] = {}
 
 
-def stale(forge: Ha, former: list[str]) -> None:
-    """Nothing says an old address any more: nodes, pods of the hosts' network, files of ours."""
+def stale(forge: Ha, old: list[str]) -> None:
+    """Nothing says an old address any more, unless it is another host's now: nodes, pods of the hosts' network, files."""
+    former = sorted({*old} - {*addresses(forge).values()})
     for node in forge.get("nodes")["items"]:
         told = {one["address"] for one in node["status"]["addresses"]}
         assert not told & set(former), node["metadata"]["name"]
