@@ -85,7 +85,7 @@ KNOWN: dict[str, dict[str, tuple[int, str]]] = {}
 
 
 def stale(forge: Ha, old: list[str]) -> None:
-    """Nothing says an old address any more, unless it is another host's now: nodes, pods of the hosts' network, files."""
+    """Nothing says an old address any more, unless another host has it now: nodes, pods, files."""
     former = sorted({*old} - {*addresses(forge).values()})
     for node in forge.get("nodes")["items"]:
         told = {one["address"] for one in node["status"]["addresses"]}
