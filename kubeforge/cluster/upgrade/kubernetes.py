@@ -47,7 +47,7 @@ def ask(api: Api, servers: Mapping[str, Callable[[], Api]]) -> KubernetesSeen:
         recorded=_recorded(api, unasked),
         requested=asked,
         written=tuple(_written(api, asked, unasked)),
-        budgets=tuple(_budgets(api, unasked)),
+        budgets=_budgets(api, unasked),
         unasked=tuple(unasked),
     )
 
