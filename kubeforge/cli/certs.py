@@ -17,7 +17,7 @@ import click
 
 from kubeforge.cli import options
 from kubeforge.cli.asking import asking
-from kubeforge.cli.lifecycle import carry_out, run_options
+from kubeforge.cli.lifecycle import carry_out, confirmed, run_options
 from kubeforge.cli.runs import Choices
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def renew(choices: Choices, *, names: tuple[str, ...], everything: bool, hosts: 
     run_of = replace(choices, limit=hosts or choices.limit, variables={**choices.variables, RENEW: wanted})
     with opened(run_of, "certs-renew", parts=False) as run:
         made = run.plan(diff=False)
-        carry_out(run, made, diff=False, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(run, made, diff=False, agreed=confirmed(yes=yes))
 
 
 def _seen(path: Path | None, variables: Mapping[str, str], asked: Asked, pattern: str | None) -> Listing:

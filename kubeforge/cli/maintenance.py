@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.lifecycle import carry_out, run_options
+from kubeforge.cli.lifecycle import carry_out, confirmed, run_options
 from kubeforge.spec.durations import parse_seconds
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices
 
 __all__ = [
-    "check_option",
     "cordon",
     "drain",
     "drain_options",
@@ -35,8 +34,6 @@ __all__ = [
 ]
 
 _SIZE: Final = re.compile(r"[1-9]\d*|([1-9]\d?|100)%")
-
-check_option = click.option("--check", is_flag=True, help="Only show what would be done; changes nothing.")
 
 
 def _sizes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -124,7 +121,7 @@ def rolled(
         if check:
             run.show_plan(made, diff=False)
             click.get_current_context().exit(made.exit_code)
-        carry_out(run, made, diff=False, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(run, made, diff=False, agreed=confirmed(yes=yes))
 
 
 def _named(choices: Choices, nodes: tuple[str, ...]) -> dict[str, str]:
@@ -142,7 +139,7 @@ _nodes = click.argument("nodes", nargs=-1, required=True, metavar="NODE…")
 @click.command()
 @run_options
 @_nodes
-@check_option
+@options.check
 def cordon(choices: Choices, *, nodes: tuple[str, ...], check: bool) -> None:
     """Let no new pods come to nodes; what runs there stays.
 
@@ -154,7 +151,7 @@ def cordon(choices: Choices, *, nodes: tuple[str, ...], check: bool) -> None:
 @click.command()
 @run_options
 @_nodes
-@check_option
+@options.check
 def uncordon(choices: Choices, *, nodes: tuple[str, ...], check: bool) -> None:
     """Let new pods come to nodes again.
 
@@ -168,7 +165,7 @@ def uncordon(choices: Choices, *, nodes: tuple[str, ...], check: bool) -> None:
 @_nodes
 @drain_options
 @click.option("--dead", is_flag=True, help="Their hosts never come back: pods are deleted at once.")
-@check_option
+@options.check
 @options.yes
 def drain(
     choices: Choices, *, nodes: tuple[str, ...], draining: Mapping[str, str], dead: bool, check: bool, yes: bool
@@ -197,7 +194,7 @@ def drain(
 @click.option("--reboot-deadline", callback=span, metavar="TIME", help="A host may be away so long.  [default: 10m]")
 @click.option("--drain/--no-drain", "drains", default=True, show_default=True, help="Let pods leave a node before.")
 @drain_options
-@check_option
+@options.check
 @options.yes
 def patch(
     choices: Choices,
@@ -227,7 +224,7 @@ def patch(
 @click.argument("unit", type=click.Choice(("kubelet", "containerd")))
 @click.argument("pattern")
 @serial_option
-@check_option
+@options.check
 @options.yes
 def restart(choices: Choices, *, unit: str, pattern: str, serial: tuple[str, ...], check: bool, yes: bool) -> None:
     """Restart kubelets or container runtimes, host after host; containers go on.

@@ -9,7 +9,7 @@ import click
 
 from kubeforge.cli import options
 from kubeforge.cli.lifecycle import run_options
-from kubeforge.cli.maintenance import check_option, drain_options, limited, rolled, serial_option, span
+from kubeforge.cli.maintenance import drain_options, limited, rolled, serial_option, span
 from kubeforge.cli.runs import Choices
 
 __all__ = ["run_command"]
@@ -25,7 +25,7 @@ __all__ = ["run_command"]
 )
 @click.option("--drain/--no-drain", "drains", default=False, show_default=True, help="Let pods leave a node before.")
 @drain_options
-@check_option
+@options.check
 @options.yes
 def run_command(
     choices: Choices,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.lifecycle import attempt, run_options
+from kubeforge.cli.lifecycle import attempt, confirmed, run_options
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices
@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["apply", "rollback"]
 
-_diff = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
-
 
 @click.command()
 @click.argument("version")
 @run_options
 @click.option("--via", multiple=True, metavar="VERSION", help="The patch of a minor on the way; else its newest.")
 @click.option("--drain/--no-drain", default=None, help="Whether pods leave a node first.  [default: at another minor]")
-@_diff
+@options.diff
 @options.yes
 def apply(choices: Choices, *, version: str, via: tuple[str, ...], drain: bool | None, diff: bool, yes: bool) -> None:
     """Bring the cluster to another version, one minor at a time.
@@ -76,7 +74,7 @@ def _step(inside: Entered, version: str, *, target: str, drain: bool | None, dif
     variables |= {} if drain is None else {DRAIN: "yes" if drain else "no"}
     with inside.run("upgrade", parts=True, kubernetes=version, variables=variables) as run:
         made = run.plan(diff=diff)
-        return attempt(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        return attempt(run, made, diff=diff, agreed=confirmed(yes=yes))
 
 
 def _note(inside: Entered, version: str) -> None:
@@ -103,7 +101,7 @@ def _note(inside: Entered, version: str) -> None:
     "--from-snapshot", is_flag=True, help="Bring etcd back to the snapshot before the upgrade, where it must."
 )
 @click.option("--drain/--no-drain", default=None, help="Whether pods leave a node first.  [default: at another minor]")
-@_diff
+@options.diff
 @options.yes
 def rollback(choices: Choices, *, from_snapshot: bool, drain: bool | None, diff: bool, yes: bool) -> None:
     """Take the last upgrade back, half done or finished.
