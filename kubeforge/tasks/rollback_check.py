@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubeforge.cluster.access import api_of
+from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.snapshots import kept_on
 from kubeforge.cluster.upgrade.etcd_versions import EtcdVersions, etcd_versions
 from kubeforge.cluster.upgrade.served import holding, served, unknown_before
 from kubeforge.engine.generations import read_ledger
 from kubeforge.engine.model import Action, ActionContext, Context
-from kubeforge.errors import ApiError, ConnectionFailed, OperationFailed, UnfitHost
+from kubeforge.errors import ApiError, ConnectionFailed, DeadlineExceeded, OperationFailed, UnfitHost
 from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.manifests.etcd import ETCD
 from kubeforge.manifests.static_pod import manifest_path, version_in
 from kubeforge.operations.model import Change
 from kubeforge.spec.going_back import HostKept, Stand, Verdict, Way, decide
-from kubeforge.spec.paths import BIN, UPGRADE, UPGRADE_FINISHED, UPGRADE_SERVED
+from kubeforge.spec.paths import BIN, GATE_DEADLINE, UPGRADE, UPGRADE_FINISHED, UPGRADE_SERVED
 from kubeforge.spec.releases import parse, release
 from kubeforge.spec.upgrading import read_finished, read_record
 from kubeforge.tasks.registry import task
@@ -180,11 +181,23 @@ def _unreadable(run: ActionContext) -> tuple[str, ...] | None:
     first, *before = contents.get(UPGRADE_SERVED, b"").decode(errors="replace").splitlines() or [""]
     if not before or record is None or not first.endswith(f" {record.begun}"):
         return None
-    try:
-        api = api_of(run)
-        return holding(api, unknown_before(before, served(api)))
-    except ApiError:
+    found: list[tuple[str, ...]] = []
+
+    def lacks() -> str | None:
+        try:
+            api = api_of(run)
+            found[:] = [holding(api, unknown_before(before, served(api)))]
+        except ApiError as error:
+            return error.cause
         return None
+
+    # An upgrade that was cut off may have left the only API server on its way up.
+    answers = Condition(name="an API server answers", lacks=lacks, deadline=GATE_DEADLINE)
+    try:
+        await_condition(answers, run, step="rollback.check")
+    except DeadlineExceeded:
+        return None
+    return found[0]
 
 
 def _snapshot(run: ActionContext, begun: Sequence[int]) -> str | None:
