@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubeforge.cli.runs import Choices, Run, aside, display_for, near, show_libraries
+from kubeforge.cli.runs import Choices, Run, aside, display_for, session_of, show_libraries
 from kubeforge.cli.session import inventory_of
 
 if TYPE_CHECKING:
@@ -79,10 +79,7 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
     from kubeforge.cli.facts_first import with_facts
     from kubeforge.cli.passwords import entering
     from kubeforge.engine.entering import entered
-    from kubeforge.engine.executors import MAX_THREADS
     from kubeforge.engine.journal import filed_under
-    from kubeforge.engine.remotes import ConnectedRemotes
-    from kubeforge.engine.run import Session
 
     def read(facts: Mapping[str, Mapping[str, Any]] | None = None) -> Inventory:
         come = facts is None
@@ -92,7 +89,7 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
 
     inventory = read()
     show_libraries(choices.verbose)
-    resume, within = choices.continuing.of(filed_under(inventory), book.name)
+    going_on = choices.continuing.of(filed_under(inventory), book.name)
     display = display_for(verbose=choices.verbose > 0)
     first = inventory if inventory.wants_facts else entered(inventory, book, choices.variables)
     with entering(first, choices.asked, lambda: aside(display)) as (told, connections):
@@ -101,19 +98,8 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
             grown = with_facts(told, read, connections, pattern=choices.limit, forks=choices.forks)
             known = entered(grown, book, choices.variables)
             _leave_others(connections, told, known)
-        with Session(
-            inventory=known,
-            remotes=near(ConnectedRemotes(known, connections), known, choices.executor),
-            playbook=book,
-            registry=registry,
-            limit=choices.limit,
-            tags=choices.tags,
-            sinks=[display],
-            variables=choices.variables,
-            forks=choices.forks or MAX_THREADS,
-            resume=resume,
-            within=within,
-            bulk=choices.bulk,
+        with session_of(
+            choices, (book, registry), known, connections, spec=None, display=display, artifacts=None, going_on=going_on
         ) as session:
             yield Run(session, None, display, choices.output, known.warnings)
 

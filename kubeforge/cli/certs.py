@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.lifecycle import carry_out, run_options
+from kubeforge.cli.asking import asking
+from kubeforge.cli.lifecycle import carry_out, confirmed, run_options
 from kubeforge.cli.runs import Choices
 
 if TYPE_CHECKING:
@@ -115,19 +116,15 @@ def renew(choices: Choices, *, names: tuple[str, ...], everything: bool, hosts: 
     run_of = replace(choices, limit=hosts or choices.limit, variables={**choices.variables, RENEW: wanted})
     with opened(run_of, "certs-renew", parts=False) as run:
         made = run.plan(diff=False)
-        carry_out(run, made, diff=False, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(run, made, diff=False, agreed=confirmed(yes=yes))
 
 
 def _seen(path: Path | None, variables: Mapping[str, str], asked: Asked, pattern: str | None) -> Listing:
     """Ask the hosts that are chosen."""
-    from kubeforge.cli.passwords import entering
-    from kubeforge.cli.session import examine_input
     from kubeforge.cluster.certificates import listing
-    from kubeforge.engine.remotes import ConnectedRemotes
     from kubeforge.inventory.patterns import select
 
-    inventory, _ = examine_input(path, variables).required()
-    within = {host.name for host in select(inventory, pattern)} if pattern else set(inventory.hosts)
-    with entering(inventory, asked) as (known, connections):
-        chosen_hosts = [host for host in known.cluster if host.name in within]
-        return listing(known, chosen_hosts, ConnectedRemotes(known, connections).remote)
+    with asking(path, variables, asked) as (inventory, remote_of):
+        within = {host.name for host in select(inventory, pattern)} if pattern else set(inventory.hosts)
+        chosen_hosts = [host for host in inventory.cluster if host.name in within]
+        return listing(inventory, chosen_hosts, remote_of)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.etcd_asked import asking, read_options
+from kubeforge.cli.asking import asking, read_options
 from kubeforge.cli.etcd_snapshot import snapshot
-from kubeforge.cli.lifecycle import carry_out, run_options
+from kubeforge.cli.lifecycle import carry_out, confirmed, run_options
 from kubeforge.cli.runs import Choices
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def defrag(choices: Choices, *, yes: bool) -> None:
         refuse_without_terminal("etcd defrag")
     with opened(choices, "etcd-defrag", parts=False) as run:
         made = run.plan(diff=False)
-        carry_out(run, made, diff=False, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(run, made, diff=False, agreed=confirmed(yes=yes))
 
 
 @etcd.command()
@@ -105,4 +105,4 @@ def recover(choices: Choices, *, source: str, yes: bool) -> None:
     alone = replace(choices, limit=source, variables={**choices.variables, RECOVER_FROM: source})
     with opened(alone, "etcd-recover", parts=True) as run:
         made = run.plan(diff=False)
-        carry_out(run, made, diff=False, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(run, made, diff=False, agreed=confirmed(yes=yes))

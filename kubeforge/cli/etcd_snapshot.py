@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.etcd_asked import asking, read_options
+from kubeforge.cli.asking import asking, read_options
 from kubeforge.cli.lifecycle import carry_out, run_options
 from kubeforge.cli.runs import Choices
 

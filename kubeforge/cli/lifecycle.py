@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices, Run
     from kubeforge.engine.plan import Plan
 
-__all__ = ["apply", "attempt", "carry_out", "plan", "reset", "run_options"]
+__all__ = ["apply", "attempt", "carry_out", "confirmed", "plan", "reset", "run_options"]
 
 _CHANGES: Final = 2  # plan --detailed-exitcode: there are changes (as terraform and diff say it)
 _DECLINED: Final = 1
-
-_diff = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
 
 
 def run_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -51,7 +49,7 @@ def run_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @run_options
-@_diff
+@options.diff
 @click.option("--detailed-exitcode", is_flag=True, help="Leave with 2 where there are changes, 0 where there are none.")
 def plan(choices: Choices, *, diff: bool, detailed_exitcode: bool) -> None:
     """Show what apply would do; changes nothing."""
@@ -66,7 +64,7 @@ def plan(choices: Choices, *, diff: bool, detailed_exitcode: bool) -> None:
 
 @click.command()
 @run_options
-@_diff
+@options.diff
 @options.yes
 def apply(choices: Choices, *, diff: bool, yes: bool) -> None:
     """Make the hosts what the spec says.
@@ -79,12 +77,12 @@ def apply(choices: Choices, *, diff: bool, yes: bool) -> None:
         refuse_without_terminal("apply")
     with opened(choices, "apply", parts=True) as run:
         made = run.plan(diff=diff)
-        carry_out(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(run, made, diff=diff, agreed=confirmed(yes=yes))
 
 
 @click.command()
 @run_options
-@_diff
+@options.diff
 @options.yes
 def reset(choices: Choices, *, diff: bool, yes: bool) -> None:
     """Take the cluster off its hosts.
@@ -115,6 +113,8 @@ def attempt(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> 
         run.show_plan(made, diff=diff)
     if blocked:
         click.echo(f"Nothing was done: {_hosts(made)} could not be planned. Run again when it is put right.", err=True)
+    elif made.failures:
+        click.echo(f"Without {_hosts(made)}: what is due there waits until this runs again.", err=True)
     if blocked or not made:
         return made.exit_code
     if not agreed():
@@ -123,6 +123,11 @@ def attempt(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> 
     result = run.apply(made)
     run.show_result(result)
     return result.exit_code
+
+
+def confirmed(*, yes: bool) -> Callable[[], bool]:
+    """Return what asks whether a plan is to be done; `yes`: a person has said so on the command line."""
+    return lambda: yes or click.confirm("Do this?", err=True)
 
 
 def _hosts(made: Plan) -> str:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.lifecycle import carry_out, run_options
+from kubeforge.cli.lifecycle import carry_out, confirmed, run_options
+from kubeforge.spec.durations import parse_seconds
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices
 
 __all__ = [
-    "check_option",
     "cordon",
     "drain",
     "drain_options",
@@ -29,13 +29,11 @@ __all__ = [
     "restart",
     "rolled",
     "serial_option",
+    "span",
     "uncordon",
 ]
 
 _SIZE: Final = re.compile(r"[1-9]\d*|([1-9]\d?|100)%")
-_SPAN: Final = re.compile(r"\d+|(\d+(\.\d+)?(h|ms|m|s))+")
-
-check_option = click.option("--check", is_flag=True, help="Only show what would be done; changes nothing.")
 
 
 def _sizes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -46,9 +44,16 @@ def _sizes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
     return sizes
 
 
-def _span(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not _SPAN.fullmatch(value):
-        raise click.BadParameter(f"`{value}` is no span of time: write seconds, or 90s, 5m, 1h30m")
+def span(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Take an option's value that is a span of time.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    try:
+        parse_seconds(0 if value is None else value)
+    except ValueError:
+        raise click.BadParameter(f"`{value}` is no span of time: write seconds, or 90s, 5m, 1h30m") from None
     return value
 
 
@@ -60,12 +65,12 @@ serial_option = click.option(
 def drain_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a drain, and hand them over as variables for tasks: `draining`."""
 
-    @click.option("--grace", callback=_span, metavar="TIME", help="For each pod to end.  [default: what the pod says]")
+    @click.option("--grace", callback=span, metavar="TIME", help="For each pod to end.  [default: what the pod says]")
     @click.option(
         "--deadline",
         "--drain-deadline",
         "deadline",
-        callback=_span,
+        callback=span,
         metavar="TIME",
         help="After which the drain of a node is given up.  [default: 10m]",
     )
@@ -83,11 +88,13 @@ def drain_options(function: Callable[..., None]) -> Callable[..., None]:
         force: bool,
         **given: Any,
     ) -> None:
+        from kubeforge.tasks.drain_options import DEADLINE, DELETE_LOCAL, FORCE, GRACE
+
         said = {
-            "drain_grace": grace,
-            "drain_deadline": deadline,
-            "drain_delete_local_storage": "yes" if delete_local_storage else None,
-            "drain_force": "yes" if force else None,
+            GRACE: grace,
+            DEADLINE: deadline,
+            DELETE_LOCAL: "yes" if delete_local_storage else None,
+            FORCE: "yes" if force else None,
         }
         function(choices, draining={name: value for name, value in said.items() if value is not None}, **given)
 
@@ -114,7 +121,7 @@ def rolled(
         if check:
             run.show_plan(made, diff=False)
             click.get_current_context().exit(made.exit_code)
-        carry_out(run, made, diff=False, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(run, made, diff=False, agreed=confirmed(yes=yes))
 
 
 def _named(choices: Choices, nodes: tuple[str, ...]) -> dict[str, str]:
@@ -132,7 +139,7 @@ _nodes = click.argument("nodes", nargs=-1, required=True, metavar="NODE…")
 @click.command()
 @run_options
 @_nodes
-@check_option
+@options.check
 def cordon(choices: Choices, *, nodes: tuple[str, ...], check: bool) -> None:
     """Let no new pods come to nodes; what runs there stays.
 
@@ -144,7 +151,7 @@ def cordon(choices: Choices, *, nodes: tuple[str, ...], check: bool) -> None:
 @click.command()
 @run_options
 @_nodes
-@check_option
+@options.check
 def uncordon(choices: Choices, *, nodes: tuple[str, ...], check: bool) -> None:
     """Let new pods come to nodes again.
 
@@ -158,7 +165,7 @@ def uncordon(choices: Choices, *, nodes: tuple[str, ...], check: bool) -> None:
 @_nodes
 @drain_options
 @click.option("--dead", is_flag=True, help="Their hosts never come back: pods are deleted at once.")
-@check_option
+@options.check
 @options.yes
 def drain(
     choices: Choices, *, nodes: tuple[str, ...], draining: Mapping[str, str], dead: bool, check: bool, yes: bool
@@ -184,10 +191,10 @@ def drain(
     show_default=True,
     help="Reboot where packages or a new kernel ask for it, everywhere, or nowhere.",
 )
-@click.option("--reboot-deadline", callback=_span, metavar="TIME", help="A host may be away so long.  [default: 10m]")
+@click.option("--reboot-deadline", callback=span, metavar="TIME", help="A host may be away so long.  [default: 10m]")
 @click.option("--drain/--no-drain", "drains", default=True, show_default=True, help="Let pods leave a node before.")
 @drain_options
-@check_option
+@options.check
 @options.yes
 def patch(
     choices: Choices,
@@ -217,7 +224,7 @@ def patch(
 @click.argument("unit", type=click.Choice(("kubelet", "containerd")))
 @click.argument("pattern")
 @serial_option
-@check_option
+@options.check
 @options.yes
 def restart(choices: Choices, *, unit: str, pattern: str, serial: tuple[str, ...], check: bool, yes: bool) -> None:
     """Restart kubelets or container runtimes, host after host; containers go on.

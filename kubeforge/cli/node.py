@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.lifecycle import attempt, run_options
-from kubeforge.cli.maintenance import check_option, drain_options
+from kubeforge.cli.lifecycle import attempt, confirmed, run_options
+from kubeforge.cli.maintenance import drain_options
 from kubeforge.cli.node_exec import run_command
 from kubeforge.cli.runs import Choices
 
@@ -25,7 +25,6 @@ __all__ = ["node"]
 _dead = click.option(
     "--dead", is_flag=True, help="It will never answer again: it is not contacted, and what is left is made whole."
 )
-_diff = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +40,8 @@ def _changes(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options of verbs that change who is in the cluster."""
 
     @run_options
-    @_diff
-    @check_option
+    @options.diff
+    @options.check
     @options.yes
     @wraps(function)
     def command(choices: Choices, *, diff: bool, check: bool, yes: bool, **given: Any) -> None:
@@ -129,7 +128,7 @@ def _walk(choices: Choices, steps: tuple[Step, ...], verb: str, asks: _Asks) -> 
             if asks.check:
                 run.show_plan(made, diff=asks.diff)
                 click.get_current_context().exit(made.exit_code)
-            code = attempt(run, made, diff=asks.diff, agreed=lambda: asks.yes or click.confirm("Do this?", err=True))
+            code = attempt(run, made, diff=asks.diff, agreed=confirmed(yes=asks.yes))
         if code:
             click.get_current_context().exit(code)
 

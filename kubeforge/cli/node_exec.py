@@ -9,7 +9,7 @@ import click
 
 from kubeforge.cli import options
 from kubeforge.cli.lifecycle import run_options
-from kubeforge.cli.maintenance import check_option, drain_options, limited, rolled, serial_option
+from kubeforge.cli.maintenance import drain_options, limited, rolled, serial_option, span
 from kubeforge.cli.runs import Choices
 
 __all__ = ["run_command"]
@@ -20,10 +20,12 @@ __all__ = ["run_command"]
 @click.argument("pattern")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @serial_option
-@click.option("--within", metavar="TIME", default="10m", show_default=True, help="Time that the command may take.")
+@click.option(
+    "--within", callback=span, metavar="TIME", default="10m", show_default=True, help="Time that the command may take."
+)
 @click.option("--drain/--no-drain", "drains", default=False, show_default=True, help="Let pods leave a node before.")
 @drain_options
-@check_option
+@options.check
 @options.yes
 def run_command(
     choices: Choices,

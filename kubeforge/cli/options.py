@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = [
     "INVENTORY_VARIABLE",
     "bulk",
+    "check",
+    "diff",
     "executor",
     "forks",
     "inventory",
@@ -61,6 +63,8 @@ executor: Final = click.option(
     "--executor", metavar="dask://HOST:PORT", help="Have workers near the hosts talk to them; see docs/runs.md."
 )
 verbose: Final = click.option("-v", "--verbose", count=True, help="Show each change; twice: what libraries log, too.")
+check: Final = click.option("--check", is_flag=True, help="Only show what would be done; changes nothing.")
+diff: Final = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
 yes: Final = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 variables: Final = click.option(
     "-e", "--extra-vars", "variables", multiple=True, callback=lambda _ctx, _param, value: _pairs(value),

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from kubeforge.cli.continuing import Continuing
     from kubeforge.cli.passwords import Asked
     from kubeforge.cli.session import Given
-    from kubeforge.cluster.membership import Change
+    from kubeforge.cluster.membership import MembershipChange
+    from kubeforge.engine.model import Task
     from kubeforge.engine.plan import Plan
-    from kubeforge.engine.playbook import Portion
+    from kubeforge.engine.playbook import Playbook, Portion
     from kubeforge.engine.remotes import Remotes
     from kubeforge.engine.result import RunResult
+    from kubeforge.engine.resume import GoingOn
     from kubeforge.engine.run import Session, Supplier
     from kubeforge.errors import Problem
     from kubeforge.inventory.model import Inventory
@@ -37,9 +39,10 @@ __all__ = [
     "Run",
     "aside",
     "display_for",
-    "near",
+    "loaded",
     "opened",
     "refuse_without_terminal",
+    "session_of",
     "show_libraries",
     "showing",
 ]
@@ -129,7 +132,7 @@ class Run:
 
 @contextmanager
 def opened(
-    choices: Choices, playbook: str, *, parts: bool, serial: Sequence[str] = (), change: Change | None = None
+    choices: Choices, playbook: str, *, parts: bool, serial: Sequence[str] = (), change: MembershipChange | None = None
 ) -> Iterator[Run]:
     """Open a run: the input is read and checked, tasks and playbook are loaded; no host is asked yet.
 
@@ -140,48 +143,89 @@ def opened(
         serial: sizes of batches, `2` or `25%`, for plays that leave them to the command line.
         change: makes the inventory of a run that changes who is in the cluster; asks hosts.
     """
-    from kubeforge import tasks
     from kubeforge.cli.passwords import entering
-    from kubeforge.engine.executors import MAX_THREADS
-    from kubeforge.engine.playbook import Portion
-    from kubeforge.engine.playbook_loader import load
-    from kubeforge.engine.remotes import ConnectedRemotes
-    from kubeforge.engine.run import Session
     from kubeforge.inventory.membership import REMADE
-    from kubeforge.resources import playbook as shipped
 
     found = examine_input(choices.inventory_path, choices.variables)
     inventory, spec = found.required()
     if choices.output == "table":
         show_warnings(found.warnings)
     show_libraries(choices.verbose)
-    resume, within = choices.continuing.of(spec.name, playbook)
-    display, registry = display_for(verbose=choices.verbose > 0), tasks.load()
-    book = load(shipped(playbook), registry).batched([Portion.of(size) for size in serial])
+    going_on, book = choices.continuing.of(spec.name, playbook), loaded(playbook, serial)
+    display = display_for(verbose=choices.verbose > 0)
     with entering(inventory, choices.asked, lambda: aside(display)) as (entered, connections):
         known, spec = _changed(change, entered, connections, found.path) if change else (entered, spec)
         needs = parts or bool(known.group(REMADE))
-        with Session(
-            inventory=known,
-            remotes=near(ConnectedRemotes(known, connections), known, choices.executor),
-            playbook=book,
-            registry=registry,
-            spec=spec,
-            artifacts=showing(display, spec, found.path) if needs else None,
-            limit=choices.limit,
-            tags=choices.tags,
-            sinks=[display],
-            variables=choices.variables,
-            forks=choices.forks or MAX_THREADS,
-            resume=resume,
-            within=within,
-            bulk=choices.bulk,
+        artifacts = showing(display, spec, found.path) if needs else None
+        with session_of(
+            choices, book, known, connections, spec=spec, display=display, artifacts=artifacts, going_on=going_on
         ) as session:
             yield Run(session, spec, display, choices.output, found.warnings)
 
 
+def loaded(playbook: str, serial: Sequence[str] = ()) -> tuple[Playbook, Mapping[str, Task]]:
+    """Return a shipped playbook, and the tasks that it names.
+
+    Args:
+        playbook: its name.
+        serial: see `opened`.
+    """
+    from kubeforge import tasks
+    from kubeforge.engine.playbook import Portion
+    from kubeforge.engine.playbook_loader import load
+    from kubeforge.resources import playbook as shipped
+
+    registry = tasks.load()
+    return load(shipped(playbook), registry).batched([Portion.of(size) for size in serial]), registry
+
+
+def session_of(
+    choices: Choices,
+    book: tuple[Playbook, Mapping[str, Task]],
+    inventory: Inventory,
+    connections: Connections,
+    *,
+    spec: ClusterSpec | None,
+    display: LiveConsole | PlainConsole,
+    artifacts: Supplier | None,
+    going_on: tuple[GoingOn | None, Collection[str] | None] = (None, None),
+) -> Session:
+    """Return a session of a playbook; no host is asked yet.
+
+    Args:
+        choices: the options.
+        book: the playbook, and the tasks that it names.
+        inventory: of the run.
+        connections: how its hosts are entered.
+        spec: of the run; None: the playbook is about no cluster.
+        display: told everything.
+        artifacts: what resolves parts; None: the playbook needs none.
+        going_on: the recorded run it goes on with, and the hosts that alone take part; see `Continuing.of`.
+    """
+    from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.engine.run import Session
+
+    return Session(
+        inventory=inventory,
+        remotes=_near(ConnectedRemotes(inventory, connections), inventory, choices.executor),
+        playbook=book[0],
+        registry=book[1],
+        spec=spec,
+        artifacts=artifacts,
+        limit=choices.limit,
+        tags=choices.tags,
+        sinks=[display],
+        variables=choices.variables,
+        forks=choices.forks or MAX_THREADS,
+        resume=going_on[0],
+        within=going_on[1],
+        bulk=choices.bulk,
+    )
+
+
 def _changed(
-    change: Change, inventory: Inventory, connections: Connections, path: Path
+    change: MembershipChange, inventory: Inventory, connections: Connections, path: Path
 ) -> tuple[Inventory, ClusterSpec]:
     """Return the inventory of a run that changes who is in the cluster, and the spec as it is with that."""
     from kubeforge.engine.remotes import ConnectedRemotes
@@ -191,7 +235,7 @@ def _changed(
     return changed, load(path, changed)
 
 
-def near(own: Remotes, inventory: Inventory, address: str | None) -> Remotes:
+def _near(own: Remotes, inventory: Inventory, address: str | None) -> Remotes:
     """Return the hosts as they are reached: from here, or from workers near them."""
     if address is None:
         return own

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubeforge.cli.boundary import show_warnings
-from kubeforge.cli.runs import Run, aside, display_for, show_libraries, showing
+from kubeforge.cli.runs import Run, aside, display_for, loaded, session_of, show_libraries, showing
 from kubeforge.cli.session import examine_input
 
 if TYPE_CHECKING:
@@ -79,26 +80,18 @@ class Entered:
             kubernetes: version in the place of cluster.yml's.
             variables: beside those of the command line.
         """
-        from kubeforge import tasks
-        from kubeforge.engine.executors import MAX_THREADS
-        from kubeforge.engine.remotes import ConnectedRemotes
-        from kubeforge.engine.run import Session
-        from kubeforge.resources import playbook as shipped
-
-        found, choices = self.found if kubernetes is None else self.as_of(kubernetes), self.choices
+        found = self.found if kubernetes is None else self.as_of(kubernetes)
         _, spec = found.required()
-        with Session(
-            inventory=self.inventory,
-            remotes=ConnectedRemotes(self.inventory, self._connections),
-            playbook=shipped(playbook),
-            registry=tasks.load(),
+        choices = replace(self.choices, variables={**(variables or {}), **self.choices.variables})
+        artifacts = showing(self._display, spec, found.path) if parts else None
+        with session_of(
+            choices,
+            loaded(playbook),
+            self.inventory,
+            self._connections,
             spec=spec,
-            artifacts=showing(self._display, spec, found.path) if parts else None,
-            limit=choices.limit,
-            tags=choices.tags,
-            sinks=[self._display],
-            variables={**(variables or {}), **choices.variables},
-            forks=choices.forks or MAX_THREADS,
+            display=self._display,
+            artifacts=artifacts,
         ) as session:
             yield Run(session, spec, self._display, choices.output, found.warnings)
 

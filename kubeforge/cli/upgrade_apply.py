@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.lifecycle import attempt, run_options
+from kubeforge.cli.lifecycle import attempt, confirmed, run_options
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices
@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["apply", "rollback"]
 
-_diff = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
-
 
 @click.command()
 @click.argument("version")
 @run_options
 @click.option("--via", multiple=True, metavar="VERSION", help="The patch of a minor on the way; else its newest.")
 @click.option("--drain/--no-drain", default=None, help="Whether pods leave a node first.  [default: at another minor]")
-@_diff
+@options.diff
 @options.yes
 def apply(choices: Choices, *, version: str, via: tuple[str, ...], drain: bool | None, diff: bool, yes: bool) -> None:
     """Bring the cluster to another version, one minor at a time.
@@ -34,8 +32,9 @@ def apply(choices: Choices, *, version: str, via: tuple[str, ...], drain: bool |
     """
     from kubeforge.cli.runs import refuse_without_terminal
     from kubeforge.cli.series import entered
-    from kubeforge.cluster.upgrade.path import wanted_version
+    from kubeforge.spec.upgrade_path import wanted_version
 
+    _refuse_continuing(choices)
     if not yes:
         refuse_without_terminal("upgrade apply")
     with entered(choices, kubernetes=wanted_version(version, ())) as inside:
@@ -49,9 +48,19 @@ def apply(choices: Choices, *, version: str, via: tuple[str, ...], drain: bool |
         _note(inside, steps[-1])
 
 
+def _refuse_continuing(choices: Choices) -> None:
+    """Refuse to go on with a recorded run: it may be of another step, or of fewer hosts than this one is about.
+
+    Raises:
+        click.UsageError: that is wished.
+    """
+    if choices.continuing.resume is not None or choices.continuing.retry_failed:
+        raise click.UsageError("the same command goes on with an upgrade: no --resume, no --retry-failed")
+
+
 def _steps(inside: Entered, version: str, via: tuple[str, ...]) -> tuple[str, ...]:
     """Ask the control planes what they run; have each step's spec judged before the first one begins."""
-    from kubeforge.cluster.upgrade.steps import steps_to
+    from kubeforge.spec.upgrade_path import steps_to
     from kubeforge.tasks.upgrade_look import versions_running
 
     with inside.remotes() as remotes:
@@ -76,7 +85,7 @@ def _step(inside: Entered, version: str, *, target: str, drain: bool | None, dif
     variables |= {} if drain is None else {DRAIN: "yes" if drain else "no"}
     with inside.run("upgrade", parts=True, kubernetes=version, variables=variables) as run:
         made = run.plan(diff=diff)
-        return attempt(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        return attempt(run, made, diff=diff, agreed=confirmed(yes=yes))
 
 
 def _note(inside: Entered, version: str) -> None:
@@ -103,7 +112,7 @@ def _note(inside: Entered, version: str) -> None:
     "--from-snapshot", is_flag=True, help="Bring etcd back to the snapshot before the upgrade, where it must."
 )
 @click.option("--drain/--no-drain", default=None, help="Whether pods leave a node first.  [default: at another minor]")
-@_diff
+@options.diff
 @options.yes
 def rollback(choices: Choices, *, from_snapshot: bool, drain: bool | None, diff: bool, yes: bool) -> None:
     """Take the last upgrade back, half done or finished.
@@ -117,6 +126,7 @@ def rollback(choices: Choices, *, from_snapshot: bool, drain: bool | None, diff:
 
     if choices.limit or choices.tags:
         raise click.UsageError("an upgrade is taken back on all hosts: no --limit, no --tags")
+    _refuse_continuing(choices)
     if not yes:
         refuse_without_terminal("upgrade rollback")
     with entered(choices) as inside:

@@ -7,13 +7,11 @@ first process belongs to it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from kubeforge.cluster.kinds import Obj, condition_of, is_ready
 from kubeforge.errors import ConnectionFailed, DeadlineExceeded, HostKeyRefused, OperationFailed
 from kubeforge.transport.base import Remote
-
-if TYPE_CHECKING:
-    from kubeforge.cluster.kinds import Obj
 
 __all__ = ["boot_of", "heartbeat", "lacks_new_boot", "lacks_ready", "seconds_up", "started_script"]
 
@@ -75,8 +73,7 @@ def lacks_new_boot(remote_of: Callable[[], Remote], before: str) -> str | None:
 
 def heartbeat(node: Obj | None) -> str:
     """Return when a node's kubelet last said how it is, as the Node tells; empty: never."""
-    conditions = ((node or {}).get("status") or {}).get("conditions") or ()
-    return next((str(one.get("lastHeartbeatTime") or "") for one in conditions if one["type"] == "Ready"), "")
+    return str(condition_of(node, "Ready").get("lastHeartbeatTime") or "")
 
 
 def lacks_ready(node: Obj | None, since: str = "") -> str | None:
@@ -88,14 +85,11 @@ def lacks_ready(node: Obj | None, since: str = "") -> str | None:
         node: the object; None: there is none.
         since: its heartbeat before its kubelet went.
     """
-    from kubeforge.cluster.cordon import is_ready  # noqa: PLC0415 - hosts without Kubernetes reboot, too
-
     if node is None:
         return "the node is not registered"
     if since and heartbeat(node) == since:
         return "its kubelet has not reported since"
     if is_ready(node):
         return None
-    conditions = (node.get("status") or {}).get("conditions") or ()
-    told = next((str(one.get("message") or "") for one in conditions if one["type"] == "Ready"), "")
+    told = condition_of(node, "Ready").get("message")
     return f"the node is not Ready: {told or 'it has not reported yet'}"

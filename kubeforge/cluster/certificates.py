@@ -27,7 +27,6 @@ ENDS_SOON: Final = 3
 ENDED: Final = 4
 """Exit codes of `certs check`; see `errors`."""
 _THREADS: Final = 32
-_ROTATES_BEFORE: Final = 0.1  # a kubelet renews when 10 to 30 % of the time are left
 
 
 class State(StrEnum):
@@ -197,9 +196,7 @@ def _state(found: x509.Certificate, now: datetime, *, authority: bool, rotates: 
         return State.ENDED
     if begin > now:
         return State.NOT_YET
-    soon = verify.AUTHORITY_ENDS_SOON if authority else verify.soon(found)
-    if rotates:
-        soon = (end - begin) * _ROTATES_BEFORE
+    soon = verify.warns_before(found, authority=authority, rotates=rotates)
     return State.SOON if end - now < soon else State.VALID
 
 

@@ -15,7 +15,7 @@ from kubeforge.cluster.api import Api
 from kubeforge.cluster.kinds import Obj
 from kubeforge.errors import ApiError
 
-__all__ = ["CORDON_TAINT", "cordon", "cordoned_by", "is_cordoned", "is_ready", "node_of", "uncordon"]
+__all__ = ["CORDON_TAINT", "cordon", "cordoned_by", "is_cordoned", "node_of", "uncordon"]
 
 CORDON_TAINT: Final = "node.kubernetes.io/unschedulable"
 """Key of the taint of a cordoned node; its value is the id of the run of ours that cordoned it and will uncordon it."""
@@ -40,12 +40,6 @@ def node_of(api: Api, name: str) -> Obj:
 def is_cordoned(node: Obj) -> bool:
     """Say whether no new pods come to a node."""
     return bool((node.get("spec") or {}).get("unschedulable"))
-
-
-def is_ready(node: Obj) -> bool:
-    """Say whether its kubelet reports that it can run pods."""
-    conditions = (node.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def cordoned_by(node: Obj) -> str | None:

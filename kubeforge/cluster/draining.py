@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.budgets import Budget, guarding, read_budgets
-from kubeforge.cluster.kinds import Obj
+from kubeforge.cluster.kinds import Obj, is_ready
 from kubeforge.spec.paths import DRAIN_DEADLINE
 
-__all__ = ["DrainOptions", "Fate", "Pod", "Sorted", "pods_of", "read_pods", "sort_pods"]
+__all__ = ["DrainOptions", "Fate", "Pod", "Sorted", "is_mirror", "pods_of", "read_pods", "sort_pods"]
 
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _ENDED: Final = ("Succeeded", "Failed")
@@ -117,6 +117,11 @@ def pods_of(api: Api, node: str) -> list[Obj]:
     return api.objects("v1", "Pod", fields={"spec.nodeName": node})
 
 
+def is_mirror(pod: Obj) -> bool:
+    """Whether a pod only shows a static one, whose manifest lies on the host."""
+    return _MIRROR in (pod["metadata"].get("annotations") or {})
+
+
 def read_pods(api: Api, node: str, options: DrainOptions) -> Sorted:
     """Return the pods of a node by what a drain does with them; reads pods and budgets.
 
@@ -160,7 +165,7 @@ def _judged(pod: Obj, budgets: Sequence[Budget], options: DrainOptions) -> Pod:
 def _fate(pod: Obj, owner: str, guards: Sequence[Budget], options: DrainOptions) -> tuple[Fate, str, str]:
     """Return what becomes of a pod, why, and what makes it go all the same."""
     metadata = pod["metadata"]
-    if _MIRROR in (metadata.get("annotations") or {}):
+    if is_mirror(pod):
         return Fate.LEAVE, "is a static pod: its manifest lies on the host", ""
     if owner.startswith("DaemonSet "):
         return Fate.LEAVE, f"{owner} runs on every node, cordoned or not", ""
@@ -183,7 +188,7 @@ def _may_go(pod: Obj, owner: str, guards: Sequence[Budget], options: DrainOption
     if len(guards) > 1:
         told = " and ".join(f"{one.namespace}/{one.name}" for one in guards)
         return Fate.REFUSE, f"is guarded by more than one budget, which Kubernetes does not evict: {told}", _FEWER
-    if guards and guards[0].never and _is_ready(pod):
+    if guards and guards[0].never and is_ready(pod):
         return Fate.REFUSE, f"{guards[0]}: that never lets one go", _RELAX
     return Fate.EVICT, _again(owner), ""
 
@@ -199,11 +204,6 @@ def _again(owner: str) -> str:
 def _controller(metadata: Mapping[str, Any]) -> str:
     owners = metadata.get("ownerReferences") or ()
     return next((f"{owner['kind']} {owner['name']}" for owner in owners if owner.get("controller")), "")
-
-
-def _is_ready(pod: Obj) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def _first(*values: int | None) -> int:

@@ -21,8 +21,8 @@ from kubeforge.transport.base import Remote
 
 __all__ = [
     "Census",
-    "Change",
     "Connect",
+    "MembershipChange",
     "RemoteOf",
     "Step",
     "adding",
@@ -36,7 +36,7 @@ __all__ = [
 RemoteOf = Callable[[str], Remote]
 Connect = Callable[[Inventory], RemoteOf]
 """Returns what gives the hosts of an inventory, and of no other."""
-Change = Callable[[Inventory, Connect], Inventory]
+MembershipChange = Callable[[Inventory, Connect], Inventory]
 """Makes the inventory of a run out of the one that is written."""
 
 
@@ -132,7 +132,7 @@ def _members(inventory: Inventory, remote_of: RemoteOf) -> tuple[Member, ...]:
     raise told or KubeforgeError("the inventory has no member of etcd")
 
 
-def adding(names: Sequence[str], *, dead: Sequence[str] = ()) -> Change:
+def adding(names: Sequence[str], *, dead: Sequence[str] = ()) -> MembershipChange:
     """Return what makes the inventory of a run that takes hosts in.
 
     Args:
@@ -151,7 +151,7 @@ def adding(names: Sequence[str], *, dead: Sequence[str] = ()) -> Change:
     return change
 
 
-def removing(names: Sequence[str], *, dead: bool, then: Sequence[str] = ()) -> Change:
+def removing(names: Sequence[str], *, dead: bool, then: Sequence[str] = ()) -> MembershipChange:
     """Return what makes the inventory of a run that lets hosts go.
 
     Args:
@@ -181,7 +181,7 @@ class Step:
     """
 
     playbook: str
-    change: Change
+    change: MembershipChange
     brings_parts: bool = False
 
 

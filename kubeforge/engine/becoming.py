@@ -160,6 +160,9 @@ class _Run:
     def say(self, message: str) -> None:
         self.run.say(message)
 
+    def remark(self, text: str, **details: str) -> None:
+        self.run.remark(text, **details)
+
     def checkpoint(self) -> None:
         self.run.checkpoint()
 

@@ -134,6 +134,8 @@ class Play:
         run_once: only the first host of the pattern takes part.
         tags: words that select the play.
         max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
+        ignore_unreachable: whether hosts that cannot be reached when the run is planned are left out, and do not count
+            as failed; who is lost later does.
         order: in which its hosts take their turns.
         handlers: run after the tasks, on hosts where a task that notifies them changed something.
         vars: variables for tasks and templated arguments.
@@ -150,6 +152,7 @@ class Play:
     run_once: bool = False
     tags: frozenset[str] = frozenset()
     max_failures: Portion = Portion(0)
+    ignore_unreachable: bool = False
     vars: Mapping[str, Any] = field(default_factory=dict)
     facts: bool = True
     order: Order = "inventory"

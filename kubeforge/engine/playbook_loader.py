@@ -22,7 +22,7 @@ __all__ = ["PLAY_KEYS", "load", "parse"]
 
 PLAY_KEYS: Final = (
     "play", "hosts", "tasks", "handlers", "serial", "by_group", "order", "run_once", "tags", "max_failures",
-    "max_fail_percentage", "vars", "facts", *BECOMING, *SURROUNDINGS,
+    "max_fail_percentage", "ignore_unreachable", "vars", "facts", *BECOMING, *SURROUNDINGS,
 )  # fmt: skip
 
 
@@ -100,6 +100,7 @@ class _Reader:
             run_once=nodes.flag(keys.get("run_once"), "run_once", default=False),
             tags=frozenset(nodes.words(keys.get("tags"), "tags")),
             max_failures=self.max_failures(keys),
+            ignore_unreachable=nodes.flag(keys.get("ignore_unreachable"), "ignore_unreachable", default=False),
             vars=nodes.value(keys["vars"], "vars", dict) if "vars" in keys else {},
             facts=nodes.flag(keys.get("facts"), "facts", default=True),
             line=node.start_mark.line + 1,

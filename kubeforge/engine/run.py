@@ -199,7 +199,7 @@ class Session:
 
     def blocked(self, plan: Plan) -> bool:
         """Return whether `apply` would do nothing, as more hosts could not be planned than a play allows to fail."""
-        return self.who.blocked({failure.host for failure in plan.failures if failure.host})
+        return self.who.blocked({failure.host for failure in plan.failures if failure.host}, plan.away)
 
     def apply(self, plan: Plan) -> RunResult:
         """Carry out a plan, and nothing that is not in it.
@@ -227,6 +227,7 @@ class Session:
             run_id=self.run_id,
             stop=self._stop,
             failures=list(plan.failures),
+            away=plan.away,
             pools=() if self.spec is None else pools_of(self.spec, self.inventory),
         )
         with ExitStack() as stack:
@@ -256,9 +257,8 @@ class Session:
         if self._going_on:
             journal.write("resumed", self._going_on.to_data())
         journal.write("plan", plan.to_data())  # a record without one has changed nothing
-        journal.write(
-            "site", site(self._cluster, [self.inventory.hosts[name] for name in self.who.everyone], self.spec)
-        )
+        hosts = [self.inventory.hosts[name] for name in self.who.everyone]
+        journal.write("site", site(self._cluster, hosts, self.spec))
         self.events.add(journal)
         stack.callback(self.events.remove, journal)
         return journal

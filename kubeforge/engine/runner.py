@@ -62,6 +62,7 @@ class Runner:
         stop: set by Ctrl-C, or when the lock is lost for good: nothing further is begun.
         permitted: called before each step; returns when it may begin, or `stop` is set.
         failures: hosts that could not be planned; more are added.
+        away: those of them that could not be reached.
         pools: of hosts, for plays that go by group.
     """
 
@@ -74,6 +75,7 @@ class Runner:
     stop: threading.Event
     permitted: Callable[[], None] = lambda: None
     failures: list[Failure] = field(default_factory=list)
+    away: frozenset[str] = frozenset()
     pools: Sequence[Pool] = ()
     done: list[tuple[str, Done]] = field(default_factory=list)
     times: list[PlayTime] = field(default_factory=list)
@@ -106,7 +108,7 @@ class Runner:
     @property
     def has_work(self) -> bool:
         """Whether anything would be done: not where too many hosts could not even be planned."""
-        return bool(self.prepared) and not self.who.blocked(self._failed)
+        return bool(self.prepared) and not self.who.blocked(self._failed, self.away)
 
     @property
     def remaining(self) -> list[Prepared]:
@@ -124,7 +126,7 @@ class Runner:
 
     def _over_limit(self, number: int) -> bool:
         """Whether more of a play's hosts have failed than it allows."""
-        return self.who.over_limit(number, self._failed)
+        return self.who.over_limit(number, self._failed, self.away)
 
     def _steps_of(self, number: int) -> dict[str, tuple[Prepared, ...]]:
         steps: dict[str, tuple[Prepared, ...]] = {}

@@ -240,7 +240,7 @@ class Lab:
 
         Args:
             name: of the host, which may be off.
-            address: of the lab's network; None: one that no host has had.
+            address: of the lab's network; None: one that no host has, now or at first.
 
         Returns:
             The address.

@@ -191,9 +191,10 @@ def readdress(host: HostRecord, old: str, number: int, pid: int) -> None:
     gateway, _ = addresses(number)
     commands.ip_batch(
         [
-            f"address add {host.address}/{constants.PREFIX} broadcast + dev eth0",
+            # first: the new one would be a secondary address, and goes with the primary where the kernel promotes none
             f"address del {old}/{constants.PREFIX} dev eth0",
-            # the route went with the last address of the subnet, where the kernel promotes no other
+            f"address add {host.address}/{constants.PREFIX} broadcast + dev eth0",
+            # the route went with the last address of the subnet
             f"route replace default via {gateway} src {host.address}",
         ],
         namespace=Path(f"/proc/{pid}/ns/net"),

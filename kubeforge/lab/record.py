@@ -6,14 +6,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Final
 
 from kubeforge.errors import LabError
 from kubeforge.lab import constants
 from kubeforge.lab.process import replace_file
 
 __all__ = ["HostRecord", "LabRecord", "Shape", "addresses", "hosts_of", "virtual_address"]
+
+_ANY: Final = "leave the address out: then one is taken that is free"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +143,10 @@ class LabRecord:
         first = {host.address for host in hosts_of(self.shape, self.number)}
         chosen = address or self._free({*taken, *first, before.address})
         if chosen in taken:
-            raise LabError(f"{chosen} is {taken[chosen]}'s", host=name, step="readdress")
-        if ip_address(chosen) not in set(ip_network(constants.SUBNET.format(number=self.number)).hosts()):
-            subnet = constants.SUBNET.format(number=self.number)
-            raise LabError(f"{chosen} is not in the lab's network {subnet}", host=name, step="readdress")
+            raise LabError(f"{chosen} is {taken[chosen]}'s", host=name, step="readdress", remedy=_ANY)
+        subnet = constants.SUBNET.format(number=self.number)
+        if chosen not in map(str, ip_network(subnet).hosts()):
+            raise LabError(f"{chosen} is not in the lab's network {subnet}", host=name, step="readdress", remedy=_ANY)
         return replace(self, readdressed={**self.readdressed, name: chosen})
 
     def _free(self, taken: set[str]) -> str:
@@ -152,7 +155,9 @@ class LabRecord:
         free = (str(one) for one in reversed(list(subnet.hosts())) if str(one) not in taken)
         found = next(free, None)
         if found is None:
-            raise LabError("no address of the lab's network is free", step="readdress")
+            raise LabError(
+                "no address of the lab's network is free", step="readdress", remedy="make the lab with fewer hosts"
+            )
         return found
 
     @property

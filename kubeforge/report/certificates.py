@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kubeforge.cluster.certificates import Listed, Listing, State
+from kubeforge.report.tables import plain_table
 from kubeforge.report.words import counted
 
 __all__ = ["as_text", "findings"]
@@ -23,11 +23,9 @@ def as_text(listing: Listing, *, wide: bool = False) -> str:
         listing: the certificates.
         wide: with subjects.
     """
-    rows = [_WIDE if wide else _TITLES, *(_row(one, wide=wide) for one in listing.certificates)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    marks = ["", *("" if one.state is State.VALID else f"!! {one.state.value}" for one in listing.certificates)]
-    lines = [*_lines(rows, widths, marks), *_silent(listing)]
-    return "".join(f"{line}\n" for line in lines)
+    rows = ((*_row(one, wide=wide), _mark(one)) for one in listing.certificates)
+    table = plain_table((*(_WIDE if wide else _TITLES), ""), rows)
+    return table + "".join(f"{line}\n" for line in _silent(listing))
 
 
 def findings(listing: Listing) -> str:
@@ -57,10 +55,8 @@ def _silent(listing: Listing) -> list[str]:
     return [f"{host}: could not be asked: {why}" for host, why in listing.silent.items()]
 
 
-def _lines(rows: Sequence[Sequence[str]], widths: Sequence[int], marks: Sequence[str]) -> Iterator[str]:
-    for row, mark in zip(rows, marks, strict=True):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join((*cells, mark)).rstrip()
+def _mark(one: Listed) -> str:
+    return " " if one.state is State.VALID else f"!! {one.state.value}"
 
 
 def _row(one: Listed, *, wide: bool) -> tuple[str, ...]:

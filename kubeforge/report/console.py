@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kubeforge.engine.events import (
+    WARNING,
     ActionSaid,
     ChangeDone,
     Collected,
@@ -60,10 +61,6 @@ def scrolled(event: Event, *, verbose: bool) -> Iterator[Text]:
             yield Text(f"warning: {host}: {message}" if host else f"warning: {message}", style="yellow")
         case Stopping(why=why):
             yield Text(why, style="bold yellow")
-
-
-_WARNING: Final = "warning: "
-"""What an action begins with that a person shall read, whatever comes of it."""
 
 
 class PlainConsole:
@@ -151,10 +148,10 @@ class LiveConsole:
     def _warning(self, event: Event) -> Iterator[Text]:
         """Yield what an action warns of, once: a live line would be gone with its step, or with the plan."""
         match event:
-            case ActionSaid(host=host, message=message) if message.startswith(_WARNING):
+            case ActionSaid(host=host, message=message) if message.startswith(WARNING):
                 if (host, message) not in self._warned:
                     self._warned.add((host, message))
-                    yield Text(f"{_WARNING}{host}: {message.removeprefix(_WARNING)}", style="yellow")
+                    yield Text(f"{WARNING}{host}: {message.removeprefix(WARNING)}", style="yellow")
 
     def _take(self, event: Event) -> None:
         match event:

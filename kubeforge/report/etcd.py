@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from kubeforge.cluster.snapshots import Kept, Snapshot
 from kubeforge.cluster.status.rows import Etcd, Member
+from kubeforge.report.tables import plain_table
+from kubeforge.report.words import sized
 
 __all__ = ["etcd_text", "members_text", "one_snapshot_text", "snapshots_text"]
-
-_NONE: Final = "-"
-_UNITS: Final = ("B", "KiB", "MiB", "GiB")
 
 
 def members_text(etcd: Etcd) -> str:
@@ -21,7 +20,7 @@ def members_text(etcd: Etcd) -> str:
         (one.host, one.id, one.version, _role(one), "yes" if one.in_inventory else "no", one.problem)
         for one in etcd.members
     )
-    return _table(titles, rows)
+    return plain_table(titles, rows)
 
 
 def etcd_text(etcd: Etcd) -> str:
@@ -30,11 +29,11 @@ def etcd_text(etcd: Etcd) -> str:
     rows = (
         (
             *(one.host or one.id, _role(one), one.version, str(one.revision or "")),
-            *(_size(one.size), _size(one.in_use), _size(one.quota), ",".join(one.alarms), one.problem),
+            *(sized(one.size), sized(one.in_use), sized(one.quota), ",".join(one.alarms), one.problem),
         )
         for one in etcd.members
     )
-    return f"{_table(titles, rows)}{_about(etcd)}\n"
+    return f"{plain_table(titles, rows)}{_about(etcd)}\n"
 
 
 def _about(etcd: Etcd) -> str:
@@ -53,12 +52,12 @@ def snapshots_text(kept: Kept) -> str:
     rows = (
         (
             *(one.name, one.time, one.reason, str(one.revision), str(one.keys)),
-            *(_size(one.size), one.kubernetes, ",".join(kept.holders(one.name))),
+            *(sized(one.size), one.kubernetes, ",".join(kept.holders(one.name))),
         )
         for one in kept.all
     )
     silent = "".join(f"{host} cannot be asked: {why}\n" for host, why in kept.silent.items())
-    return _table(titles, rows) + silent
+    return plain_table(titles, rows) + silent
 
 
 def one_snapshot_text(snapshot: Snapshot, copies: Mapping[str, bool]) -> str:
@@ -76,7 +75,7 @@ def one_snapshot_text(snapshot: Snapshot, copies: Mapping[str, bool]) -> str:
         "revision": str(snapshot.revision),
         "keys": f"{snapshot.keys} (every kept revision of each)",
         "hash": f"{snapshot.hash:x}",
-        "size": f"{_size(snapshot.size)} ({snapshot.size} bytes)",
+        "size": f"{sized(snapshot.size)} ({snapshot.size} bytes)",
         "sha256": snapshot.sha256,
         "versions": f"etcd {snapshot.etcd}, Kubernetes {snapshot.kubernetes}",
         "members": ", ".join(snapshot.members) or "not known",
@@ -89,26 +88,9 @@ def one_snapshot_text(snapshot: Snapshot, copies: Mapping[str, bool]) -> str:
 _SOURCES: Final = {"member": "sent by its member", "data": "copied from the data of its member, which did not run"}
 
 
-def _table(titles: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
-    listed = [titles, *([cell or _NONE for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in listed) for column in range(len(titles))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in listed)
-    return "".join(f"{line}\n" for line in lines)
-
-
 def _role(one: Member) -> str:
     if one.registered is False:
         return "none: etcd does not count it"
     if one.learner:
         return "learner"
     return "leader" if one.leader else "voter"
-
-
-def _size(number: int) -> str:
-    """Return bytes as people read them; nothing where none are known."""
-    if not number:
-        return ""
-    size, unit = float(number), 0
-    while size >= 1024 and unit < len(_UNITS) - 1:
-        size, unit = size / 1024, unit + 1
-    return f"{size:.1f} {_UNITS[unit]}" if unit else f"{number} B"

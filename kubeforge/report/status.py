@@ -15,7 +15,7 @@ from rich.text import Text
 from kubeforge.cluster.status.model import ClusterStatus, Verdict
 from kubeforge.cluster.status.rows import Component, Etcd, Member, Node
 from kubeforge.report.tables import NONE, add_row, in_plain_text, new_table, problem_lines, rendered
-from kubeforge.report.words import counted
+from kubeforge.report.words import counted, sized
 
 __all__ = ["as_text", "print_status"]
 
@@ -126,7 +126,7 @@ def _state(component: Component) -> str:
 def _members(etcd: Etcd) -> Table:
     table = new_table("ETCD", "STATE", "VERSION", "SIZE", "IN USE", "QUOTA", "LAG", "ALARMS")
     for one in etcd.members:
-        sizes = [_mebibytes(size) for size in (one.size, one.in_use, one.quota)]
+        sizes = [sized(size) for size in (one.size, one.in_use, one.quota)]
         lag = str(one.lag) if one.answers else ""
         cells = (one.host or one.id, _member_state(one), one.version, *sizes, lag, ",".join(one.alarms))
         add_row(table, *cells, style="red" if one.problem or one.alarms else "")
@@ -140,10 +140,6 @@ def _member_state(member: Member) -> str:
         return "not asked" if member.in_inventory else "not in hosts.yml"
     state = "learner" if member.learner else "leader" if member.leader else "follower"
     return state if member.answers and not member.problem else "down" if not member.answers else "no leader"
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB" if size else ""
 
 
 def _certificates(status: ClusterStatus) -> Table:

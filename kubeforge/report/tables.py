@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from kubeforge.cluster.status.model import Problem, Severity
 
-__all__ = ["NONE", "add_row", "in_plain_text", "new_table", "print_table", "problem_lines", "rendered"]
+__all__ = ["NONE", "add_row", "in_plain_text", "new_table", "plain_table", "print_table", "problem_lines", "rendered"]
 
 NONE: Final = "-"
 _WIDEST: Final = 10_000
@@ -55,6 +55,14 @@ def new_table(*titles: str) -> Table:
     for title in titles:
         made.add_column(title, no_wrap=True, overflow="ignore")
     return made
+
+
+def plain_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as text; an empty cell is shown as `-`."""
+    table = new_table(*titles)
+    for row in rows:
+        add_row(table, *row)
+    return in_plain_text(lambda console: print_table(table, console))
 
 
 def add_row(table: Table, *cells: str, style: str = "") -> None:

@@ -22,7 +22,6 @@ MOVED_FROM: Final = f"{STATE}/moved-from"  # the address a host had, until every
 UPGRADE: Final = f"{STATE}/upgrade"  # where the last upgrade began
 UPGRADE_FINISHED: Final = f"{STATE}/upgrade-finished"
 UPGRADE_SERVED: Final = f"{STATE}/upgrade-served"  # on control planes: what the API served before it, a line each
-UPGRADE_SNAPSHOT: Final = f"{STATE}/upgrade-snapshot"  # where the snapshot lies that was taken before it
 CLUSTER_LOCK: Final = "/run/kubeforge.lock"  # gone after a reboot, so reset has nothing to remove
 
 # operating system

@@ -11,9 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from kubeforge.spec.releases import parse
-
-__all__ = ["RETIRED", "RetiredApi", "retired_between"]
+__all__ = ["RETIRED", "RetiredApi"]
 
 _BETA_LIVES: Final = 6  # minors, see above
 
@@ -61,14 +59,3 @@ RETIRED: Final[tuple[RetiredApi, ...]] = (
         since=32,
     ),
 )
-
-
-def retired_between(now: str, then: str) -> tuple[RetiredApi, ...]:
-    """Return what the minor of `then` does not serve, and that of `now` does.
-
-    Args:
-        now: version or minor.
-        then: the same, later.
-    """
-    first, last = parse(now)[:2], parse(then)[:2]
-    return tuple(row for row in RETIRED if first < parse(row.removed)[:2] <= last)

@@ -7,10 +7,12 @@ cluster has arrived. Between the two, generations newer than the record's are no
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-__all__ = ["Finished", "Record", "folds_after", "is_open", "read_finished", "read_record"]
+from kubeforge.spec.paths import UPGRADE, UPGRADE_FINISHED
+
+__all__ = ["Finished", "Record", "folds_after", "is_open", "read_finished", "read_open", "read_record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,15 @@ def read_finished(content: bytes | None) -> Finished | None:
 def is_open(record: Record | None, finished: Finished | None) -> bool:
     """Whether an upgrade was begun and has not arrived."""
     return record is not None and (finished is None or finished.begun != record.begun)
+
+
+def read_open(contents: Mapping[str, bytes]) -> Record | None:
+    """Return the record of an upgrade that has not arrived, of what a host has under `UPGRADE` and `UPGRADE_FINISHED`.
+
+    None: there is none.
+    """
+    record = read_record(contents.get(UPGRADE))
+    return record if is_open(record, read_finished(contents.get(UPGRADE_FINISHED))) else None
 
 
 def folds_after(numbers: Sequence[int], keep: int, record: Record | None, finished: Finished | None) -> int:

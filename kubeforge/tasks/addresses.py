@@ -12,6 +12,7 @@ from typing import Final
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, await_condition
+from kubeforge.cluster.draining import is_mirror, pods_of
 from kubeforge.cluster.evidence import kubelet_log
 from kubeforge.cluster.kinds import Obj
 from kubeforge.cluster.processes import processes
@@ -99,6 +100,8 @@ class HostMoved(Action):
                 name="the control plane of the old address has ended",
                 lacks=lambda: self._still_runs(run),
                 deadline=COMPONENT_DEADLINE,
+                evidence=lambda: kubelet_log(run.remote),
+                remedy="see what keeps it on the host (ps, systemctl status kubelet), then apply again",
             )
             await_condition(condition, run, step=self.title)
         return [self._change(run.context)]
@@ -166,17 +169,16 @@ class PodsFollow(Action):
         return [self._change(f"{len(deleted)} pods on the host's network started anew")]
 
     def _stale(self, api: Api) -> Iterator[Obj]:
-        for pod in api.objects("v1", "Pod", fields={"spec.nodeName": self.move.host}):
-            mirror = "kubernetes.io/config.mirror" in (pod["metadata"].get("annotations") or {})
+        for pod in pods_of(api, self.move.host):
             ours = pod["spec"].get("hostNetwork") and pod["spec"].get("nodeName") == self.move.host
-            if ours and not mirror and (pod.get("status") or {}).get("podIP") == self.move.old:
+            if ours and not is_mirror(pod) and (pod.get("status") or {}).get("podIP") == self.move.old:
                 yield pod
 
     def _renew(self, run: ActionContext, api: Api, pod: Obj, deleted: set[str], named: set[str]) -> None:
         name = _name(pod)
         if not pod["metadata"].get("ownerReferences"):
             if name not in named:
-                run.say(f"warning: {name} says {self.move.old}, and no controller would make it again: it stays")
+                run.remark(f"{name} says {self.move.old}, and no controller would make it again: it stays")
             named.add(name)
         elif name not in deleted:
             run.say(f"{name} starts anew")

@@ -18,7 +18,7 @@ from typing import Final
 import yaml
 
 from kubeforge.engine.model import Action, Context
-from kubeforge.errors import UnfitHost
+from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.manifests.control_plane import CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.model import Operation
@@ -48,7 +48,7 @@ def look(context: Context) -> Iterator[Action]:
             step="certs.look",
             remedy="kubeforge apply repairs that, with new certificates",
         )
-    if not living.is_founded(context):
+    if not _is_founded(context):
         raise UnfitHost(
             "no cluster lives on the control planes, so there is nothing to renew",
             host=context.host.name,
@@ -69,6 +69,20 @@ def look(context: Context) -> Iterator[Action]:
         names = ", ".join(row.name for row in ended)
         text = f"{names} ended: whoever checks them does not talk to this host; they are renewed before anybody waits"
         yield Remark(about="certificates", text=text)
+
+
+def _is_founded(context: Context) -> bool:
+    """Whether a cluster lives, as far as control planes that answer tell."""
+    try:
+        return living.is_founded(context)
+    except ConnectionFailed as error:
+        raise UnfitHost(
+            "no control plane that answers shows that a cluster lives",
+            host=context.host.name,
+            step="certs.look",
+            evidence=str(error).splitlines(),
+            remedy=f"bring back {error.host}, or another control plane",
+        ) from error
 
 
 @task("certs.answers", reads=living.reads)

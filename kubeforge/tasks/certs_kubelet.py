@@ -26,7 +26,7 @@ from kubeforge.operations.model import Change, Entry, Operation, Queries, Verb
 from kubeforge.operations.shell import quote
 from kubeforge.operations.symlink import Symlink
 from kubeforge.operations.unit import Unit
-from kubeforge.pki import kubeconfigs
+from kubeforge.pki import kubeconfigs, verify
 from kubeforge.pki.certificates import KEY_MODE, Identity
 from kubeforge.secret import Secret
 from kubeforge.spec.addresses import inner_endpoint
@@ -49,7 +49,6 @@ from kubeforge.tasks.trust import reads as trust_reads
 __all__ = ["ClientAsked", "renew"]
 
 _ISSUED: Final = f"{KUBELET_PKI}/kubelet-client-issued.pem"
-_OVERDUE: Final = 0.1  # of its life: a kubelet renews by itself when 10 to 30 % are left
 _PATHS: Final = {KUBELET_CLIENT: KUBELET_CLIENT_CURRENT, KUBELET_SERVER: KUBELET_SERVING_CURRENT}
 # The files hold keys beside the certificates: only the latter leave the host.
 _SED: Final = "sed -n '/^-----BEGIN CERTIFICATE-----$/,/^-----END CERTIFICATE-----$/p'"
@@ -67,9 +66,15 @@ def renew(context: Context) -> Iterator[Operation | Action]:
     if not context.host.is_node or not living.node_lives(context):
         return
     client, serving = (_is_wanted(context, name) for name in _PATHS)
-    if not (client or serving):
-        return
-    asks = client and context.host not in context.inventory.control_planes
+    asks = context.host not in context.inventory.control_planes
+    if client or serving:
+        yield from _anew(context, client=client, serving=serving, asks=client and asks)
+    if asks:  # also where an earlier run was cut off before it
+        yield Absent(path=BOOTSTRAP_KUBELET_CONF, keep=False)
+
+
+def _anew(context: Context, *, client: bool, serving: bool, asks: bool) -> Iterator[Operation | Action]:
+    """Give it other certificates; `asks`: its client asks for one, as its key stays where it is."""
     if asks:
         yield TokenPresent(token=token_of(context))
     changes = [*_client(context, asks=asks, wanted=client), *_serving(wanted=serving)]
@@ -81,8 +86,6 @@ def renew(context: Context) -> Iterator[Operation | Action]:
     if asks:
         yield ClientAsked()
     yield as_wanted(context, anew=serving)
-    if asks:
-        yield Absent(path=BOOTSTRAP_KUBELET_CONF, keep=False)
 
 
 def _is_wanted(context: Context, name: str) -> bool:
@@ -97,8 +100,7 @@ def _is_overdue(text: str, at: datetime) -> bool:
         found = x509.load_pem_x509_certificate(text.encode())
     except ValueError:
         return True
-    begin, end = found.not_valid_before_utc, found.not_valid_after_utc
-    return end - at < (end - begin) * _OVERDUE
+    return found.not_valid_after_utc - at < verify.kubelet_overdue(found)
 
 
 def _client(context: Context, *, asks: bool, wanted: bool) -> Iterator[Operation]:

@@ -15,11 +15,11 @@ from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, until
 from kubeforge.cluster.cordon import cordon as cordon_node
-from kubeforge.cluster.cordon import cordoned_by, is_cordoned, is_ready, node_of
+from kubeforge.cluster.cordon import cordoned_by, is_cordoned, node_of
 from kubeforge.cluster.cordon import uncordon as uncordon_node
 from kubeforge.cluster.draining import DrainOptions, Fate, Pod, Sorted, read_pods
 from kubeforge.cluster.evicting import evict_all
-from kubeforge.cluster.kinds import Obj
+from kubeforge.cluster.kinds import Obj, is_ready
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import KubeforgeError, UnfitHost
 from kubeforge.inventory.model import Inventory
@@ -170,7 +170,7 @@ class Drain(Action):
         node, found = node_of(api, self.node), read_pods(api, self.node, self.options)
         self._refuse(run, found, "nothing was done")
         if found.going and is_ready(node) == self.options.dead:
-            run.say(f"warning: node {self.node} {_LIVES if self.options.dead else _SILENT}")
+            run.remark(f"node {self.node} {_LIVES if self.options.dead else _SILENT}")
         if found.going and run.pending:
             run.say(f"pods that come to {self.node} until its turn is there go as well")
         return [*_cordons(node, lasting=self.lasting), *(_goes(pod) for pod in found.going)]
@@ -216,7 +216,7 @@ class Drain(Action):
                 checkpoint=run.checkpoint,
             )
         for pod in self._found(run, api).going:
-            run.say(f"warning: pod {pod} has come although the node is cordoned: it tolerates that, and stays")
+            run.remark(f"pod {pod} has come although the node is cordoned: it tolerates that, and stays")
         return gone
 
     def _found(self, run: ActionContext, api: Api) -> Sorted:
@@ -241,7 +241,7 @@ class Drain(Action):
                 lambda: uncordon_node(api, self.node, foreign=False), step=self.title, host=run.context.host.name
             )
         except KubeforgeError as error:
-            run.say(f"warning: node {self.node} stays cordoned: {error.cause}; kubeforge uncordon {self.node}")
+            run.remark(f"node {self.node} stays cordoned: {error.cause}; kubeforge uncordon {self.node}")
             return
         if back:
             run.say(f"the drain is given up: node {self.node} is uncordoned again")

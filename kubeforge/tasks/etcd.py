@@ -15,7 +15,7 @@ from kubeforge.engine.model import Action, Context
 from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER
-from kubeforge.manifests.etcd import ETCD, peer_url, settled
+from kubeforge.manifests.etcd import ETCD, restore_flags, settled
 from kubeforge.manifests.etcd_service import service_unit
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.command import Command
@@ -29,7 +29,7 @@ from kubeforge.tasks import etcd_runs, living, moving
 from kubeforge.tasks.control_plane import api_server_of, api_servers
 from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
 from kubeforge.tasks.parking import ApiServerEnds, parks
-from kubeforge.tasks.parts import program, stored_program
+from kubeforge.tasks.parts import is_another, program
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.restoration import unfinished
 from kubeforge.tasks.rolling import ArgumentsTaken, Spared, rolled
@@ -125,11 +125,8 @@ def roll(context: Context) -> Iterator[Operation | Action]:
 def _is_restarted(context: Context) -> bool:
     """Whether a service that was there when the run began gets another unit or another program."""
     seen = context.seen[context.host.name]
-    unit, program_now = seen.hashes.get(ETCD_UNIT), seen.paths.get(_PROGRAM)
-    wanted = digest(service_unit(context.cluster, context.host).encode())
-    linked = program_now.target if isinstance(program_now, Entry) else None
-    other = linked is not None and linked != stored_program(context, ETCD).path
-    return isinstance(unit, str) and (unit != wanted or other)
+    unit, wanted = seen.hashes.get(ETCD_UNIT), digest(service_unit(context.cluster, context.host).encode())
+    return isinstance(unit, str) and (unit != wanted or is_another(context, ETCD))
 
 
 def _pod(context: Context) -> Object:
@@ -180,8 +177,7 @@ def _lives_in_a_pod(context: Context) -> bool:
 def _founding(context: Context) -> Command:
     """Make the data of an empty cluster that knows its members; the same cluster on every founding host."""
     host, spec = context.host, context.cluster
-    members = ",".join(f"{one.name}={peer_url(one)}" for one in context.inventory.etcd_members)
-    flags = ("--name", host.name, "--initial-cluster", members, "--initial-advertise-peer-urls", peer_url(host))
+    flags = restore_flags(host, context.inventory.etcd_members)
     programs = (f"{BIN}/etcdutl", ETCD_FOUNDING, ETCD_DATA, etcd_runs.owner(spec))
     return Command(
         name=f"found the etcd member {host.name}",

@@ -16,7 +16,7 @@ a snapshot, which a quorum that is lost for good needs, would give up what only 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from typing import Final
 
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.etcd import Member, NotYet, lives, members, update_member
-from kubeforge.cluster.etcd_survey import Survey, survey
+from kubeforge.cluster.etcd_survey import Survey
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import UnfitHost
 from kubeforge.inventory.model import Host, Inventory
@@ -120,14 +120,14 @@ class PeersFollow(Action):
         self._start(run)
         order = [move.host for move in self.moves]
         with ExitStack() as stack:
-            if self._all_moved(run) and not _survey(run).serving:
+            if self._all_moved(run) and not etcd_runs.surveyed(run).serving:
                 target, lenders = way(self.moves)
                 run.say(f"nobody finds anybody: {', '.join(lenders)} reach {target.host} by its old {target.old}")
                 stack.enter_context(passing_certificate(run, target))
                 for lender in lenders:
                     stack.enter_context(borrowed(run.remote_of(lender), target))
                 order.sort(key=[target.host, *lenders, *order].index)
-            self._wait(run, "more than half of the members serve", lambda: _unserved(_survey(run)))
+            self._wait(run, "more than half of the members serve", lambda: _unserved(etcd_runs.surveyed(run)))
             for name in order:
                 url = peer_url(run.context.inventory.hosts[name])
                 self._wait(run, f"etcd knows {name} at {url}", partial(_unknown, run, name, url))
@@ -150,8 +150,7 @@ class PeersFollow(Action):
             lambda: "; ".join(filter(None, map(silent, beside))) or None,
         )
 
-    def _wait(self, run: ActionContext, name: str, lacks: object) -> None:
-        assert callable(lacks)
+    def _wait(self, run: ActionContext, name: str, lacks: Callable[[], str | None]) -> None:
         condition = Condition(
             name=name,
             lacks=lacks,
@@ -162,17 +161,13 @@ class PeersFollow(Action):
         await_condition(condition, run, step=self.title)
 
 
-def _survey(run: ActionContext) -> Survey:
-    return survey([host.name for host in run.context.inventory.etcd_members], run.remote_of)
-
-
 def _unserved(found: Survey) -> str | None:
     return None if found.serving else "; ".join(one.about for one in found.standings)
 
 
 def _unknown(run: ActionContext, name: str, url: str) -> str | None:
     """Say why the members do not know one of them by a peer URL; tell them, where they can be told."""
-    serving = _survey(run).serving
+    serving = etcd_runs.surveyed(run).serving
     if not serving:
         return "nobody serves who could be told"
     peer = run.remote_of(serving[0])

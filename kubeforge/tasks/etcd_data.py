@@ -9,7 +9,7 @@ from typing import Final
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.engine.model import ActionContext
 from kubeforge.inventory.model import Host
-from kubeforge.manifests.etcd import peer_url
+from kubeforge.manifests.etcd import restore_flags
 from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_DEADLINE, ETCD_RESTORED, SNAPSHOT_DEADLINE
 from kubeforge.tasks import etcd_runs
 from kubeforge.tasks.acting import act
@@ -88,7 +88,5 @@ def make_anew(
     spec, host = run.context.cluster, run.context.host
     act(run, [etcd_runs.data_directory(spec)], step=step)
     places = (database, ETCD_DATA, etcd_runs.owner(spec), aside(run.run_id), mark, ETCD_RESTORED)
-    cluster = ",".join(f"{one.name}={peer_url(one)}" for one in members)
-    own = ("--name", host.name, "--initial-cluster", cluster, "--initial-advertise-peer-urls", peer_url(host), *flags)
-    argv = ["sh", "-euc", _RESTORE, "sh", f"{BIN}/etcdutl", *places, *own]
+    argv = ["sh", "-euc", _RESTORE, "sh", f"{BIN}/etcdutl", *places, *restore_flags(host, members), *flags]
     run.remote.run(argv, deadline=SNAPSHOT_DEADLINE)

@@ -11,7 +11,7 @@ from typing import Final
 
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.etcd import lacks_health
-from kubeforge.cluster.etcd_survey import Survey, Verdict, survey
+from kubeforge.cluster.etcd_survey import Survey, Verdict
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import UnfitHost
 from kubeforge.operations.model import Change, Verb
@@ -53,7 +53,7 @@ class Recovery(Action):
         Raises:
             UnfitHost: etcd has its quorum, or can have it; this host is no member, or has no data.
         """
-        found = _survey(run)
+        found = etcd_runs.surveyed(run)
         self._refuse(run, found)
         others = [one.host for one in found.holding if one.host != run.context.host.name]
         changes = [
@@ -63,7 +63,7 @@ class Recovery(Action):
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Put the others' data aside where they can be reached, then take this host's."""
-        context, found = run.context, _survey(run)
+        context, found = run.context, etcd_runs.surveyed(run)
         self._refuse(run, found)
         done = [self._put_aside(run, one.host) for one in found.holding if one.host != context.host.name]
         end_member(run, context.host, step=self.title)
@@ -109,7 +109,3 @@ class Recovery(Action):
 
     def _change(self, why: str, host: str = "") -> Change:
         return Change(title=f"{self.title} {host}".strip(), verb=Verb.RUN, why=why)
-
-
-def _survey(run: ActionContext) -> Survey:
-    return survey([host.name for host in run.context.inventory.etcd_members], run.remote_of)

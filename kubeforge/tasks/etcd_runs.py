@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kubeforge.cluster.etcd_survey import Survey, survey
 from kubeforge.cluster.evidence import component_log, unit_log
 from kubeforge.cluster.processes import command_lines
 from kubeforge.documents import dump
-from kubeforge.engine.model import Context
+from kubeforge.engine.model import ActionContext, Context
 from kubeforge.inventory.model import Host
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD, arguments, settled
@@ -56,6 +57,7 @@ __all__ = [
     "started",
     "still_runs",
     "stopped",
+    "surveyed",
 ]
 
 UNIT: Final = ETCD_UNIT.rpartition("/")[2]
@@ -229,6 +231,11 @@ def still_runs(remote: Remote, host: Host) -> str | None:
     """Say that a member's process runs; None where it has ended. Other etcds, in pods of the cluster, do not count."""
     mine = f"--name={host.name}"
     return "it still runs" if any(mine in line for line in command_lines(remote, ETCD)) else None
+
+
+def surveyed(run: ActionContext) -> Survey:
+    """Ask all members of the run's inventory how they are."""
+    return survey([host.name for host in run.context.inventory.etcd_members], run.remote_of)
 
 
 def log(remote: Remote, spec: ClusterSpec) -> list[str]:

@@ -14,6 +14,7 @@ import yaml
 
 from kubeforge.documents import load
 from kubeforge.engine.model import Context
+from kubeforge.errors import ConnectionFailed
 from kubeforge.inventory.model import CONTROL_PLANE, Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD
@@ -77,10 +78,23 @@ def node_lives(context: Context) -> bool:
 
 
 def is_founded(context: Context) -> bool:
-    """Whether any control plane was; this host is looked at first, as others may be out of reach."""
+    """Whether any control plane was; this host is looked at first, as others may be out of reach.
+
+    Raises:
+        ConnectionFailed: none of those that answer was, and one cannot be asked.
+    """
     planes = [host.name for host in context.inventory.control_planes]
     planes.sort(key=lambda name: name != context.host.name)
-    return any(lives(context, name) for name in planes)
+    silent = None
+    for name in planes:
+        try:
+            if lives(context, name):
+                return True
+        except ConnectionFailed as error:
+            silent = silent or error
+    if silent is not None:
+        raise silent
+    return False
 
 
 def runs_otherwise(context: Context, component: str, manifest: bytes) -> bool:

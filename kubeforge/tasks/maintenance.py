@@ -11,16 +11,17 @@ from kubeforge.cluster.access import api_of
 from kubeforge.cluster.boots import heartbeat
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import kubelet_log, unit_log
-from kubeforge.cluster.processes import lacks_kubelet
+from kubeforge.cluster.processes import lacks_containerd, lacks_kubelet
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import InputError, OperationFailed, Problem
 from kubeforge.manifests.kubelet import cluster_configuration
 from kubeforge.operations.model import Change, Queries, Verb
-from kubeforge.spec.paths import BIN, COMPONENT_DEADLINE
+from kubeforge.spec.paths import COMPONENT_DEADLINE
 from kubeforge.tasks.drain import Drain, answered
-from kubeforge.tasks.drain_options import options_of, seconds, truth
+from kubeforge.tasks.drain_options import options_of
 from kubeforge.tasks.host_back import back, heartbeats, spared
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.variables import flag, span
 
 __all__ = [
     "AROUND",
@@ -75,7 +76,7 @@ def restart(context: Context) -> Iterator[Action]:
 @task("maintenance.drain")
 def drain(context: Context) -> Iterator[Action]:
     """Let the pods leave the node first, where that is asked for."""
-    if context.host.is_node and truth(context.vars.get(AROUND, "no")):
+    if context.host.is_node and flag(context.vars, AROUND, default=False):
         yield Drain(node=context.host.name, options=options_of(context.vars))
 
 
@@ -85,7 +86,7 @@ def command(context: Context) -> Iterator[Action]:
     line = str(context.vars.get(COMMAND, "")).strip()
     if not line:
         raise InputError([Problem(message="there is no command to run", field=COMMAND)])
-    yield Commanded(line=line, within=seconds(context.vars.get(WITHIN, str(int(_LONGEST)))))
+    yield Commanded(line=line, within=span(context.vars, WITHIN, _LONGEST))
 
 
 @task("maintenance.serves")
@@ -152,8 +153,7 @@ class Restarted(Action):
             return f"systemd says of {unit}: {seen.active}"
         if self.name == "kubelet":
             return lacks_kubelet(remote, self.health_port)
-        asked = remote.run([f"{BIN}/ctr", "--connect-timeout", "2s", "version"], expect=range(256))
-        return "it does not answer on its socket" if asked.status else None
+        return lacks_containerd(remote)
 
     def _change(self) -> Change:
         return Change(title=f"unit {UNITS[self.name]}", verb=Verb.RESTART, why="is asked for; containers go on")

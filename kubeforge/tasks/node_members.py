@@ -65,7 +65,7 @@ class MembersLeave(Action):
         parting = self._parting(run, peer, found)
         self._refuse(run, parting)
         if parting.order and not parting.spare:
-            run.say(f"warning: of the members of etcd that are left none may fail: {parting.about}")
+            run.remark(f"of the members of etcd that are left none may fail: {parting.about}")
         return [self._change(one, parting.about) for one in parting.order]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
@@ -96,7 +96,9 @@ class MembersLeave(Action):
             parting = last[0][1]
             return parting.refusal if parting.order else None
 
-        condition = Condition(name="etcd can do without them", lacks=lacks, deadline=ETCD_COUNT_DEADLINE)
+        condition = Condition(
+            name="etcd can do without them", lacks=lacks, deadline=ETCD_COUNT_DEADLINE, remedy=_BRING_BACK
+        )
         try:
             await_condition(condition, run, step=self.title)
         except DeadlineExceeded:
@@ -115,7 +117,10 @@ class MembersLeave(Action):
             return not_yet(lambda: remove_member(peer, member)) or "it is being removed"
 
         condition = Condition(
-            name=f"{member.name or member.id} is no member of etcd any more", lacks=lacks, deadline=ETCD_DEADLINE
+            name=f"{member.name or member.id} is no member of etcd any more",
+            lacks=lacks,
+            deadline=ETCD_DEADLINE,
+            remedy=_BRING_BACK,
         )
         await_condition(condition, run, step=self.title)
         return self._change(member, "left etcd")

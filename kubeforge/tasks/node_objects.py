@@ -11,14 +11,17 @@ from kubeforge.cluster.membership import Census, take
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import KubeforgeError
 from kubeforge.inventory.membership import LEAVING, departing
+from kubeforge.inventory.model import Inventory
 from kubeforge.operations.model import Change
 from kubeforge.tasks.drain import Cordon, Drain
 from kubeforge.tasks.drain_options import options_of
 from kubeforge.tasks.registry import task
-from kubeforge.tasks.remark import Remark
 from kubeforge.tasks.reset import NodeGone
 
 __all__ = ["IfNode", "Strangers", "bury", "clear", "close", "forget", "strangers"]
+
+_NODE, _MEMBER = "node", "etcd-member"
+_INVENTORY, _CLUSTER = "inventory", "cluster"
 
 
 @task("nodes.close")
@@ -100,8 +103,8 @@ class Strangers(Action):
             found = take(api_of(run), run.context.inventory, run.remote_of)
         except KubeforgeError:
             return []
-        for text in _told(run.context, found):
-            Remark(about=self.title, text=text).plan(run)
+        for text, details in _told(run.context.inventory, found):
+            run.remark(text, **details)
         return []
 
     def run(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - never called: nothing is planned
@@ -109,20 +112,30 @@ class Strangers(Action):
         return []
 
 
-def _told(context: Context, found: Census) -> Iterator[str]:
-    inventory = context.inventory
+def _told(inventory: Inventory, found: Census) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield what people are told of each, and what programs are; docs/nodes.md says the latter."""
     for name in found.strange_nodes(inventory):
+        advice = f"add it to hosts.yml, or let it go: kubeforge node remove {name} --dead"
         yield (
-            f"node {name} is in the cluster and not in the inventory, and nothing is done there: add it to hosts.yml, "
-            f"or let it go: kubeforge node remove {name} --dead"
+            f"node {name} is in the cluster and not in the inventory, and nothing is done there: {advice}",
+            {"kind": _NODE, "name": name, "missing_from": _INVENTORY},
         )
     for member in found.strange_members(inventory):
         name = member.name or f"{member.id} ({', '.join(member.peer_urls)}, never started)"
         let_go = f"kubeforge node remove {member.name} --dead" if member.name else "etcdctl member remove"
-        yield f"member {name} of etcd is on no host that the inventory names for it; let it go by: {let_go}"
+        yield (
+            f"member {name} of etcd is on no host that the inventory names for it; let it go by: {let_go}",
+            {"kind": _MEMBER, "name": member.name, "id": member.id, "missing_from": _INVENTORY},
+        )
     if not found.nodes:
         return
     for name in found.missing_nodes(inventory):
-        yield f"{name} is in the inventory and not a node of the cluster: apply, or kubeforge node add {name}, joins it"
+        yield (
+            f"{name} is in the inventory and not a node of the cluster: apply, or kubeforge node add {name}, joins it",
+            {"kind": _NODE, "name": name, "missing_from": _CLUSTER},
+        )
     for name in found.missing_members(inventory):
-        yield f"{name} should be a member of etcd and is none: apply, or kubeforge node add {name}, brings it in"
+        yield (
+            f"{name} should be a member of etcd and is none: apply, or kubeforge node add {name}, brings it in",
+            {"kind": _MEMBER, "name": name, "missing_from": _CLUSTER},
+        )

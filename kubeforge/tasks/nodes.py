@@ -13,7 +13,7 @@ from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import kubelet_log, pod_log
-from kubeforge.cluster.kinds import Obj
+from kubeforge.cluster.kinds import Obj, condition_of, is_ready
 from kubeforge.cluster.processes import lacks_kubelet
 from kubeforge.cluster.serving import SIGNER, asker, faults, is_pending
 from kubeforge.cluster.tunnel import served_certificate
@@ -159,9 +159,8 @@ class NodeReady(Action):
         return registered_elsewhere(node, self.address)
 
     def _unready(self, node: Obj, run: ActionContext) -> str | None:
-        ready_condition = _condition(node, "Ready")
-        if ready_condition.get("status") != "True":
-            return f"is not Ready: {ready_condition.get('message') or 'it has not reported yet'}"
+        if not is_ready(node):
+            return f"is not Ready: {condition_of(node, 'Ready').get('message') or 'it has not reported yet'}"
         if not _has_serving_certificate(run, anew=self.anew):
             return "has no serving certificate yet"
         return lacks_name(run.remote, self.address) if self.moved else None
@@ -259,11 +258,6 @@ def lacks_name(remote: Remote, address: str) -> str | None:
         return f"its serving certificate does not name {address}"
     known = map(str, names.value.get_values_for_type(x509.IPAddress))
     return None if address in known else f"its serving certificate does not name {address} yet"
-
-
-def _condition(node: Obj, kind: str) -> dict[str, Any]:
-    conditions = (node.get("status") or {}).get("conditions") or []
-    return next((condition for condition in conditions if condition["type"] == kind), {})
 
 
 def _has_serving_certificate(run: ActionContext, *, anew: bool) -> bool:

@@ -9,9 +9,10 @@ from kubeforge.inventory.model import Host
 from kubeforge.operations.artifact import Artifact, Stored
 from kubeforge.operations.image import Image
 from kubeforge.operations.kept_artifact import KeptArtifact
-from kubeforge.operations.model import LocalContent
+from kubeforge.operations.model import Entry, LocalContent
+from kubeforge.spec.paths import BIN
 
-__all__ = ["image_archive", "kept_program", "prepared_program", "program", "pulled", "stored_program"]
+__all__ = ["image_archive", "is_another", "kept_program", "prepared_program", "program", "pulled", "stored_program"]
 
 
 def program(context: Context, name: str, path: str) -> Artifact:
@@ -55,6 +56,21 @@ def stored_program(context: Context, name: str, host: Host | None = None) -> Sto
         ArtifactError: the run resolved no such part for this architecture.
     """
     return Stored(name=name, content=_part(context, name, host), selinux=_labelled(context))
+
+
+def is_another(context: Context, name: str, host: Host | None = None) -> bool:
+    """Whether a host was seen to run another version of a program than it shall; not where it has none.
+
+    Args:
+        context: of any host; `{BIN}/{name}` was asked for.
+        name: of the part.
+        host: which; None: the context's.
+
+    Raises:
+        ArtifactError: the run resolved no such part for this architecture.
+    """
+    entry = context.seen[(host or context.host).name].paths.get(f"{BIN}/{name}")
+    return isinstance(entry, Entry) and entry.target != stored_program(context, name, host).path
 
 
 def prepared_program(context: Context, name: str, path: str, *, lives: bool) -> Artifact | Stored:

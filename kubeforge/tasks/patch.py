@@ -20,10 +20,11 @@ from kubeforge.operations.system_upgrade import Look, SystemUpgrade, busy_script
 from kubeforge.spec.paths import APT_DEADLINE, REBOOT_DEADLINE
 from kubeforge.tasks.acting import act
 from kubeforge.tasks.drain import Drain
-from kubeforge.tasks.drain_options import options_of, seconds, truth
+from kubeforge.tasks.drain_options import options_of
 from kubeforge.tasks.host_back import back, spared
 from kubeforge.tasks.reboot import Reboot, When
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.variables import flag, span
 
 __all__ = ["AWAY", "DRAIN", "REBOOT", "Packages", "check", "drain", "gate", "packages", "reboot", "serves"]
 
@@ -70,7 +71,7 @@ def gate(context: Context) -> Iterator[Action]:
 @task("patch.drain", reads=_reads)
 def drain(context: Context) -> Iterator[Action]:
     """Let the pods leave the node, where anything is due on it."""
-    if context.host.is_node and _is_due(context) and truth(context.vars.get(DRAIN, "yes")):
+    if context.host.is_node and _is_due(context) and flag(context.vars, DRAIN, default=True):
         yield Drain(node=context.host.name, options=options_of(context.vars))
 
 
@@ -85,7 +86,7 @@ def packages(context: Context) -> Iterator[Action]:
 @task("patch.reboot", reads=_reads)
 def reboot(context: Context) -> Iterator[Action]:
     """Reboot the host where it wants that, or where it is asked for, and wait until it answers."""
-    look, when, within = _look(context), _when(context), seconds(context.vars.get(AWAY, REBOOT_DEADLINE))
+    look, when, within = _look(context), _when(context), span(context.vars, AWAY, REBOOT_DEADLINE)
     if when is When.ALWAYS:
         yield Reboot(why="is asked for", always=True, within=within)
     elif when is When.AUTO and (look.reboot or look.stale):
@@ -134,7 +135,7 @@ class Packages(Action):
     def plan(self, run: ActionContext) -> Sequence[Change]:
         """Name each package, and what was left half done."""
         if self.look.busy:
-            run.say("warning: somebody else installs packages there just now; they are waited for")
+            run.remark("somebody else installs packages there just now; they are waited for")
         return _changes(self.look)
 
     def run(self, run: ActionContext) -> Sequence[Change]:

@@ -92,7 +92,7 @@ class Reboot(Action):
         try:
             heartbeats(run.context)[host.name] = heartbeat(api_of(run).get("v1", "Node", host.name))
         except ApiError as error:
-            run.say(f"warning: what the node reports now is not known: {error.cause}")
+            run.remark(f"what the node reports now is not known: {error.cause}")
 
     def _change(self, why: str) -> Change:
         return Change(title=self.title, verb=Verb.RESTART, why=why, every_run=self.always)

@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubeforge.engine.model import Action, Context
-from kubeforge.errors import ConnectionFailed, UnfitHost
+from kubeforge.errors import UnfitHost
 from kubeforge.inventory.membership import JOINING
 from kubeforge.inventory.model import Host, Inventory
-from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.operations.model import Operation, Queries
 from kubeforge.spec.addresses import api_endpoint, endpoint_kind, local_api
 from kubeforge.spec.model import EndpointKind
 from kubeforge.tasks import addons, bootstrap, control_plane, endpoint, living, pki
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.remark import Remark
-from kubeforge.tasks.upgrade import running
+from kubeforge.tasks.upgrade import servers_running
 
 __all__ = ["one_version", "rest_addons", "rest_control_plane", "rest_endpoint", "rest_objects"]
 
@@ -101,16 +100,8 @@ def _told_others(context: Context) -> Iterator[Remark]:
 
 def _versions(context: Context) -> dict[str, str]:
     """Return the version of each API server that stays and can be asked; those that join have none yet."""
-    found = {}
     new = context.inventory.groups.get(JOINING, ())
-    for host in context.inventory.control_planes:
-        try:
-            version = running(context, host.name).get(API_SERVER)
-        except ConnectionFailed:
-            continue
-        if version is not None and host.name not in new:
-            found[host.name] = version
-    return found
+    return {name: version for name, version in servers_running(context).items() if name not in new}
 
 
 def _is_one(context: Context) -> bool:

@@ -212,6 +212,7 @@ class Stopped(Action):
             name="the control plane has stopped",
             lacks=lambda: etcd_runs.control_plane_runs(run.remote, host),
             deadline=COMPONENT_DEADLINE,
+            remedy="see what keeps it on the host (ps), then restore again: it goes on from here",
         )
         await_condition(condition, run, step=self.title)
 

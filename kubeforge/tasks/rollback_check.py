@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubeforge.cluster.access import api_of
+from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.snapshots import kept_on
 from kubeforge.cluster.upgrade.etcd_versions import EtcdVersions, etcd_versions
 from kubeforge.cluster.upgrade.served import holding, served, unknown_before
 from kubeforge.engine.generations import read_ledger
 from kubeforge.engine.model import Action, ActionContext, Context
-from kubeforge.errors import ApiError, ConnectionFailed, OperationFailed, UnfitHost
+from kubeforge.errors import ApiError, ConnectionFailed, DeadlineExceeded, OperationFailed, UnfitHost
 from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.manifests.etcd import ETCD
-from kubeforge.manifests.static_pod import manifest_path
+from kubeforge.manifests.static_pod import manifest_path, version_in
 from kubeforge.operations.model import Change
 from kubeforge.spec.going_back import HostKept, Stand, Verdict, Way, decide
-from kubeforge.spec.paths import BIN, UPGRADE, UPGRADE_FINISHED, UPGRADE_SERVED
+from kubeforge.spec.paths import BIN, GATE_DEADLINE, UPGRADE, UPGRADE_FINISHED, UPGRADE_SERVED
 from kubeforge.spec.releases import parse, release
 from kubeforge.spec.upgrading import read_finished, read_record
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.rollback import kept, reads
-from kubeforge.tasks.upgrade import running, version_in
+from kubeforge.tasks.upgrade import running
 from kubeforge.tasks.upgrade_record import snapshot_key
 
 __all__ = ["WAY", "MayGoBack", "check"]
@@ -62,7 +63,7 @@ class MayGoBack(Action):
         """
         verdict = decide(_stand(run))
         for host, runs in verdict.later.items():
-            run.say(f"warning: what came after the upgrade is taken back on {host}, too: {', '.join(runs)}")
+            run.remark(f"what came after the upgrade is taken back on {host}, too: {', '.join(runs)}")
         if verdict.way is self.way:
             return []
         raise UnfitHost(
@@ -160,7 +161,7 @@ def _etcd_before(run: ActionContext) -> str | None:
         restore = back.components.get(manifest_path(ETCD))
         if restore is not None and restore.prior is not None and restore.prior.copy:
             version = _copied(run, host.name, restore.prior.copy)
-            found += [] if version is None else [version.partition("-")[0]]  # a tag is 3.6.16-0
+            found += [] if version is None else [version]
         elif f"{BIN}/etcd" in back.components and host not in context.inventory.control_planes:
             found.append(release(back.record.old).etcd)
     return min(found, key=parse, default=None)
@@ -180,11 +181,23 @@ def _unreadable(run: ActionContext) -> tuple[str, ...] | None:
     first, *before = contents.get(UPGRADE_SERVED, b"").decode(errors="replace").splitlines() or [""]
     if not before or record is None or not first.endswith(f" {record.begun}"):
         return None
-    try:
-        api = api_of(run)
-        return holding(api, unknown_before(before, served(api)))
-    except ApiError:
+    found: list[tuple[str, ...]] = []
+
+    def lacks() -> str | None:
+        try:
+            api = api_of(run)
+            found[:] = [holding(api, unknown_before(before, served(api)))]
+        except ApiError as error:
+            return error.cause
         return None
+
+    # An upgrade that was cut off may have left the only API server on its way up.
+    answers = Condition(name="an API server answers", lacks=lacks, deadline=GATE_DEADLINE)
+    try:
+        await_condition(answers, run, step="rollback.check")
+    except DeadlineExceeded:
+        return None
+    return found[0]
 
 
 def _snapshot(run: ActionContext, begun: Sequence[int]) -> str | None:

@@ -149,7 +149,7 @@ class ArgumentsTaken(Action):
         return image
 
     def _warn(self, run: ActionContext) -> None:
-        run.say(f"warning: {self._image} could not be asked whether it takes its arguments")
+        run.remark(f"{self._image} could not be asked whether it takes its arguments")
 
     def _asked(self, run: ActionContext, state: str) -> bool:
         """Whether it could be asked."""

@@ -8,17 +8,16 @@ from functools import partial
 
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import unit_log
+from kubeforge.cluster.processes import lacks_containerd
 from kubeforge.engine.model import Action, ActionContext
 from kubeforge.errors import DeadlineExceeded, OperationFailed
 from kubeforge.operations.model import Change, Observation, Verb
 from kubeforge.operations.unit import Unit
-from kubeforge.spec.paths import COMPONENT_DEADLINE, CONTAINERD_NAMESPACE
+from kubeforge.spec.paths import COMPONENT_DEADLINE
 from kubeforge.tasks.last_good import Kept, failure, forget, put_back
 from kubeforge.tasks.living import RUNTIME
 
 __all__ = ["RuntimeRolled"]
-
-_ASK = ("ctr", "-n", CONTAINERD_NAMESPACE, "version")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,18 +82,11 @@ class RuntimeRolled(Action):
     def _await(self, run: ActionContext) -> None:
         condition = Condition(
             name="containerd answers",
-            lacks=lambda: self._lacks(run),
+            lacks=lambda: lacks_containerd(run.remote),
             deadline=COMPONENT_DEADLINE,
             evidence=lambda: unit_log(run.remote, self.unit.name),
         )
         await_condition(condition, run, step=self.title)
-
-    @staticmethod
-    def _lacks(run: ActionContext) -> str | None:
-        asked = run.remote.run(_ASK, expect=range(256))
-        if asked.status == 0:
-            return None
-        return f"containerd does not answer: {(asked.stderr or asked.stdout).decode(errors='replace').strip()[-200:]}"
 
     def _go_back(self, run: ActionContext) -> None:
         own = tuple(title for file in self.files for title in (f"file {file.path}", f"symlink {file.path}"))

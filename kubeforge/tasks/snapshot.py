@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubeforge.cluster.etcd import etcdctl, lacks_health
-from kubeforge.cluster.etcd_survey import Survey, survey
 from kubeforge.cluster.snapshot_copies import keep_pki, let_go, pass_on
 from kubeforge.cluster.snapshots import Snapshot, kept_on, parse_snapshot
 from kubeforge.engine.model import Action, ActionContext, Context
@@ -21,6 +20,7 @@ from kubeforge.inventory.model import Host
 from kubeforge.manifests.etcd_snapshot import kept_pki, snapshot_script
 from kubeforge.operations.model import Change, Entry, Queries, Verb
 from kubeforge.spec.paths import ETCD_DB, ETCD_WAL, SNAPSHOT_DEADLINE, SNAPSHOTS
+from kubeforge.tasks import etcd_runs
 from kubeforge.tasks.etcd_data import halted
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.restoration import concerned
@@ -144,7 +144,7 @@ class SaveSnapshot(Action):
                     keep_pki(remote, snapshot, about, kept_pki(context.cluster, context.inventory, host))
                 let_go(remote, snapshot, keep=context.cluster.etcd.snapshots.keep)
             except KubeforgeError as error:
-                run.say(f"warning: {host.name} keeps no copy of {snapshot.name}: {error.cause}")
+                run.remark(f"{host.name} keeps no copy of {snapshot.name}: {error.cause}")
 
 
 def taken(context: Context) -> dict[str, Snapshot]:
@@ -162,9 +162,7 @@ def taker(run: ActionContext) -> str:
             message = f"{given} is no host of etcd; these are: {', '.join(names)}"
             raise InputError([Problem(message=message, field="--from")])
         return given
-    found: Survey = run.context.vault.once(
-        "etcd.snapshot.survey", lambda: survey([host.name for host in members], run.remote_of)
-    )
+    found = run.context.vault.once("etcd.snapshot.survey", lambda: etcd_runs.surveyed(run))
     if found.serving:
         return found.serving[0]
     if run.context.host == members[0]:

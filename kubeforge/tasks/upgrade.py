@@ -6,33 +6,31 @@ for where the API answers.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from kubeforge.cluster.access import api_of
 from kubeforge.engine.model import Action, ActionContext, Context
-from kubeforge.errors import ApiUnavailable, UnfitHost
+from kubeforge.errors import ApiUnavailable, ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.inventory.patterns import select
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD
-from kubeforge.manifests.static_pod import manifest_path
+from kubeforge.manifests.static_pod import manifest_path, version_in
 from kubeforge.operations.model import Change, Queries
 from kubeforge.spec.paths import UPGRADE, UPGRADE_FINISHED
 from kubeforge.spec.releases import minor_of, parse, release
 from kubeforge.spec.skew import etcd_upgrade_problem, skew_problem, upgrade_problem
-from kubeforge.spec.upgrading import is_open, read_finished, read_record
+from kubeforge.spec.upgrading import read_open
 from kubeforge.tasks import addons as own_addons
 from kubeforge.tasks import bootstrap, living
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.remark import Remark
 from kubeforge.tasks.trust import reads as trust_reads
 
-__all__ = ["LIMIT", "KubeletsFollow", "addons", "check", "left_behind", "objects", "running", "version_in"]
+__all__ = ["LIMIT", "KubeletsFollow", "addons", "check", "left_behind", "objects", "running", "servers_running"]
 
-_IMAGE: Final = re.compile(r"^ *(?:- )?image: *[\"']?([^\s\"']+)", re.MULTILINE)
 _COMPONENTS: Final = (API_SERVER, CONTROLLER_MANAGER, SCHEDULER)
 _ROLLBACK: Final = "kubeforge upgrade rollback"
 
@@ -95,17 +93,17 @@ def running(context: Context, host: str) -> dict[str, str]:
     return found
 
 
-def version_in(manifest: bytes) -> str | None:
-    """Return the version in the tag of a pod's image. Not parsed: that costs every run 6 ms for each manifest."""
-    found = _IMAGE.search(manifest.decode(errors="replace"))
-    if found is None:
-        return None
-    version = found.group(1).partition("@")[0].rpartition(":")[2].removeprefix("v")
-    try:
-        parse(version)
-    except ValueError:
-        return None
-    return version
+def servers_running(context: Context) -> dict[str, str]:
+    """Return control plane -> version of its API server, of those that can be asked and run one."""
+    found = {}
+    for host in context.inventory.control_planes:
+        try:
+            version = running(context, host.name).get(API_SERVER)
+        except ConnectionFailed:
+            continue
+        if version is not None:
+            found[host.name] = version
+    return found
 
 
 def left_behind(context: Context) -> dict[str, str]:
@@ -154,9 +152,8 @@ def _refuse(context: Context) -> None:
 
 def _remedy(context: Context, now: str, wanted: str) -> str:
     if parse(wanted) < parse(now):
-        contents = context.seen[context.host.name].contents
-        record, finished = read_record(contents.get(UPGRADE)), read_finished(contents.get(UPGRADE_FINISHED))
-        if record is not None and is_open(record, finished):
+        record = read_open(context.seen[context.host.name].contents)
+        if record is not None:
             return f"an upgrade is under way; go on: kubeforge upgrade apply {record.new}, or back: {_ROLLBACK}"
         return f"set kubernetes in cluster.yml back to {now}; to go back to what ran before an upgrade: {_ROLLBACK}"
     major, minor = parse(minor_of(now))
@@ -186,7 +183,7 @@ class KubeletsFollow(Action):
         try:
             nodes = api_of(run).objects("v1", "Node")
         except ApiUnavailable as error:
-            run.say(f"warning: nobody tells which kubelets there are: {error.cause}")
+            run.remark(f"nobody tells which kubelets there are: {error.cause}")
             return []
         told = [
             f"{node['metadata']['name']}: {problem}"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from kubeforge.cluster.snapshots import kept_on
 from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER
-from kubeforge.manifests.static_pod import manifest_path
+from kubeforge.manifests.static_pod import manifest_path, version_in
 from kubeforge.operations.model import Queries
 from kubeforge.spec.paths import UPGRADE
 from kubeforge.spec.releases import parse
 from kubeforge.spec.upgrading import read_record
-from kubeforge.tasks.upgrade import version_in
 from kubeforge.tasks.upgrade_record import snapshot_key
 from kubeforge.transport.base import Remote
 
@@ -35,17 +34,10 @@ def versions_running(inventory: Inventory, remote_of: Callable[[str], Remote]) -
         ConnectionFailed: no control plane can be asked.
         UnfitHost: those that can be asked run none.
     """
-    found, failures = [], []
-    for host in inventory.control_planes:
-        try:
-            contents = remote_of(host.name).observe(Queries(reads=_MANIFESTS)).contents
-        except ConnectionFailed as error:
-            failures.append(error)
-            continue
-        told = [version for path in _MANIFESTS if (version := version_in(contents.get(path, b""))) is not None]
-        found += told[:1]
-    if failures and len(failures) == len(inventory.control_planes):
-        raise failures[0]
+    found = []
+    for contents in _read(inventory, remote_of, _MANIFESTS):
+        told = (version_in(contents.get(path, b"")) for path in _MANIFESTS)
+        found += [version for version in told if version is not None][:1]
     if not found:
         raise UnfitHost(
             "no control plane runs a cluster, so there is nothing to upgrade",
@@ -67,17 +59,8 @@ def before_upgrade(inventory: Inventory, remote_of: Callable[[str], Remote]) -> 
         ConnectionFailed: no control plane can be asked.
         UnfitHost: none remembers an upgrade.
     """
-    found, failures = [], []
-    for host in inventory.control_planes:
-        try:
-            content = remote_of(host.name).observe(Queries(reads=(UPGRADE,))).contents.get(UPGRADE)
-        except ConnectionFailed as error:
-            failures.append(error)
-            continue
-        record = read_record(content)
-        found += [] if record is None else [record]
-    if failures and len(failures) == len(inventory.control_planes):
-        raise failures[0]
+    told = (read_record(contents.get(UPGRADE)) for contents in _read(inventory, remote_of, (UPGRADE,)))
+    found = [record for record in told if record is not None]
     if not found:
         raise UnfitHost(
             "no control plane remembers an upgrade, so there is nothing to take back",
@@ -89,3 +72,23 @@ def before_upgrade(inventory: Inventory, remote_of: Callable[[str], Remote]) -> 
     kept = kept_on([host.name for host in inventory.etcd_members], remote_of).all
     names = [snapshot.name for snapshot in kept if snapshot.key in keys]
     return min((record.old for record in found), key=parse), min(names, default="")
+
+
+def _read(
+    inventory: Inventory, remote_of: Callable[[str], Remote], paths: tuple[str, ...]
+) -> Iterator[Mapping[str, bytes]]:
+    """Yield what each control plane that can be asked has under some paths.
+
+    Raises:
+        ConnectionFailed: none can be asked.
+    """
+    failures = []
+    for host in inventory.control_planes:
+        try:
+            contents = remote_of(host.name).observe(Queries(reads=paths)).contents
+        except ConnectionFailed as error:
+            failures.append(error)
+        else:
+            yield contents
+    if failures and len(failures) == len(inventory.control_planes):
+        raise failures[0]

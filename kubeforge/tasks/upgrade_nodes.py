@@ -10,28 +10,28 @@ from typing import Final
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.cordon import is_cordoned
-from kubeforge.cluster.kinds import Obj
+from kubeforge.cluster.kinds import Obj, is_ready
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.engine.playbook import Portion
 from kubeforge.engine.pools import group_of
 from kubeforge.errors import ApiUnavailable
 from kubeforge.inventory.model import Host, Inventory
-from kubeforge.operations.model import Change, Entry, Queries, Verb
+from kubeforge.operations.model import Change, Queries, Verb
 from kubeforge.spec.nodes import runs_workloads
 from kubeforge.spec.paths import BIN, GATE_DEADLINE
 from kubeforge.spec.releases import minor_of
 from kubeforge.tasks import living
 from kubeforge.tasks.drain import Drain, Uncordon
 from kubeforge.tasks.drain_options import options_of
-from kubeforge.tasks.parts import stored_program
+from kubeforge.tasks.parts import is_another
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.variables import flag
 
 __all__ = ["DRAIN", "DrainFirst", "GroupSpares", "Released", "drain", "drains", "release", "spare"]
 
 DRAIN: Final = "upgrade_drain"
 """Variable: `yes` or `no`, over what cluster.yml says."""
 
-_KUBELET: Final = f"{BIN}/kubelet"
 _PROGRAMS: Final = ("kubelet", "containerd")
 
 
@@ -72,9 +72,8 @@ def release(context: Context) -> Iterator[Action]:
 
 def drains(context: Context) -> bool | None:
     """Return whether a node is drained: as the command line says, its group, cluster.yml; None: at another minor."""
-    said = context.vars.get(DRAIN)
-    if said is not None:
-        return str(said) == "yes"
+    if DRAIN in context.vars:
+        return flag(context.vars, DRAIN, default=True)
     found = group_of(context.cluster, context.inventory, context.host)
     own = None if found is None else found[1].drain
     return context.cluster.upgrade.drain if own is None else own
@@ -82,12 +81,7 @@ def drains(context: Context) -> bool | None:
 
 def _changes(context: Context, *names: str) -> bool:
     """Whether a node gets another version of one of these programs."""
-    seen = context.seen[context.host.name]
-    for name in names:
-        entry = seen.paths.get(f"{BIN}/{name}")
-        if isinstance(entry, Entry) and entry.target != stored_program(context, name).path:
-            return True
-    return False
+    return any(is_another(context, name) for name in names)
 
 
 def _has_elsewhere(context: Context) -> bool:
@@ -223,8 +217,7 @@ class GroupSpares(Action):
             return "is not registered"
         if is_cordoned(node):
             return "is cordoned"
-        conditions = (node.get("status") or {}).get("conditions") or ()
-        if not any(one["type"] == "Ready" and one["status"] == "True" for one in conditions):
+        if not is_ready(node):
             return "is not Ready"
         return "is being upgraded" if begun and _kubelet(node) != self.wanted else None
 

@@ -17,18 +17,18 @@ from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import ApiError, ConnectionFailed
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.file import File
-from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, Verb
+from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.spec.paths import BIN, CONTAINERD_NAMESPACE, UPGRADE, UPGRADE_FINISHED, UPGRADE_SERVED
 from kubeforge.spec.releases import minor_of, parse
-from kubeforge.spec.upgrading import Finished, Record, is_open, read_finished, read_record
+from kubeforge.spec.upgrading import Finished, Record, read_open
 from kubeforge.tasks import living
 from kubeforge.tasks.acting import act
 from kubeforge.tasks.images import references
-from kubeforge.tasks.parts import stored_program
+from kubeforge.tasks.parts import is_another
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.snapshot import SaveSnapshot
 from kubeforge.tasks.trust import now
-from kubeforge.tasks.upgrade import running
+from kubeforge.tasks.upgrade import running, servers_running
 
 __all__ = [
     "TARGET",
@@ -39,7 +39,6 @@ __all__ = [
     "finish",
     "key_of",
     "last_generation",
-    "open_record",
     "reads",
     "snapshot_key",
 ]
@@ -96,13 +95,6 @@ def finish(context: Context) -> Iterator[Operation]:
         yield File(path=UPGRADE_FINISHED, content=mark.text(), mode=0o600)
 
 
-def open_record(context: Context, host: str) -> Record | None:
-    """Return a host's record of an upgrade that has not arrived; None: there is none."""
-    contents = context.seen[host].contents
-    record, finished = read_record(contents.get(UPGRADE)), read_finished(contents.get(UPGRADE_FINISHED))
-    return record if is_open(record, finished) else None
-
-
 def key_of(context: Context) -> str | None:
     """Return the word by which this upgrade's snapshot is found again; None: there is no upgrade."""
     records = [_record(context, host) for host in context.inventory.etcd_members if _answers(context, host)]
@@ -124,7 +116,7 @@ def last_generation(context: Context) -> int:
 def _record(context: Context, host: Host | None = None) -> Record | None:
     """Return what a host shall remember; None: it is not part of an upgrade, and nothing is to be done on it."""
     host = host or context.host
-    known, target = open_record(context, host.name), _target(context)
+    known, target = read_open(context.seen[host.name].contents), _target(context)
     if known is None and not _is_behind(context, host):
         return None
     seen = context.seen[host.name]
@@ -144,22 +136,14 @@ def _is_behind(context: Context, host: Host) -> bool:
     """Whether a host runs something else than it shall: another version of a component, or of a program."""
     wanted = context.cluster.kubernetes
     core = {name: version for name, version in running(context, host.name).items() if name != "etcd"}
-    if any(version != wanted for version in core.values()):
-        return True
-    seen = context.seen[host.name]
-    for name in _PROGRAMS:
-        entry = seen.paths.get(f"{BIN}/{name}")
-        if isinstance(entry, Entry) and entry.target not in (None, stored_program(context, name, host).path):
-            return True
-    return False
+    return any(version != wanted for version in core.values()) or any(
+        is_another(context, name, host) for name in _PROGRAMS
+    )
 
 
 def _old(context: Context) -> str:
     """Return what the cluster runs: the oldest version that a control plane's manifest names."""
-    planes = [host for host in context.inventory.control_planes if _answers(context, host)]
-    versions = [running(context, host.name).get("kube-apiserver", "") for host in planes]
-    known = [version for version in versions if version]
-    return min(known, key=parse) if known else context.cluster.kubernetes
+    return min(servers_running(context).values(), key=parse, default=context.cluster.kubernetes)
 
 
 def _target(context: Context) -> str:
@@ -231,9 +215,7 @@ class Remembered(Action):
         try:
             lines = run.context.vault.once("upgrade.served", lambda: sorted(served(own_api_of(run))))
         except ApiError as error:
-            run.say(
-                f"warning: what the API serves is not known, so a minor is gone back from the snapshot: {error.cause}"
-            )
+            run.remark(f"what the API serves is not known, so a minor is gone back from the snapshot: {error.cause}")
             return []
         text = "".join(f"{line}\n" for line in (f"{_BEGUN}{self.begun}", *lines))
         act(run, [File(path=UPGRADE_SERVED, content=text.encode(), mode=0o600)], step=self.title)

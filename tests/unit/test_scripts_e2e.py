@@ -1,14 +1,16 @@
-"""scripts/e2e: what fails once is run again and told, what fails twice makes the run red."""
+"""scripts/e2e: what fails once is run again and told, what fails twice makes the run red; long tests take turns."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "e2e"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "scripts" / "e2e"
 ONCE = """
 from pathlib import Path
 
@@ -60,3 +62,41 @@ def test_what_cannot_be_read_is_red_at_once(folder: Path) -> None:
     done = run(folder)
     assert done.returncode not in (0, 1)
     assert "Once more" not in done.stdout
+
+
+def told(turn: str, cwd: Path = ROOT) -> str:
+    """Return what it says, and the words it gives to pytest."""
+    argv = [sys.executable, str(SCRIPT), "--turn", turn, "echo"]
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=True).stdout
+
+
+def words(turn: str) -> set[str]:
+    return set(told(turn).splitlines()[-1].split())
+
+
+def test_every_test_has_its_turn() -> None:
+    files = {file.relative_to(ROOT) for file in (ROOT / "tests" / "e2e").rglob("test_*.py")}
+    every = set.intersection(*(words(turn) for turn in "123"))
+    assert every == {str(file) for file in files if len(file.parts) == 3}
+    turns = [words(turn) - every for turn in "123"]
+    assert sum(map(len, turns)) == len(set.union(*turns)), "each folder is of one turn"
+    assert set.union(*turns) == {str(file.parent) for file in files if len(file.parts) > 3}
+    assert words("all") == every | set.union(*turns)
+
+
+def test_the_commit_says_whose_turn_it_is(tmp_path: Path) -> None:
+    (tmp_path / "tests" / "e2e").mkdir(parents=True)
+
+    def git(*arguments: str) -> str:
+        argv = ["git", "-c", "user.name=n", "-c", "user.email=e", *arguments]
+        env = {**os.environ, **dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2026-11-23T00:00:00Z")}
+        return subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
+
+    git("init", "-q")
+    turns = set()
+    for number in range(12):
+        git("commit", "-q", "--allow-empty", "-m", str(number))
+        turn = int(git("rev-parse", "HEAD"), 16) % 3 + 1
+        assert f"of turn {turn} of 3" in told("commit", tmp_path)
+        turns.add(turn)
+    assert turns == {1, 2, 3}

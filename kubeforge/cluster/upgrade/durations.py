@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["DRAIN", "DURATIONS", "IMPORT", "PLANNING", "Duration"]
+__all__ = ["DURATIONS", "IMPORT", "PLANNING", "Duration"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,3 @@ PLANNING: Final = Duration(2.0, "noop: 1.5 to 2.0 for three control planes and t
 
 IMPORT: Final = Duration(5.0, "parts: images imported in 3 to 5 on three hosts at once")
 """Once for each minor or patch on the way, on all hosts side by side; uploads depend on the network."""
-
-DRAIN: Final = Duration(0.0)
-"""Not known: it depends on the pods, their grace periods and PodDisruptionBudgets, so it is not counted."""

@@ -11,7 +11,6 @@ from kubeforge.cluster.status.model import Problem
 from kubeforge.cluster.upgrade.health import judge_health
 from kubeforge.cluster.upgrade.model import AddonStep, Choice, Done, HostStep, Restart, Step, UpgradePlan
 from kubeforge.cluster.upgrade.obstacles import obstacle, without
-from kubeforge.cluster.upgrade.path import Path, path
 from kubeforge.cluster.upgrade.restarts import restarts, seconds
 from kubeforge.cluster.upgrade.room import judge_room, needs
 from kubeforge.cluster.upgrade.runs import ADDON_VERSIONS, FOREIGN, KUBELET, Runs, comparable, versions_of
@@ -19,8 +18,10 @@ from kubeforge.cluster.upgrade.seen import Seen
 from kubeforge.cluster.upgrade.settings import judge_apis, judge_settings
 from kubeforge.cluster.upgrade.supply import ImageAnswer, judge_supply
 from kubeforge.cluster.upgrade.versions import judge_versions
+from kubeforge.engine.pools import pools_of
 from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.spec.releases import MINORS, minor_of, parse, release
+from kubeforge.spec.upgrade_path import Path, path
 
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
@@ -94,7 +95,9 @@ def judge(asked: Question, wanted: str) -> UpgradePlan:
     by_arch = _by_arch(parts)
     steps = tuple(_step(step, parts[step]) for step in way.steps)
     addons = _addons(asked, wanted)
-    moves = restarts(asked.runs, addons, [versions_of(step) for step in way.steps])
+    moves = restarts(
+        asked.runs, addons, [versions_of(step) for step in way.steps], pools_of(asked.spec, asked.inventory)
+    )
     took = seconds(moves, len(steps)) if moves else 0.0
     room = needs(asked.runs, asked.seen.hosts, by_arch, ingress=asked.spec.addons.ingress is not None)
     hosts = tuple(_host(one, wanted) for one in asked.runs)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 
 from kubeforge.cluster.api import Api
+from kubeforge.cluster.budgets import Budget, read_budgets
 from kubeforge.cluster.kinds import Obj
-from kubeforge.cluster.upgrade.seen import Budget, KubernetesSeen, NodeSeen, Requested, Written
+from kubeforge.cluster.upgrade.seen import KubernetesSeen, NodeSeen, Requested, Written
 from kubeforge.errors import ApiError, KubeforgeError
 from kubeforge.spec.retired_apis import RETIRED
 
@@ -46,7 +47,7 @@ def ask(api: Api, servers: Mapping[str, Callable[[], Api]]) -> KubernetesSeen:
         recorded=_recorded(api, unasked),
         requested=asked,
         written=tuple(_written(api, asked, unasked)),
-        budgets=tuple(_budgets(api, unasked)),
+        budgets=_budgets(api, unasked),
         unasked=tuple(unasked),
     )
 
@@ -172,18 +173,10 @@ def _by(api_version: str, resource: str, removed: str, listed: Iterable[Obj]) ->
         )
 
 
-def _budgets(api: Api, unasked: list[str]) -> Iterator[Budget]:
-    """Yield those that allow no eviction of pods they have."""
+def _budgets(api: Api, unasked: list[str]) -> tuple[Budget, ...]:
+    """Return those that allow no eviction of pods they have."""
     try:
-        found: list[dict[str, Any]] = api.objects("policy/v1", "PodDisruptionBudget")
+        return tuple(one for one in read_budgets(api) if one.expected and not one.allowed)
     except ApiError as error:
         unasked.append(f"PodDisruptionBudgets: {error.cause}")
-        return
-    for one in found:
-        status = one.get("status") or {}
-        if status.get("expectedPods") and not status.get("disruptionsAllowed"):
-            yield Budget(
-                name=f"{one['metadata']['namespace']}/{one['metadata']['name']}",
-                healthy=int(status.get("currentHealthy") or 0),
-                needed=int(status.get("desiredHealthy") or 0),
-            )
+        return ()

@@ -14,9 +14,7 @@ from typing import Final
 
 from kubeforge.artifacts.availability import Availability, Shelf
 from kubeforge.artifacts.catalogue import image_references
-from kubeforge.cluster.access import credentials_of
-from kubeforge.cluster.api import Api
-from kubeforge.cluster.credentials import Credentials
+from kubeforge.cluster.access import connect
 from kubeforge.cluster.status.look import look as look_at_status
 from kubeforge.cluster.status.model import ClusterStatus
 from kubeforge.cluster.upgrade import judge as judging
@@ -24,7 +22,6 @@ from kubeforge.cluster.upgrade import kubernetes, probe
 from kubeforge.cluster.upgrade.arguments import ask_arguments
 from kubeforge.cluster.upgrade.judge import Question
 from kubeforge.cluster.upgrade.model import UpgradePlan
-from kubeforge.cluster.upgrade.path import targets, wanted_version
 from kubeforge.cluster.upgrade.registries import ask_registries
 from kubeforge.cluster.upgrade.runs import comparable, oldest, runs_of, versions_of
 from kubeforge.cluster.upgrade.seen import HostSeen, KubernetesSeen, Seen
@@ -33,8 +30,8 @@ from kubeforge.errors import ArtifactError, KubeforgeError
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.spec.model import ClusterSpec
-from kubeforge.spec.paths import API_PORT, LOOPBACK
-from kubeforge.transport.base import ByteSocket, Remote
+from kubeforge.spec.upgrade_path import targets, wanted_version
+from kubeforge.transport.base import Remote
 
 __all__ = ["look"]
 
@@ -191,22 +188,12 @@ def _ask_api(status: ClusterStatus, planes: Sequence[str], remote_of: Callable[[
     if not status.kubernetes.version:
         return KubernetesSeen()
     try:
-        credentials = next(filter(None, (credentials_of(remote_of(name)) for name in planes)), None)
-        if credentials is None:
-            return KubernetesSeen(unasked=("the API: no control plane has an administrator's kubeconfig",))
-        servers = {name: partial(_client, [name], credentials, remote_of) for name in planes}
-        with closing(_client(planes, credentials, remote_of)) as api:
+        turns = {name: partial(remote_of, name) for name in planes}
+        servers = {name: partial(connect, [turn]) for name, turn in turns.items()}
+        with closing(connect(turns.values())) as api:
             return kubernetes.ask(api, servers)
     except KubeforgeError as error:
         return KubernetesSeen(unasked=(f"the API: {error.cause}",))
-
-
-def _client(planes: Sequence[str], credentials: Credentials, remote_of: Callable[[str], Remote]) -> Api:
-    return Api([partial(_open, name, remote_of) for name in planes], credentials)
-
-
-def _open(name: str, remote_of: Callable[[str], Remote]) -> ByteSocket:
-    return remote_of(name).open_tunnel(LOOPBACK, API_PORT)
 
 
 def _entered(seen: Seen) -> bool:

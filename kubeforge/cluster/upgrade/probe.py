@@ -12,12 +12,13 @@ from typing import Any, Final
 import yaml
 
 from kubeforge.cluster.status.probe import split_answer
-from kubeforge.cluster.upgrade.seen import Arguments, HostSeen, Room
+from kubeforge.cluster.upgrade.seen import EVICTS, Arguments, HostSeen, Room
 from kubeforge.engine.facts import GO_ARCH
 from kubeforge.errors import ConnectionFailed, KubeforgeError, ProtocolError
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD
 from kubeforge.manifests.render import render
+from kubeforge.manifests.static_pod import version_in
 from kubeforge.operations.shell import join, quote
 from kubeforge.spec import paths
 from kubeforge.transport.base import Remote
@@ -38,7 +39,6 @@ _KIBIBYTE: Final = 1024
 _VERSION: Final = re.compile(r"\bv?(\d+\.\d+\.\d+)")
 _FLAG: Final = re.compile(r"--([a-z][a-z0-9-]*)(?:=(\S*))?")
 _GATES: Final = "feature-gates"
-_EVICTION: Final = 0.15  # the kubelet's own imagefs.available (kubernetes.io/docs, Node-pressure Eviction)
 
 
 def script() -> str:
@@ -86,7 +86,7 @@ def parse(host: str, nonce: str, text: str) -> HostSeen:
         name=host,
         arch=GO_ARCH.get(machine, machine),
         programs=dict(_programs(parts["programs"])),
-        pods={name: version for name, body in pods.items() if (version := _image_version(body))},
+        pods={name: version for name, body in pods.items() if (version := version_in(body.encode()))},
         arguments=dict(_arguments(pods, parts, config)),
         stored=frozenset(parts["stored"].split()),
         images=frozenset(parts["images"].split()),
@@ -102,13 +102,6 @@ def _programs(text: str) -> Iterator[tuple[str, str]]:
         found = _VERSION.search(said)
         if name:
             yield name, found.group(1) if found else ""
-
-
-def _image_version(manifest: str) -> str:
-    """Return the version of the image, etcd's `-0` left out; empty: it does not tell."""
-    image = str(_container(manifest).get("image", ""))
-    found = _VERSION.search(image.partition("@")[0].rpartition(":")[2])
-    return found.group(1) if found else ""
 
 
 def _arguments(
@@ -165,6 +158,6 @@ def _evicts(config: Mapping[str, Any]) -> float:
     """Return below which share of free room the kubelet evicts; a limit in bytes counts as none."""
     limits = config.get("evictionHard")
     if not isinstance(limits, dict):
-        return _EVICTION
+        return EVICTS
     said = str(limits.get("imagefs.available", "0%"))  # where some are given, the others are off
     return float(said.rstrip("%")) / 100 if re.fullmatch(r"\d+(\.\d+)?%", said) else 0.0

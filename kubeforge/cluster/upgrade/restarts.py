@@ -1,9 +1,9 @@
 """What will restart, in which order, on which hosts, and for how long. Pure; the order is `PHASES`.
 
 Within each version on the way: etcd on hosts of its own, one member at a time; control planes, one at a time, the
-kubelet last (it may be older than its API server, never newer); addons; then workers, one first and then a quarter of
-them at a time, so that what no kubelet starts with stops one node and not all. It is the order of the playbooks, which
-a test compares (groups of workers with a `serial` of their own are not looked at).
+kubelet last (it may be older than its API server, never newer); addons; then workers, group by group as cluster.yml
+says it (`upgrade.groups`), one first and then a quarter of them at a time, so that what no kubelet starts with stops
+one node and not all. It is the order of playbooks/upgrade.yml, and of apply.yml but for the groups; a test compares.
 Source: kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade, etcd.io/docs/v3.6/upgrades.
 """
 
@@ -18,6 +18,7 @@ from kubeforge.artifacts.model import Versions
 from kubeforge.cluster.upgrade.durations import DURATIONS, IMPORT, PLANNING
 from kubeforge.cluster.upgrade.model import AddonStep, Restart
 from kubeforge.cluster.upgrade.runs import ADDON_VERSIONS, CONTAINERD, KUBELET, PLANE, Runs, wanted_on
+from kubeforge.engine.playbook import Play, Pool, Portion
 from kubeforge.manifests.etcd import ETCD
 
 __all__ = ["PHASES", "Phase", "restarts", "seconds"]
@@ -33,13 +34,15 @@ class Phase:
     Args:
         role: of the hosts that have it; `addons`: none, the API server is told.
         components: that restart there, in order.
-        batches: hosts at a time, and then the same share (0 to 1) of all for each further batch; None: one at a time.
+        serial: sizes of the batches of hosts; the last one repeats.
+        by_group: whether the groups of cluster.yml come one after the other, each in its own batches.
         unless: hosts that also have this role have had their turn.
     """
 
     role: str
     components: tuple[str, ...]
-    batches: tuple[int, float] | None = None
+    serial: tuple[Portion, ...] = (Portion(1),)
+    by_group: bool = False
     unless: str = ""
 
 
@@ -47,17 +50,26 @@ PHASES: Final = (
     Phase(role="etcd", components=(ETCD,), unless="control-plane"),
     Phase(role="control-plane", components=(CONTAINERD, ETCD, *PLANE, KUBELET)),
     Phase(role=_ADDONS, components=tuple(ADDON_VERSIONS)),
-    Phase(role="worker", components=(CONTAINERD, KUBELET), batches=(1, 0.25), unless="control-plane"),
+    Phase(
+        role="worker",
+        components=(CONTAINERD, KUBELET),
+        serial=(Portion(1), Portion(25, percent=True)),
+        by_group=True,
+        unless="control-plane",
+    ),
 )
 
 
-def restarts(runs: Sequence[Runs], addons: Sequence[AddonStep], path: Sequence[Versions]) -> tuple[Restart, ...]:
+def restarts(
+    runs: Sequence[Runs], addons: Sequence[AddonStep], path: Sequence[Versions], pools: Sequence[Pool] = ()
+) -> tuple[Restart, ...]:
     """Return everything that restarts, in order.
 
     Args:
         runs: what hosts run now; those of hosts that hosts.yml does not know are left alone.
         addons: what runs on the cluster.
         path: versions to go through.
+        pools: groups of nodes, in order.
     """
     found: list[Restart] = []
     turns = count(1)
@@ -69,7 +81,7 @@ def restarts(runs: Sequence[Runs], addons: Sequence[AddonStep], path: Sequence[V
                 found += _of_addons(versions, now, hosts, turns)
                 now |= {name: _addon_version(name, versions) for name in now}
             else:
-                found += _of_hosts(phase, versions, hosts, turns)
+                found += _of_hosts(phase, versions, hosts, turns, pools)
         hosts = [one.after(versions) for one in hosts]
     return tuple(found)
 
@@ -85,10 +97,12 @@ def seconds(found: Sequence[Restart], steps: int) -> float:
     return sum(turns) + steps * (PLANNING.seconds + IMPORT.seconds)
 
 
-def _of_hosts(phase: Phase, versions: Versions, hosts: Sequence[Runs], turns: Iterator[int]) -> Iterator[Restart]:
+def _of_hosts(
+    phase: Phase, versions: Versions, hosts: Sequence[Runs], turns: Iterator[int], pools: Sequence[Pool]
+) -> Iterator[Restart]:
     mine = [one for one in hosts if phase.role in one.roles and not (phase.unless and phase.unless in one.roles)]
     due = [one for one in mine if set(one.pending(versions)) & set(phase.components)]
-    for batch in _batches(due, phase, len(mine)):
+    for batch in _batches(phase, due, mine, pools):
         for component in phase.components:
             changed = [one for one in batch if component in one.pending(versions)]
             if changed:
@@ -97,14 +111,14 @@ def _of_hosts(phase: Phase, versions: Versions, hosts: Sequence[Runs], turns: It
                 yield _restart(versions, next(turns), changed, component, now=_one(was), then=then)
 
 
-def _batches(hosts: Sequence[Runs], phase: Phase, total: int) -> Iterator[Sequence[Runs]]:
-    if phase.batches is None:
-        yield from ([one] for one in hosts)
-        return
-    first, share = phase.batches
-    later = max(1, int(total * share))
-    yield from filter(None, [hosts[:first]])
-    yield from (hosts[begin : begin + later] for begin in range(first, len(hosts), later))
+def _batches(
+    phase: Phase, due: Sequence[Runs], everyone: Sequence[Runs], pools: Sequence[Pool]
+) -> Iterator[list[Runs]]:
+    """Cut hosts as the engine cuts those of a play."""
+    named = {one.host: one for one in due}
+    play = Play(name=phase.role, hosts=phase.role, tasks=(), serial=phase.serial, by_group=phase.by_group)
+    for batch in play.batches(list(named), everyone=[one.host for one in everyone], pools=pools):
+        yield [named[host] for host in batch]
 
 
 def _of_addons(

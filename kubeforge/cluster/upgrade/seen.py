@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+from kubeforge.cluster.budgets import Budget
 from kubeforge.cluster.status.model import ClusterStatus
 
-__all__ = ["Arguments", "Budget", "HostSeen", "KubernetesSeen", "NodeSeen", "Requested", "Room", "Seen", "Written"]
+__all__ = ["EVICTS", "Arguments", "HostSeen", "KubernetesSeen", "NodeSeen", "Requested", "Room", "Seen", "Written"]
+
+EVICTS: Final = 0.15
+"""The kubelet's own imagefs.available (kubernetes.io/docs, Node-pressure Eviction)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,7 @@ class HostSeen:
     images: frozenset[str] = frozenset()
     store: Room | None = None
     image_store: Room | None = None
-    evicts: float = 0.15
+    evicts: float = EVICTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,21 +123,6 @@ class Written:
     objects: tuple[str, ...]
     count: int
     managers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """A PodDisruptionBudget that allows no eviction just now.
-
-    Args:
-        name: `namespace/name`.
-        healthy: pods that are.
-        needed: pods that must be.
-    """
-
-    name: str
-    healthy: int
-    needed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,21 +68,21 @@ def judge_apis(kubernetes: KubernetesSeen, now: str, wanted: str) -> Iterator[Pr
         now: oldest version that an API server runs.
         wanted: where to.
     """
-    for one in kubernetes.requested:
-        if _goes(one.removed, now, wanted):
-            message = (
-                f"is not served from {one.removed} on, and API servers of {', '.join(one.hosts)} were asked for it"
-            )
-            yield obstacle("api-requested", f"{one.resource} of {one.api_version}", message)
-    for two in kubernetes.written:
-        if _goes(two.removed, now, wanted):
-            more = f" and {two.count - len(two.objects)} more" if two.count > len(two.objects) else ""
-            message = f"is not served from {two.removed} on, and last wrote {', '.join(two.objects)}{more}"
-            managers = ", ".join(two.managers)
-            yield obstacle("api-written", f"{two.resource} of {two.api_version}", message, managers=managers)
+    for used in kubernetes.requested:
+        if _goes(used.removed, now, wanted):
+            servers = ", ".join(used.hosts)
+            message = f"is not served from {used.removed} on, and API servers of {servers} were asked for it"
+            yield obstacle("api-requested", f"{used.resource} of {used.api_version}", message)
+    for written in kubernetes.written:
+        if _goes(written.removed, now, wanted):
+            left = written.count - len(written.objects)
+            named = f"{', '.join(written.objects)}{f' and {left} more' if left > 0 else ''}"
+            message = f"is not served from {written.removed} on, and last wrote {named}"
+            where, managers = f"{written.resource} of {written.api_version}", ", ".join(written.managers)
+            yield obstacle("api-written", where, message, managers=managers)
     for budget in kubernetes.budgets:
-        message = f"allows no eviction: {budget.healthy} of its pods are healthy, {budget.needed} must be"
-        yield obstacle("eviction-blocked", f"PodDisruptionBudget {budget.name}", message)
+        message = f"allows no eviction: {budget.healthy} of its pods are healthy, {budget.desired} must be"
+        yield obstacle("eviction-blocked", f"PodDisruptionBudget {budget.namespace}/{budget.name}", message)
 
 
 def _goes(removed: str, now: str, wanted: str) -> bool:

@@ -147,6 +147,28 @@ def test_kubelets_get_others(trio: Ha) -> None:
     trio.run("plan", "--detailed-exitcode").check(0, "No changes.")
 
 
+def test_a_dead_control_plane_is_left_out(trio: Ha) -> None:
+    """The first one; the others are renewed one at a time, and what is due on it waits for it."""
+    before = {(one["host"], one["name"]): one["begins"] for one in certificates(trio)}
+    names = ("apiserver", "etcd-peer", "scheduler.conf", "kubelet-client")
+    trio.lab.host("cp1").kill()
+    try:
+        trio.run("certs renew", *names, "--yes").check(11, "Without cp1: what is due there waits")
+        seen = json.loads(trio.run("certs list", "-o", "json").check(11).out)
+        assert list(seen["silent"]) == ["cp1"]
+        after = {(one["host"], one["name"]): one["begins"] for one in seen["certificates"]}
+        for host in ("cp2", "cp3"):
+            for name in names:
+                assert after[host, name] > before[host, name], (host, name)
+        assert after["w1", "kubelet-client"] > before["w1", "kubelet-client"]
+    finally:
+        trio.lab.host("cp1").start()
+    trio.until_good(seconds=120)
+    trio.run("certs renew", *names, "--hosts", "cp1", "--yes").check(0)
+    trio.until_good()
+    trio.run("plan", "--detailed-exitcode").check(0, "No changes.")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -84,15 +84,16 @@ def mended(forge: Ha, *moved: str, old: dict[str, str]) -> None:
 KNOWN: dict[str, dict[str, tuple[int, str]]] = {}
 
 
-def stale(forge: Ha, addresses: list[str]) -> None:
-    """Nothing says an old address any more: nodes, pods of the hosts' network, files of ours."""
+def stale(forge: Ha, old: list[str]) -> None:
+    """Nothing says an old address any more, unless another host has it now: nodes, pods, files."""
+    former = sorted({*old} - {*addresses(forge).values()})
     for node in forge.get("nodes")["items"]:
         told = {one["address"] for one in node["status"]["addresses"]}
-        assert not told & set(addresses), node["metadata"]["name"]
+        assert not told & set(former), node["metadata"]["name"]
     pods: list[Any] = [pod for pod in forge.get("pods", "-A")["items"] if pod["spec"].get("hostNetwork")]
     owned = [pod for pod in pods if "kubernetes.io/config.mirror" not in pod["metadata"].get("annotations", {})]
-    assert not [pod["metadata"]["name"] for pod in owned if pod["status"].get("podIP") in addresses]
-    words = " ".join(f"-e '{address}[^0-9]'" for address in addresses)
+    assert not [pod["metadata"]["name"] for pod in owned if pod["status"].get("podIP") in former]
+    words = " ".join(["-e 'no address'", *(f"-e '{address}[^0-9]'" for address in former)])
     for host in forge.lab.hosts:
         files = "/etc/kubernetes/*.conf /etc/kubernetes/manifests /var/lib/kubelet/kubeadm-flags.env /etc/kubeforge"
         found = forge.sh(host.name, f"grep -rlE {words} {files} /etc/systemd/system/etcd.service 2>/dev/null || true")
@@ -193,7 +194,7 @@ def test_killed_while_addresses_follow(forge: Ha) -> None:
 def test_everything_was_stopped_by_hand(forge: Ha) -> None:
     """Units ended, containers too, the hosts up: apply starts all of it, also members that never serve alone."""
     units = "kubelet etcd kubeforge-haproxy kubeforge-keepalived containerd"
-    kill = "pkill -KILL -f containerd-shim; pkill -KILL -x etcd; pkill -KILL -x kube-apiserver; true"
+    kill = "pkill -KILL -x containerd-shim; pkill -KILL -x etcd; pkill -KILL -x kube-apiserver; true"
     for host in forge.lab.hosts:
         forge.sh(
             host.name, f"systemctl stop {units} 2>/dev/null || true; systemctl disable kubelet etcd 2>/dev/null || true"

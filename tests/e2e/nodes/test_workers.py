@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -110,6 +111,9 @@ def test_a_dead_worker_is_removed_without_a_frame_to_it(herd: Fleet) -> None:
 def test_a_node_that_is_not_written_shows_in_the_plan_and_can_go(herd: Fleet) -> None:
     herd.write("cp1", "w1")
     herd.run("plan").check(0, "node w2 is in the cluster and not in the inventory", "kubeforge node remove w2 --dead")
+    remarks = json.loads(herd.run("plan", "-o", "json").check(0).out)["remarks"]
+    strangers = [one["details"] for one in remarks if one["task"] == "nodes.strangers"]
+    assert strangers == [{"kind": "node", "name": "w2", "missing_from": "inventory"}]
     herd.run("node remove", "w2", "--yes").check(10, "--dead")
     herd.lab.host("w2").kill()
     with herd.wire() as wire:

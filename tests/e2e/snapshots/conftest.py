@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import wait_until
 from tests.e2e.faults.conftest import Started
 from tests.e2e.ha.conftest import Ha, made
 from tests.e2e.ha.test_changing import PATIENT
@@ -95,7 +97,9 @@ class Shelf:
         self.forge.ready()
         self.forge.kubectl("-n", "kube-system", "rollout", "restart", "deployment/coredns")
         self.forge.kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s")
-        self.forge.run("plan", "--detailed-exitcode").check(0, "No changes.")
+        # Nodes learn one after the other that the old pods of CoreDNS have gone.
+        plan = partial(self.forge.run, "plan", "--detailed-exitcode")
+        wait_until(lambda: plan().code == 0, why=lambda: plan().text)
 
 
 @pytest.fixture(scope="module", params=SIZES)

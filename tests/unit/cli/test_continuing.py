@@ -68,6 +68,13 @@ def test_doubtful_alone_means_nothing(said: list[Choices], capsys: pytest.Captur
     assert "give --resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", ["apply 1.36.3", "rollback"])
+@pytest.mark.parametrize("option", ["--resume", "--retry-failed"])
+def test_upgrades_go_on_by_the_same_command(words: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(root, ["upgrade", *words.split(), "--yes", option], "kubeforge") == 64
+    assert "the same command goes on with an upgrade" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("word", "bulk"), [("5", Portion(5)), ("30%", Portion(30, percent=True))])
 def test_bulk(said: list[Choices], word: str, bulk: Portion) -> None:
     assert guarded(root, ["plan", "--bulk", word, "--executor", "dask://h:1"], "kubeforge") == 0

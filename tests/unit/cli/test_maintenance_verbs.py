@@ -115,6 +115,8 @@ def test_node_exec(opened: Opened, words: tuple[str, ...], line: str) -> None:
         ("drain w1 -l w2 --yes", "no --limit"),
         ("cordon w1 -t nodes", "no --tags"),
         ("drain w1 --grace soon --yes", "`soon` is no span of time"),
+        ("drain w1 --deadline= --yes", "`` is no span of time"),
+        ("node exec kube_node --yes --within -3 -- id", "`-3` is no span of time"),
         ("drain w1", "drain asks before it changes anything"),
         ("patch", "patch asks before it changes anything"),
         ("patch --yes --serial 0", "`0` is no number of hosts"),

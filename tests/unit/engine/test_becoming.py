@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kubeforge.engine.becoming import enters_as_root, raised, user_of
+from kubeforge.engine.events import ActionSaid
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.engine.playbook import TaskCall
 from kubeforge.errors import InputError
@@ -87,6 +88,7 @@ class Look(Action):
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         run.checkpoint()
+        run.remark("done as another", user="deploy")
         run.say(run.remote.run(("id",)).stdout.decode())
         assert run.remote.read("/srv/a") == b"content"
         run.remote_of(run.context.host.name).write("/srv/b", b"new")
@@ -125,6 +127,7 @@ def test_actions_do_everything_as_the_user(world: Any) -> None:
         result = session.apply(session.plan())
     assert result.failures == ()
     assert world.wrote == [b"new"]
+    assert [event.message for event in world.of(ActionSaid)] == ["warning: done as another", "deploy"]
     (own,) = host.changes
     assert own.lines[0].startswith("runuser -u deploy -- ")
     assert own.guard.tests == (as_user("deploy", ("test", "-e", "x")),)

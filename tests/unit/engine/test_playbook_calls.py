@@ -10,7 +10,7 @@ import pytest
 
 from kubeforge.engine.model import Context, Task
 from kubeforge.engine.playbook import Play, Portion, TaskCall
-from kubeforge.engine.playbook_loader import parse
+from kubeforge.engine.playbook_loader import PLAY_KEYS, parse
 from kubeforge.engine.playbook_schema import playbook_schema
 from kubeforge.engine.signatures import signature
 from kubeforge.errors import InputError
@@ -200,4 +200,4 @@ def test_the_schema_knows_every_task_and_argument() -> None:
     assert state["enum"] == ["present", "absent"]
     assert {"notify", "include", "command.run"} <= set(mapping["properties"])
     assert {"required": ["include"]} in mapping["oneOf"]
-    assert "handlers" in made["items"]["properties"]
+    assert set(made["items"]["properties"]) == set(PLAY_KEYS)

@@ -55,6 +55,7 @@ def test_everything_a_play_may_say() -> None:
   run_once: true
   tags: [join, late]
   max_failures: 10%
+  ignore_unreachable: true
   facts: false
   vars: {token: abc}
   tasks:
@@ -72,11 +73,12 @@ def test_everything_a_play_may_say() -> None:
     assert second.max_failures == Portion(10, percent=True)
     assert (second.by_group, second.order) == (True, "reverse_inventory")
     assert (first.by_group, first.order) == (False, "inventory")
+    assert (first.ignore_unreachable, second.ignore_unreachable) == (False, True)
     assert (second.run_once, second.facts, second.tags) == (True, False, frozenset({"join", "late"}))
     assert second.tasks == (
-        TaskCall(name="kubelet.join", arguments={"token": "{{ token }}", "retries": 5}, line=16),
-        TaskCall(name="os.prepare", line=17),
-        TaskCall(name="generic.any", arguments={"a": [1, {"b": "c"}]}, line=18),
+        TaskCall(name="kubelet.join", arguments={"token": "{{ token }}", "retries": 5}, line=17),
+        TaskCall(name="os.prepare", line=18),
+        TaskCall(name="generic.any", arguments={"a": [1, {"b": "c"}]}, line=19),
     )
 
 

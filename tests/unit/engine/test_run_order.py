@@ -170,6 +170,37 @@ def test_hosts_that_cannot_be_reached_count_as_failed(world: Any) -> None:
     assert result.exit_code == 11
 
 
+IGNORING = "- {play: Write, hosts: all, serial: 1, ignore_unreachable: true, tasks: [files.write]}"
+
+
+def test_hosts_that_cannot_be_reached_may_be_left_out(world: Any) -> None:
+    world.hosts["cp1"].unreachable = True
+    with world.session(IGNORING) as session:
+        plan = session.plan()
+        assert not session.blocked(plan)
+        result = session.apply(plan)
+    assert {done.host for done in result.done} == {"w1", "w2"}
+    assert ([failure.host for failure in result.failures], result.exit_code) == (["cp1"], 11)
+
+
+def test_a_host_that_is_left_out_is_no_leave_for_others_to_fail(world: Any) -> None:
+    world.hosts["cp1"].unreachable = True
+    failing(world, "w1")
+    result = apply(world, IGNORING)
+    assert result.done == ()
+    assert {step.host for step in result.remaining} == {"w1", "w2"}
+
+
+def test_a_host_that_is_lost_later_ends_the_run(world: Any) -> None:
+    def lost() -> None:
+        raise ConnectionFailed("no route to host", host="w1")
+
+    world.hosts["w1"].before_act = lost
+    result = apply(world, IGNORING)
+    assert {done.host for done in result.done} == {"cp1"}
+    assert {step.host for step in result.remaining} == {"w1", "w2"}
+
+
 def test_a_fault_in_a_task_is_that_hosts_failure(world: Any) -> None:
     def broken(context: Context) -> Any:
         if context.host.name == "w1":

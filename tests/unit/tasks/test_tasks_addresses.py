@@ -123,7 +123,7 @@ class Members:
         self.urls = {name: f"https://192.0.2.1{number}:2380" for number, name in enumerate(self.hosts, 1)}
         self.serves, self.log, self.refusals = serves, [], 1
         monkeypatch.setattr(etcd_addresses, "lives", lambda _: True)
-        monkeypatch.setattr(etcd_addresses, "survey", self._survey)
+        monkeypatch.setattr(etcd_runs, "survey", self._survey)
         monkeypatch.setattr(etcd_addresses, "members", self._members)
         monkeypatch.setattr(etcd_addresses, "update_member", self._update)
         monkeypatch.setattr(etcd_addresses, "borrowed", self._borrowed)

@@ -154,8 +154,15 @@ def with_kubelet(made: Any, host: str, *, pem: bytes = b"") -> Any:
 def test_a_kubelet_with_good_certificates_is_left_alone(living_site: Make) -> None:
     made = living_site()
     pem = made.hosts["cp1"].file(f"{PKI}/apiserver.crt")
-    for host in ("cp1", "w1"):
-        assert ask(with_kubelet(made, host, pem=pem), host, certs_kubelet.renew) == []
+    assert ask(with_kubelet(made, "cp1", pem=pem), "cp1", certs_kubelet.renew) == []
+    assert changed(with_kubelet(made, "w1", pem=pem), "w1", certs_kubelet.renew) == []
+
+
+def test_a_token_that_a_run_has_left_goes_with_the_next(living_site: Make) -> None:
+    made = with_kubelet(living_site(), "w1", pem=b"")
+    made.hosts["w1"].commands["sh",] = Completed(0, made.hosts["cp1"].file(f"{PKI}/apiserver.crt"))
+    made.hosts["w1"].put(BOOTSTRAP_KUBELET_CONF, b"token", mode=0o600)
+    assert changed(made, "w1", certs_kubelet.renew) == [f"absent {BOOTSTRAP_KUBELET_CONF}"]
 
 
 def test_a_workers_key_never_leaves_it(living_site: Make) -> None:

@@ -14,6 +14,7 @@ from kubeforge import tasks
 from kubeforge.engine.model import Facts
 from kubeforge.engine.plan import Plan
 from kubeforge.engine.run import Session
+from kubeforge.errors import AuthenticationFailed, ConnectionFailed
 from kubeforge.operations.model import Entry, Observation, Queries
 from kubeforge.pki.kubeconfigs import kubelet as kubelet_conf
 from kubeforge.resources import playbook
@@ -69,8 +70,13 @@ class Fleet:
 
 
 def planned(made: Any, name: str, **variables: str) -> Plan:
-    fleet = Fleet(made)
-    session = Session(
+    plan = session_of(made, name, Fleet(made), **variables).plan()
+    assert plan.failures == ()
+    return plan
+
+
+def session_of(made: Any, name: str, fleet: Fleet, **variables: str) -> Session:
+    return Session(
         inventory=made.sample.inventory,
         playbook=playbook(name),
         registry=tasks.load(),
@@ -82,9 +88,6 @@ def planned(made: Any, name: str, **variables: str) -> Plan:
         exclusive=False,
         record=False,
     )
-    plan = session.plan()
-    assert plan.failures == ()
-    return plan
 
 
 def lines(plan: Plan, host: str) -> list[tuple[str, str]]:
@@ -160,3 +163,44 @@ def test_ended_certificates_are_planned_everywhere_before_any_turn(trio: Any, mo
 def test_nothing_is_planned_where_nothing_is_due(trio: Any) -> None:
     plan = planned(trio, "certs-renew", **{RENEW: "due"})
     assert [step.step for step in plan.steps if step.step != "control_plane.ready"] == []
+
+
+def without(made: Any, *silent: str, error: type[ConnectionFailed] = ConnectionFailed) -> tuple[Plan, bool]:
+    """Plan a renewal of everything while hosts do not answer; say also whether nothing of it may be done."""
+    fleet = Fleet(made)
+
+    def ask(host: str) -> MemoryHost:
+        if host in silent:
+            raise error("no answer", host=host, step="connect")
+        return fleet.hosts[host]
+
+    fleet.remote = ask  # type: ignore[method-assign]
+    session = session_of(made, "certs-renew", fleet, **{RENEW: "all"})
+    plan = session.plan()
+    return plan, session.blocked(plan)
+
+
+@pytest.mark.parametrize("dead", ["cp1", "cp3"])
+def test_a_dead_control_plane_does_not_keep_the_others_from_renewal(trio: Any, dead: str) -> None:
+    plan, blocked = without(trio, dead)
+    assert not blocked
+    assert {failure.host for failure in plan.failures} == {dead}
+    assert plan.exit_code == 11
+    for host in {"cp1", "cp2", "cp3"} - {dead}:
+        titles = [title for _, title in lines(plan, host)]
+        assert {f"file {PKI}/apiserver.crt", "pki.served", "pod kube-scheduler"} <= set(titles)
+    assert lines(plan, dead) == []
+
+
+def test_a_host_that_answers_and_lets_nobody_in_is_not_left_out(trio: Any) -> None:
+    plan, blocked = without(trio, "cp2", error=AuthenticationFailed)
+    assert (blocked, plan.exit_code) == (True, 11)
+
+
+def test_whether_a_cluster_lives_is_not_guessed(living_site: Make) -> None:
+    made = living_site({"etcd_hosts": 3}, etcd_hosts=3)
+    plan, blocked = without(made, "cp1")
+    assert blocked
+    told = {failure.host: failure.cause for failure in plan.failures}
+    assert told["cp1"] == "no answer"
+    assert {told[host] for host in ("e1", "e2", "e3")} == {"no control plane that answers shows that a cluster lives"}

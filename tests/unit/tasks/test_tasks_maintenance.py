@@ -90,7 +90,7 @@ def test_a_unit_is_restarted_and_waited_for(site: Make, talk: Make, unit: str, m
     ("unit", "state", "why"),
     [
         ("kubelet", UnitState(load="loaded", active="failed"), "systemd says of kubelet.service: failed"),
-        ("containerd", RUNNING, "it does not answer on its socket"),
+        ("containerd", RUNNING, "containerd does not answer"),
     ],
 )
 def test_a_unit_that_does_not_come_back(site: Make, talk: Make, unit: str, state: UnitState, why: str) -> None:

@@ -39,7 +39,9 @@ class Noted:
         return [Change(title=self.title, verb=Verb.UPDATE, why="x")]
 
 
-def talk(made: Any, task: Any, api: MemoryApi | None, said: list[str] | None = None) -> Conversation:
+def talk(
+    made: Any, task: Any, api: MemoryApi | None, said: list[str] | None = None, details: list[Any] | None = None
+) -> Conversation:
     made.begin()
     made.vault.once("cluster.access", lambda: FixedAccess(api))
     heard = said if said is not None else []
@@ -51,6 +53,7 @@ def talk(made: Any, task: Any, api: MemoryApi | None, said: list[str] | None = N
         connect=lambda host: made.hosts[host],
         events=Events([lambda event: heard.append(event.message) if isinstance(event, ActionSaid) else None]),
         stopping=lambda: False,
+        remarked=lambda _, told: None if details is None else details.append(dict(told)),
     )
 
 
@@ -90,7 +93,7 @@ def test_the_dead_are_buried_from_elsewhere(site: Make) -> None:
 
 
 def test_who_is_on_one_side_only_is_said(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, said = site(control_planes=2, workers=2), list[str]()
+    made, said, details = site(control_planes=2, workers=2), list[str](), list[Any]()
     stray = Member(id="9", name="cp9", peer_urls=("https://192.0.2.99:2380",))
     unstarted = Member(id="8", name="", peer_urls=("https://192.0.2.98:2380",))
     mine = Member(id="1", name="cp1", peer_urls=())
@@ -98,7 +101,7 @@ def test_who_is_on_one_side_only_is_said(site: Make, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(node_objects, "take", lambda *_: found)
     (action,) = made.ask("cp1", strangers)
     assert isinstance(action, Strangers)
-    assert action.plan(talk(made, strangers, MemoryApi(), said)) == []
+    assert action.plan(talk(made, strangers, MemoryApi(), said, details)) == []
     told = "\n".join(said)
     for words in (
         "node w7 is in the cluster and not in the inventory",
@@ -111,6 +114,13 @@ def test_who_is_on_one_side_only_is_said(site: Make, monkeypatch: pytest.MonkeyP
         assert words in told
     assert len(said) == 5
     assert all(text.startswith("warning: ") for text in said)
+    assert details == [
+        {"kind": "node", "name": "w7", "missing_from": "inventory"},
+        {"kind": "etcd-member", "name": "cp9", "id": "9", "missing_from": "inventory"},
+        {"kind": "etcd-member", "name": "", "id": "8", "missing_from": "inventory"},
+        {"kind": "node", "name": "w2", "missing_from": "cluster"},
+        {"kind": "etcd-member", "name": "cp2", "missing_from": "cluster"},
+    ]
 
 
 def test_where_all_is_as_written_nothing_is_said(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,12 @@ class World:
         said: list[str] = []
         context = self.cluster.made.context("cp1", rollback.host_files)
         told = SimpleNamespace(
-            context=context, remote=run.remote, remote_of=run.remote_of, say=said.append, vault=context.vault
+            context=context,
+            remote=run.remote,
+            remote_of=run.remote_of,
+            remark=said.append,
+            vault=context.vault,
+            checkpoint=run.checkpoint,
         )
         assert MayGoBack(way=way).plan(told) == []
         return said
@@ -112,9 +117,23 @@ def test_what_is_not_known_needs_the_snapshot(world: World, monkeypatch: pytest.
         raise ApiUnavailable("nobody answers")
 
     monkeypatch.setattr(rollback_check, "api_of", silent)
+    monkeypatch.setattr(rollback_check, "GATE_DEADLINE", 0.0)
     with pytest.raises(UnfitHost) as raised:
         world.plan()
     assert any("it is not known what the API served" in line for line in raised.value.evidence)
+
+
+def test_an_api_server_on_its_way_up_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade that was killed while the only one was replaced."""
+    answers = iter([ApiUnavailable("nobody answers"), None])
+
+    def api_of(_run: Any) -> Any:
+        error = next(answers)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(rollback_check, "api_of", api_of)
+    assert world.plan() == []
 
 
 def test_an_etcd_of_another_minor(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +160,7 @@ def test_runs_since_are_named(world: World) -> None:
     host.put("/etc/containerd/config.toml", b"other")
     world.cluster.run("w1", runtime.roll, run_id="later")
     assert host.file("/etc/containerd/config.toml") == before
-    assert world.plan() == ["warning: what came after the upgrade is taken back on w1, too: later"]
+    assert world.plan() == ["what came after the upgrade is taken back on w1, too: later"]
 
 
 def test_no_record_nothing_to_take_back(world: World) -> None:

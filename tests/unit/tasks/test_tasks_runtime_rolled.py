@@ -11,14 +11,14 @@ import pytest
 from kubeforge.engine.conversation import Conversation
 from kubeforge.errors import OperationFailed
 from kubeforge.operations.model import Entry, Observation, Queries, Result, Verb, fold
-from kubeforge.spec.paths import CONTAINERD_CONFIG, KUBELET_CLIENT_CURRENT
+from kubeforge.spec.paths import BIN, CONTAINERD_CONFIG, KUBELET_CLIENT_CURRENT
 from kubeforge.tasks import living, runtime, runtime_rolled
 from kubeforge.tasks.runtime_rolled import RuntimeRolled
 from kubeforge.transport.base import Completed
 from kubeforge.transport.memory import RUNNING, MemoryHost
 from tests.unit.tasks.rolling_site import Make, talk
 
-ASKED = ("ctr", "-n", "k8s.io", "version")
+ASKED = (f"{BIN}/ctr", "--connect-timeout", "2s", "version")
 FORGOTTEN = ("rm", "-rf", "--", living.folder(living.RUNTIME))
 OLD = b"version = 3\n# of an older kubeforge\n"
 Changed = tuple[Any, RuntimeRolled, Conversation]

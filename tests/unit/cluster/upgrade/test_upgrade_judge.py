@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from kubeforge.cluster.budgets import Budget
 from kubeforge.cluster.status.model import Problem, Severity
 from kubeforge.cluster.status.rows import Certificate, Running
 from kubeforge.cluster.upgrade.model import Done, UpgradePlan, Verdict
 from kubeforge.cluster.upgrade.obstacles import TABLE, check_ignored
-from kubeforge.cluster.upgrade.seen import Arguments, Budget, Requested, Room, Written
+from kubeforge.cluster.upgrade.seen import Arguments, Requested, Room, Written
 from kubeforge.cluster.upgrade.supply import ImageAnswer
 from kubeforge.errors import InputError
 
@@ -77,7 +78,7 @@ def lacking(**what: Any) -> Case:
 
 
 def blocked(made: Before) -> None:
-    made.kubernetes = replace(made.kubernetes, budgets=(Budget(name="web/one", healthy=1, needed=1),))
+    made.kubernetes = replace(made.kubernetes, budgets=(Budget(namespace="web", name="one", selector=None),))
 
 
 def nothing(_: Before) -> None:

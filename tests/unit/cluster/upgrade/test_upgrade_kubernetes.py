@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from kubeforge.cluster.upgrade.kubernetes import ask, requested
-from kubeforge.cluster.upgrade.seen import Budget, NodeSeen, Requested, Written
+from kubeforge.cluster.upgrade.seen import NodeSeen, Requested, Written
 from kubeforge.errors import ApiError, ApiUnavailable
-from kubeforge.spec.retired_apis import RETIRED, retired_between
+from kubeforge.spec.retired_apis import RETIRED
 
 NAME = "apiserver_requested_deprecated_apis"
 METRICS = f"""# HELP {NAME} [STABLE] Gauge of deprecated APIs that have been requested
@@ -62,7 +62,7 @@ class SmallApi:
     def get(self, *_: str) -> dict[str, Any] | None:
         return self.config
 
-    def objects(self, _version: str, kind: str) -> list[dict[str, Any]]:
+    def objects(self, _version: str, kind: str, **_: Any) -> list[dict[str, Any]]:
         if kind == "PodDisruptionBudget" and kind not in self.kinds:
             raise ApiError("forbidden", status=403)
         return self.kinds.get(kind, [])
@@ -142,14 +142,13 @@ def test_nodes_budgets_and_what_kubeadm_recorded() -> None:
         kinds={"PodDisruptionBudget": budgets, "Node": nodes}, config={"data": {"ClusterConfiguration": text}}
     )
     seen = asked(api)
-    assert seen.budgets == (Budget(name="web/tight", healthy=1, needed=1),)
+    assert [(one.name, one.healthy, one.desired) for one in seen.budgets] == [("tight", 1, 1)]
     assert seen.nodes == {"w1": NodeSeen(kubelet="1.35.4", runtime="2.3.7"), "w2": NodeSeen()}
     assert (seen.recorded, seen.unasked) == ("1.35.4", ())
 
 
 def test_the_table_of_versions_that_go() -> None:
     assert [row.removed for row in RETIRED] == sorted((row.removed for row in RETIRED), key=lambda one: int(one[2:]))
-    between = {(row.group_version, row.removed) for row in retired_between("1.36.3", "1.37.0")}
-    assert between == {("networking.k8s.io/v1beta1", "1.37"), ("storage.k8s.io/v1beta1", "1.37")}
-    assert retired_between("1.35.4", "1.36.3") == ()
-    assert retired_between("1.36.1", "1.36.3") == ()
+    going = {row.group_version for row in RETIRED if row.removed == "1.37"}
+    assert going == {"networking.k8s.io/v1beta1", "storage.k8s.io/v1beta1"}
+    assert not [row for row in RETIRED if row.removed == "1.36"]

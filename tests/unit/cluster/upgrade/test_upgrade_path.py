@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from kubeforge.cluster.upgrade.judge import choose
-from kubeforge.cluster.upgrade.path import path, targets, wanted_version
 from kubeforge.errors import InputError
 from kubeforge.spec.releases import release
+from kubeforge.spec.upgrade_path import path, targets, wanted_version
 
 from .conftest import NEW, OFFERED, OLD, make
 

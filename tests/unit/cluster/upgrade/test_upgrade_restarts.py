@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
+from kubeforge import tasks
+from kubeforge.addons.registry import ADDONS
 from kubeforge.artifacts.model import LocalFile
 from kubeforge.cluster.upgrade.durations import DURATIONS, IMPORT, PLANNING
 from kubeforge.cluster.upgrade.restarts import PHASES, seconds
 from kubeforge.cluster.upgrade.runs import ADDON_VERSIONS, versions_of
+from kubeforge.engine.playbook_loader import load
+from kubeforge.resources import playbook
+from kubeforge.spec.model import Upgrade, UpgradeGroup
 
 from .conftest import GIB, NEW, OLD, PLANE, Before, make
 
@@ -47,17 +52,52 @@ def test_etcd_on_hosts_of_its_own_before_all_others() -> None:
     assert turns(made)[:4] == [("etcd", ("e1",)), ("etcd", ("e2",)), ("etcd", ("e3",)), ("kube-apiserver", ("cp1",))]
 
 
-def test_the_order_is_that_of_the_playbook() -> None:
-    plays = yaml.safe_load((Path(__file__).parents[4] / "playbooks/apply.yml").read_text())
-    does = {"runtime": ["containerd"], "etcd": ["etcd"], "control_plane": list(PLANE), "kubelet": ["kubelet"]}
-    rolled = []
-    for play in plays:
-        tasks = [task.partition(".") for task in play["tasks"] if task.endswith(".roll")]
-        if tasks:
-            rolled.append((play["serial"], [what for name, _, _ in tasks for what in does.get(name, [])]))
-    planes, workers = PHASES[1], PHASES[3]
-    assert rolled == [(1, list(planes.components)), ([1, "25%"], list(workers.components))]
-    assert (planes.batches, workers.batches) == (None, (1, 0.25))
+ROLES = {"etcd": "etcd", "kube_control_plane": "control-plane", "kube_node": "worker"}
+RESTARTED = {
+    "runtime.roll": ["containerd"],
+    "etcd.service": ["etcd"],
+    "etcd.roll": ["etcd"],
+    "control_plane.roll": list(PLANE),
+    "kubelet.roll": ["kubelet"],
+    "addons.apply": list(ADDON_VERSIONS),
+    "upgrade.addons": list(ADDON_VERSIONS),
+}
+
+
+def phases(name: str) -> list[tuple[str, list[str], list[str], bool]]:
+    """Return what a playbook restarts, in order: role, components, sizes of batches, whether groups have their own."""
+    found = []
+    for play in load(playbook(name), tasks.load()).plays:
+        what = [one for call in play.tasks for one in RESTARTED.get(call.name, [])]
+        role = "addons" if play.run_once else ROLES[re.split("[:,]", play.hosts)[0]] if what else ""
+        if what:
+            found.append((role, what, [str(size) for size in play.serial] or ["1"], play.by_group))
+    return found
+
+
+@pytest.mark.parametrize("name", ["upgrade", "apply"])
+def test_the_order_is_that_of_the_playbook(name: str) -> None:
+    wanted = [
+        (one.role, list(one.components), list(map(str, one.serial)), one.by_group and name == "upgrade")
+        for one in PHASES
+    ]
+    assert phases(name) == wanted
+
+
+def test_the_order_of_addons_is_that_in_which_they_are_applied() -> None:
+    assert [one.name for one in ADDONS if one.name in ADDON_VERSIONS] == list(ADDON_VERSIONS)
+
+
+def test_groups_of_workers_come_one_after_the_other_in_their_own_batches() -> None:
+    made = make(control_planes=1, workers=6)
+    groups = {"edge": ("w5", "w6"), "big": ("w2", "w3", "w4")}
+    inventory = replace(made.sample.inventory, groups={**made.sample.inventory.groups, **groups})
+    upgrade = Upgrade(groups={"edge": UpgradeGroup(serial=["2"]), "big": UpgradeGroup(max_unavailable="1")})
+    made.sample = replace(
+        made.sample, inventory=inventory, spec=made.sample.spec.model_copy(update={"upgrade": upgrade})
+    )
+    kubelets = [hosts for what, hosts in turns(made) if what == "kubelet"]
+    assert kubelets == [("cp1",), ("w5", "w6"), ("w2",), ("w3",), ("w4",), ("w1",)]
 
 
 def test_one_worker_first_then_a_quarter_of_them() -> None:

@@ -14,8 +14,10 @@ from kubeforge.errors import InputError, Problem
 from kubeforge.spec.releases import MINORS, minor_of, parse, release
 from kubeforge.spec.suggestions import did_you_mean
 
-__all__ = ["Path", "newest", "path", "targets", "wanted_version"]
+__all__ = ["Path", "newest", "path", "steps_to", "targets", "wanted_version"]
 
+_CHOICES: Final = "kubeforge upgrade plan, without a version, lists those you can go to"
+_WAYS: Final = "kubeforge upgrade plan lists where you can go; kubeforge upgrade rollback takes the last upgrade back"
 _MINOR: Final = 2  # numbers in `1.36`
 _PATCH: Final = 3
 
@@ -59,9 +61,6 @@ def wanted_version(text: str, offered: Collection[str]) -> str:
     return ".".join(map(str, numbers)) if len(numbers) == _PATCH else newest(known.minor, offered)
 
 
-_CHOICES: Final = "kubeforge upgrade plan, without a version, lists those you can go to"
-
-
 def newest(minor: str, offered: Collection[str]) -> str:
     """Return the newest patch of a minor that the source has; where it has none, the newest that is known."""
     patches = [version for version in offered if minor_of(version) == minor]
@@ -103,3 +102,38 @@ def path(now: str, wanted: str, offered: Sequence[str], running: Collection[str]
 
 def _begun(minor: str, running: Collection[str]) -> list[str]:
     return [version for version in running if minor_of(version) == minor]
+
+
+def steps_to(running: Collection[str], wanted: str, *, via: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the versions by which a cluster goes, the last of them `wanted`, also where all API servers run it.
+
+    A minor on the way is reached by the patch that `via` names; else by the newest that already runs somewhere, as an
+    earlier run has begun with it; else by the newest patch that is known.
+
+    Args:
+        running: versions of the API servers; empty: nobody tells, so there is one step.
+        wanted: full version, or a minor: its newest patch that is known.
+        via: full versions on the way.
+
+    Raises:
+        InputError: there is no way, or `via` names what is not on it.
+    """
+    wanted = wanted_version(wanted, ())
+    if not running:
+        return (wanted,)
+    oldest, newest = (choose(running, key=parse) for choose in (min, max))
+    chosen = [wanted_version(one, ()) for one in via]
+    named = {minor_of(version) for version in chosen}
+    offered = [*chosen, *(version for version in running if minor_of(version) not in named)]
+    found = path(newest, wanted, offered)
+    if not found.problem:
+        found = path(oldest, wanted, offered)
+    if found.problem:
+        told = [Problem(message=found.problem, field="VERSION")]
+        raise InputError(told, remedy=_WAYS)
+    strays = [version for version in chosen if version not in found.steps[:-1]]
+    if strays:
+        between = ", ".join(found.steps[:-1]) or "there is none"
+        message = f"{', '.join(strays)} is not between {oldest} and {wanted}; on the way: {between}"
+        raise InputError([Problem(message=message, field="--via")])
+    return found.steps or (wanted,)

@@ -1,4 +1,4 @@
-"""What the verbs that only ask etcd's hosts have in common: their options, and the connections. No logic here."""
+"""What verbs that only ask hosts have in common: their options, and the connections. No logic here."""
 
 # ruff: noqa: PLC0415 - --help and completion must not wait for what only these verbs need
 from __future__ import annotations

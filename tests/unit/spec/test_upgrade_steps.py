@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kubeforge.cluster.upgrade.steps import steps_to
 from kubeforge.errors import InputError
 from kubeforge.spec.releases import release
+from kubeforge.spec.upgrade_path import steps_to
 
 
 @pytest.mark.parametrize(
