@@ -115,7 +115,7 @@ def copy(
     TARGET is the new path itself, on each host. The plan is shown first, and exactly that is done.
     """
     from kubeforge.cli.books import opened_call
-    from kubeforge.cli.lifecycle import carry_out
+    from kubeforge.cli.lifecycle import carry_out, confirmed
     from kubeforge.cli.runs import refuse_without_terminal
     from kubeforge.engine.playbook import TaskCall
 
@@ -128,7 +128,7 @@ def copy(
         if check:
             run.show_plan(made, diff=diff)
             click.get_current_context().exit(made.exit_code)
-        carry_out(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(run, made, diff=diff, agreed=confirmed(yes=yes))
 
 
 @click.command()

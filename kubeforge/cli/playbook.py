@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.lifecycle import carry_out, run_options
+from kubeforge.cli.lifecycle import carry_out, confirmed, run_options
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices
@@ -46,7 +46,7 @@ def run(choices: Choices, *, file: Path, check: bool, diff: bool, yes: bool) -> 
         if check:
             opened.show_plan(made, diff=diff)
             click.get_current_context().exit(made.exit_code)
-        carry_out(opened, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(opened, made, diff=diff, agreed=confirmed(yes=yes))
 
 
 @playbook.command()

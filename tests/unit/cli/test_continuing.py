@@ -16,6 +16,8 @@ from kubeforge.cli.runs import Choices
 from kubeforge.engine.plan import Plan
 from kubeforge.engine.playbook import Portion
 from kubeforge.errors import InputError
+from kubeforge.inventory.model import Connection, Host, Inventory
+from kubeforge.transport.connect import Connections
 from tests.recorded_run import write_run
 
 
@@ -79,6 +81,28 @@ def test_upgrades_go_on_by_the_same_command(words: str, option: str, capsys: pyt
 def test_bulk(said: list[Choices], word: str, bulk: Portion) -> None:
     assert guarded(root, ["plan", "--bulk", word, "--executor", "dask://h:1"], "kubeforge") == 0
     assert (said[0].bulk, said[0].executor) == (bulk, "dask://h:1")
+
+
+def test_every_session_is_of_the_choices(said: list[Choices]) -> None:
+    assert guarded(root, ["plan", "--bulk", "2", "--forks", "3"], "kubeforge") == 0
+    hosts = {"w1": Host(name="w1", connection=Connection(address="192.0.2.1"))}
+    inventory = Inventory(hosts=hosts, groups={"all": ("w1",), "kube_control_plane": ("w1",)})
+    display = runs.display_for(verbose=False)
+    with (
+        Connections() as connections,
+        runs.session_of(
+            said[0],
+            runs.loaded("reset"),
+            inventory,
+            connections,
+            spec=None,
+            display=display,
+            artifacts=None,
+            going_on=(None, ("w1",)),
+        ) as session,
+    ):
+        assert {play.bulk for play in session.who.playbook.plays} == {Portion(2)}
+        assert session.who.everyone == ("w1",)
 
 
 @pytest.mark.parametrize("word", ["0", "many", "101%", "-1"])
