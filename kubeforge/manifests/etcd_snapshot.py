@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from kubeforge.manifests.control_plane import API_SERVER
 from kubeforge.manifests.render import render
+from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.shell import join, quote
 from kubeforge.pki.certificates import Kind, Scope, has_key, rows_for
 from kubeforge.spec.model import ClusterSpec
@@ -56,7 +58,9 @@ def public_parts(inventory: Inventory, host: Host) -> tuple[str, ...]:
     return tuple(one.certificate for one in rows_for(inventory, host) if one.kind in shared)
 
 
-def snapshot_script(spec: ClusterSpec, inventory: Inventory, host: Host, *, etcdctl: Sequence[str]) -> str:
+def snapshot_script(
+    spec: ClusterSpec, inventory: Inventory, host: Host, *, etcdctl: Sequence[str], kubernetes: str = ""
+) -> str:
     """Return the script.
 
     Args:
@@ -64,10 +68,12 @@ def snapshot_script(spec: ClusterSpec, inventory: Inventory, host: Host, *, etcd
         inventory: everybody.
         host: a member's, or a control plane's.
         etcdctl: the command line that asks the host's own member, without what is asked.
+        kubernetes: version of the cluster, where no API server runs beside the member; empty: that of `spec`.
     """
     return render(
         "etcd/snapshot.sh",
         about=SNAPSHOT_ABOUT,
+        api_server=manifest_path(API_SERVER),
         archive=SNAPSHOT_PKI,
         cluster=spec.name,
         db=ETCD_DB,
@@ -76,7 +82,7 @@ def snapshot_script(spec: ClusterSpec, inventory: Inventory, host: Host, *, etcd
         folder=SNAPSHOTS,
         host=host.name,
         keep=spec.etcd.snapshots.keep,
-        kubernetes=spec.kubernetes,
+        kubernetes=kubernetes or spec.kubernetes,
         minutes=spec.etcd.snapshots.days * 24 * 60,
         patience=int(SNAPSHOT_DEADLINE),
         pki=[quote(path) for path in kept_pki(spec, inventory, host)],

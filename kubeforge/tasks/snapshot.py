@@ -54,10 +54,12 @@ class SaveSnapshot(Action):
         reason: why, in words: letters, digits, blanks and `.,:/_+>-`.
         unless_done_by: a word of the caller's, by which it finds the snapshot again: where one is kept under it, none
             is taken. None: it is taken whatever there is.
+        kubernetes: version of the cluster, for members without an API server beside them; empty: that of cluster.yml.
     """
 
     reason: str
     unless_done_by: str | None = None
+    kubernetes: str = ""
 
     def __post_init__(self) -> None:
         for word in (self.reason, self.unless_done_by or "-"):
@@ -121,7 +123,9 @@ class SaveSnapshot(Action):
     def _take(self, run: ActionContext) -> bytes:
         """Run the script there; return what it says of the snapshot."""
         context = run.context
-        script = snapshot_script(context.cluster, context.inventory, context.host, etcdctl=etcdctl()).encode()
+        script = snapshot_script(
+            context.cluster, context.inventory, context.host, etcdctl=etcdctl(), kubernetes=self.kubernetes
+        ).encode()
         asked = ["sh", "-s", "--", "asked", self.reason, self.unless_done_by or ""]
         if _lacks(run) is None:
             return run.remote.run(asked, stdin=script, deadline=2 * SNAPSHOT_DEADLINE).stdout

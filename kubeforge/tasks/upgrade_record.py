@@ -81,7 +81,8 @@ def snapshot(context: Context) -> Iterator[Action]:
     key = key_of(context)
     if key is not None and context.host in context.inventory.etcd_members:
         reason = f"before the upgrade to {_target(context)}"
-        yield SnapshotBefore(save=SaveSnapshot(reason=reason, unless_done_by=key), key=key)
+        save = SaveSnapshot(reason=reason, unless_done_by=key, kubernetes=_old(context))
+        yield SnapshotBefore(save=save, key=key)
 
 
 @task("upgrade.finish", reads=reads)

@@ -59,10 +59,14 @@ for file in {{ public | join(' ') }}; do
     [ ! -e "$file" ] || authorities="$authorities${authorities:+,}\"$file\":\"$(digest "$file")\""
 done
 
+# Of those that wrote what is in it: cluster.yml and the programs on the disk may be ahead of what runs.
+kubernetes=$(sed -n 's|^[ -]*image: .*/kube-apiserver:v\([^" ]*\).*|\1|p' {{ api_server }} 2>/dev/null || true)
+etcd=$(printf '%s' "$endpoint" | sed -n 's/.*"version":"\([0-9.]*\)".*/\1/p')
+[ -n "$etcd" ] || etcd=$({{ etcdutl }} version | sed -n 's/^etcdutl version: //p')
 printf '{"format":1,"name":"%s","cluster":"%s","host":"%s","time":"%s","kind":"%s","reason":"%s","key":"%s",' \
     "$name" '{{ cluster }}' '{{ host }}' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$kind" "$reason" "$key" >"$new/{{ about }}"
 printf '"source":"%s","kubernetes":"%s","etcd":"%s","size":%s,"sha256":"%s","authorities":%s,' \
-    "$source" '{{ kubernetes }}' "$({{ etcdutl }} version | sed -n 's/^etcdutl version: //p')" \
+    "$source" "${kubernetes:-{{ kubernetes }}}" "$etcd" \
     "$(stat -c %s -- "$new/{{ snapshot }}")" "$(digest "$new/{{ snapshot }}")" "{$authorities}" >>"$new/{{ about }}"
 printf '"status":%s,"members":%s,"endpoint":%s}\n' "$status" "$members" "$endpoint" >>"$new/{{ about }}"
 sync -- "$new"/* "$new"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from kubeforge.cluster.snapshots import Snapshot, parse_snapshot
+from kubeforge.documents import dump
 from kubeforge.manifests import etcd_snapshot
 from kubeforge.manifests.etcd_snapshot import kept_pki, public_parts, snapshot_script, snapshot_timer, snapshot_unit
 
@@ -29,7 +30,7 @@ esac
 """
 ETCDUTL = """#!/bin/sh
 case "$*" in
-version) printf 'etcdutl version: 3.6.16\\nAPI version: 3.6\\n' ;;
+version) printf 'etcdutl version: 3.7.0\\nAPI version: 3.6\\n' ;;
 *"snapshot status"*) echo '{"hash":7,"revision":42,"totalKey":40,"totalSize":1024,"version":"3.6.0"}' ;;
 *) exit 64 ;;
 esac
@@ -74,6 +75,7 @@ def taker(tmp_path: Path, sample: Callable[..., Any], monkeypatch: pytest.Monkey
     monkeypatch.setattr(etcd_snapshot, "BIN", str(tmp_path))
     monkeypatch.setattr(etcd_snapshot, "ETCD_DB", str(tmp_path / "live.db"))
     monkeypatch.setattr(etcd_snapshot, "SNAPSHOTS", str(tmp_path / "snapshots"))
+    monkeypatch.setattr(etcd_snapshot, "manifest_path", lambda name: str(tmp_path / f"{name}.yaml"))
     monkeypatch.setattr(etcd_snapshot, "ETCD_RESTORE", str(tmp_path / "restore"))
     monkeypatch.setattr(
         etcd_snapshot, "kept_pki", lambda *_: tuple(f"{pki}/{one}" for one in ("ca.crt", "ca.key", "no"))
@@ -102,6 +104,13 @@ def test_a_snapshot_says_what_it_is(taker: Taker) -> None:
     assert hashlib.sha256((folder / "snapshot.db").read_bytes()).hexdigest() == made.sha256
     assert made.authorities == {f"{taker.folder}/pki/ca.crt": hashlib.sha256(b"ca.crt").hexdigest()}
     assert json.dumps(made.as_json())
+
+
+def test_it_is_of_the_version_that_runs_and_not_of_what_cluster_yml_wants(taker: Taker) -> None:
+    """Before an upgrade cluster.yml says where it goes; an older API server could not go back to such a snapshot."""
+    pod = {"spec": {"containers": [{"name": "kube-apiserver", "image": "registry.k8s.io/kube-apiserver:v1.35.4"}]}}
+    (taker.folder / "kube-apiserver.yaml").write_bytes(dump(pod).encode())
+    assert taker.take("asked", "r").kubernetes == "1.35.4"
 
 
 def test_keys_are_for_root_alone(taker: Taker) -> None:
