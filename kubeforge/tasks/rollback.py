@@ -151,7 +151,8 @@ def kubelet(context: Context) -> Iterator[Operation | Action]:
     if operations and context.host.is_node:
         yield from operations
         port = int(files.cluster_configuration(context.cluster)["healthzPort"])
-        yield KubeletServes(titles=tuple(one.title for one in operations), health_port=port)
+        node = context.host.name if context.host in context.inventory.control_planes else ""
+        yield KubeletServes(titles=tuple(one.title for one in operations), health_port=port, node=node)
 
 
 @task("rollback.pods", reads=reads)

@@ -9,8 +9,10 @@ from typing import Final
 
 import yaml
 
+from kubeforge.cluster.access import api_of
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import component_log, kubelet_log
+from kubeforge.cluster.intake import lacks_intake
 from kubeforge.cluster.processes import lacks_kubelet, processes
 from kubeforge.cluster.static_pods import lacks_pod
 from kubeforge.engine.model import Action, ActionContext
@@ -70,15 +72,17 @@ class PodServes(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubeletServes(Action):
-    """The kubelet runs with what was put back, and is healthy.
+    """The kubelet runs with what was put back, is healthy, and follows what is changed next.
 
     Args:
         titles: of the operations that put it back.
         health_port: where it says that it lives; 0: nowhere.
+        node: its name, where static pods follow; empty: none do.
     """
 
     titles: tuple[str, ...]
     health_port: int
+    node: str = ""
 
     @property
     def title(self) -> str:
@@ -109,7 +113,8 @@ class KubeletServes(Action):
     def _lacks(self, run: ActionContext) -> str | None:
         if not processes(run.remote, KUBELET):
             return "the kubelet does not run"
-        return lacks_kubelet(run.remote, self.health_port)
+        lacks = lacks_kubelet(run.remote, self.health_port)
+        return lacks or (lacks_intake(api_of(run), self.node) if self.node else None)
 
     def _change(self) -> Change:
         return Change(title=self.title, verb=Verb.RESTART, why="it runs again as before the upgrade")
