@@ -127,11 +127,12 @@ class HostMoved(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodsFollow(Action):
-    """No pod on the host's network says the old address.
+    """No pod on the host's network says the old address, or has read it when it started.
 
     The kubelet never changes the address of such a pod once it has one (pkg/kubelet/kubelet_pods.go,
-    generateAPIPodStatus: "They are immutable once set"), and what is in it has read it when it started. Those of a
-    controller are deleted; mirror pods are the kubelet's own.
+    generateAPIPodStatus: "They are immutable once set"); but one whose pod had none when the kubelet started gets the
+    new one, and goes on with what it has read: flannel told the others the old address, and no packet came. Those of
+    a controller are deleted; mirror pods are the kubelet's own.
 
     Args:
         move: of the host.
