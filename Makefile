@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TURN   ?= commit
 
 # what the tests install; both are compiled from source where upstream cannot be reached
 MINORS := 1.36.3 1.35.4
@@ -48,8 +49,8 @@ parts: setup  ## the parts the tests install: built once, then found in ~/.cache
 integration: parts  ## real sshd, real etcd, real lab hosts
 	$(BIN)/pytest tests/integration
 
-e2e: parts  ## real clusters in the lab
-	scripts/e2e $(BIN)/pytest tests/e2e
+e2e: parts  ## real clusters in the lab: every run's and those of a turn; TURN=1 to 6, or all (docs/adr/0067)
+	scripts/e2e --turn $(TURN) $(BIN)/pytest
 
 test: check integration e2e  ## everything CI runs
 

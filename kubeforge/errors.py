@@ -26,6 +26,8 @@ what to do next.
     └── Interrupted             130   Ctrl-C: stopped cleanly
 
 Exit code 2 is none of these: it says "there are changes" (`plan --detailed-exitcode`).
+`certs check` leaves with 3 where a certificate ends soon, 4 where one has ended; `status` with 1 where something is
+amiss.
 64 is a wrong command line.
 """
 

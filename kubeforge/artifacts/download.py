@@ -26,13 +26,15 @@ from kubeforge.artifacts.cache import Cache
 from kubeforge.artifacts.model import Download, LocalFile, Progress, ProgressEvent, Stage
 from kubeforge.errors import ArtifactError
 
-__all__ = ["Downloader", "answers"]
+__all__ = ["Downloader", "answers", "exists"]
 
 PARALLEL: Final = 4
 ATTEMPTS: Final = 5
 TIMEOUT: Final = httpx2.Timeout(30.0, connect=10.0)
 """Seconds without a byte, and to connect. There is no limit on the whole: files are big and links are slow."""
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_ABSENT: Final = frozenset({403, 404, 410})
+"""What servers say of a file that is not there; stores of objects refuse (403) instead, so as not to tell."""
 _SHOW_EVERY: Final = 0.1
 """Seconds between two progress events of one file."""
 _SMALL: Final = 4 << 20
@@ -297,6 +299,22 @@ def answers(url: str, *, within: float, transport: httpx2.BaseTransport | None =
             return client.head(url).status_code < HTTPStatus.INTERNAL_SERVER_ERROR
     except (httpx2.HTTPError, OSError):
         return False
+
+
+def exists(url: str, *, within: float, transport: httpx2.BaseTransport | None = None) -> bool | None:
+    """Return whether a server has a file; None: it does not say.
+
+    Args:
+        url: what is asked for, with HEAD.
+        within: seconds for the whole.
+        transport: for tests.
+    """
+    try:
+        with httpx2.Client(transport=transport, timeout=within, follow_redirects=True) as client:
+            status = client.head(url).status_code
+    except (httpx2.HTTPError, OSError):
+        return None
+    return True if status == HTTPStatus.OK else False if status in _ABSENT else None
 
 
 def _passes(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from kubeforge.artifacts.images import archive_record
 from kubeforge.artifacts.model import Download, ImageArchive, LocalFile, Progress, Versions
 from kubeforge.artifacts.upstream import connect, unpack, unpacked
 from kubeforge.errors import ArtifactError
+from kubeforge.spec.releases import parse
 
 if TYPE_CHECKING:
     from kubeforge.artifacts.download import Downloader
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["SUMS", "Mirror", "parse_sums", "write_mirror"]
 
 SUMS: Final = "SHA256SUMS"
+_KUBELET: Final = re.compile(r"dl\.k8s\.io/release/v(\d+\.\d+\.\d+)/bin/linux/[^/]+/kubelet$")
 _STEP: Final = "artifacts mirror"
 _SHOWN: Final = 8
 """Missing paths that an error lists."""
@@ -88,6 +91,29 @@ class Mirror:
             for name, path in plan.archives.items()
         }
         return found, archives
+
+    def kubernetes(self) -> tuple[str, ...]:
+        """Return the versions of Kubernetes that it has kubelets of, the oldest first.
+
+        Raises:
+            ArtifactError: not pinned, not as pinned, or not to be read.
+        """
+        found = {match.group(1) for path in self._sums() if (match := _KUBELET.match(path))}
+        return tuple(sorted(found, key=parse))
+
+    def check(self, versions: Versions, arch: str) -> tuple[Mapping[str, LocalFile], bool]:
+        """Look whether it lists everything, and fetch nothing but its list.
+
+        Returns:
+            Name -> file, of image archives that the cache has already; and whether it has archives at all.
+
+        Raises:
+            ArtifactError: not pinned, not as pinned, or it lacks something.
+        """
+        sums = self._sums()
+        archives = _plan(sums, versions, arch, self._location).archives
+        blobs = {name: self._cache.blob(sums[path]) for name, path in archives.items()}
+        return {name: blob for name, blob in blobs.items() if blob is not None}, bool(archives)
 
     def _sums(self) -> dict[str, str]:
         """Return path -> digest, out of a SHA256SUMS that is the pinned one."""

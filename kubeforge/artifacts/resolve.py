@@ -23,12 +23,13 @@ from kubeforge.artifacts.model import (
     SourceKind,
     Stage,
     Versions,
+    silent,
 )
 from kubeforge.artifacts.source import Workshop
 from kubeforge.artifacts.upstream import PROBE_URL, LockFile, Upstream
 from kubeforge.errors import ArtifactError
 
-__all__ = ["components_of", "resolve"]
+__all__ = ["components_of", "held", "resolve"]
 
 _PROBE_SECONDS: Final = 3.0
 _FIXED: Final = {"cni-flannel": "0.9.1", "hello": "1"}
@@ -64,6 +65,24 @@ def resolve(
     if source.kind is SourceKind.SOURCE:
         return _from_source(versions, arches, cache, progress)
     return _automatic(versions, arches, source, cache, progress)
+
+
+def held(versions: Versions, arch: str, source: SourceChoice, cache: Cache) -> Resolved | None:
+    """Return what this machine has completely, and would be taken first; None: something must be had. No network.
+
+    Args:
+        versions: of every component.
+        arch: of the hosts.
+        source: what the user chose; a mirror is not looked at here.
+        cache: where it would be.
+    """
+    if source.kind in (SourceKind.AUTO, SourceKind.UPSTREAM):
+        files = Upstream(cache, silent, LockFile(source.lock)).find(versions, arch)
+        if files is not None:
+            return _merge(versions, {arch: (files, {})}, "upstream")
+    if source.kind in (SourceKind.AUTO, SourceKind.SOURCE):
+        return _compiled(versions, (arch,), cache, silent)
+    return None
 
 
 def components_of(versions: Versions) -> list[Component]:

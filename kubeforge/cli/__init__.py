@@ -20,6 +20,7 @@ from kubeforge.collector import collect_rarely
 __all__ = ["VERBS", "main", "root"]
 
 _CLUSTER: Final = "Cluster"
+_MAINTENANCE: Final = "Maintenance"
 _LOOK: Final = "Look and talk"
 _AROUND: Final = "Around it"
 
@@ -27,9 +28,27 @@ VERBS: Final = {
     "validate": Verb("validate", "validate", "Check inventory and cluster.yml; asks no host.", _CLUSTER),
     "plan": Verb("lifecycle", "plan", "Show what apply would do; changes nothing.", _CLUSTER),
     "apply": Verb("lifecycle", "apply", "Make the hosts what the spec says.", _CLUSTER),
+    "upgrade": Verb("upgrade", "upgrade", "Another version: what it would meet, there, and back.", _CLUSTER),
     "reset": Verb("lifecycle", "reset", "Take the cluster off its hosts.", _CLUSTER),
+    "node": Verb("node", "node", "Hosts come and go: add, remove, replace them; the dead, too.", _CLUSTER),
     "token": Verb("token", "token", "Bootstrap tokens, and the command by which a host joins with kubeadm.", _CLUSTER),
-    "etcd": Verb("etcd", "etcd", "The cluster's store: recover it.", _CLUSTER),
+    "etcd": Verb("etcd", "etcd", "The cluster's store: members, snapshots, room, recovery.", _CLUSTER),
+    "certs": Verb("certs", "certs", "The cluster's certificates: list, check, renew.", _CLUSTER),
+    "cordon": Verb("maintenance", "cordon", "Let no new pods come to nodes; what runs there stays.", _MAINTENANCE),
+    "drain": Verb("maintenance", "drain", "Let the pods of nodes go elsewhere, node after node.", _MAINTENANCE),
+    "uncordon": Verb("maintenance", "uncordon", "Let new pods come to nodes again.", _MAINTENANCE),
+    "patch": Verb(
+        "maintenance",
+        "patch",
+        "Upgrade the packages and the kernel of the hosts, in batches, with reboots where they are needed.",
+        _MAINTENANCE,
+    ),
+    "restart": Verb(
+        "maintenance",
+        "restart",
+        "Restart kubelets or container runtimes, host after host; containers go on.",
+        _MAINTENANCE,
+    ),
     "status": Verb(
         "status", "status", "Show what the cluster is like now, and for everything that is wrong what mends it.", _LOOK
     ),

@@ -90,6 +90,19 @@ def ssh(lab_name: str | None, user: str, host: str, command: tuple[str, ...]) ->
     os.execvp(argv[0], argv)  # noqa: S606 - the user's terminal goes to ssh itself
 
 
+@lab.command()
+@_lab_option
+@click.argument("host")
+@click.argument("address", required=False)
+def readdress(lab_name: str | None, host: str, address: str | None) -> None:
+    """Give a host another address, as DHCP may; the lab's inventory follows, what runs on the host does not."""
+    from kubeforge.lab.lab import Lab
+    from kubeforge.lab.preflight import need_root
+
+    need_root()
+    click.echo(Lab.find(lab_name).readdress(host, address))
+
+
 def _verb(name: str, text: str) -> None:
     """Add a command that does one thing to one host."""
 

@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices, Run
     from kubeforge.engine.plan import Plan
 
-__all__ = ["apply", "carry_out", "plan", "reset", "run_options"]
+__all__ = ["apply", "attempt", "carry_out", "confirmed", "plan", "reset", "run_options"]
 
 _CHANGES: Final = 2  # plan --detailed-exitcode: there are changes (as terraform and diff say it)
 _DECLINED: Final = 1
-
-_diff = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
 
 
 def run_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -47,7 +45,7 @@ def run_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @run_options
-@_diff
+@options.diff
 @click.option("--detailed-exitcode", is_flag=True, help="Leave with 2 where there are changes, 0 where there are none.")
 def plan(choices: Choices, *, diff: bool, detailed_exitcode: bool) -> None:
     """Show what apply would do; changes nothing."""
@@ -62,7 +60,7 @@ def plan(choices: Choices, *, diff: bool, detailed_exitcode: bool) -> None:
 
 @click.command()
 @run_options
-@_diff
+@options.diff
 @options.yes
 def apply(choices: Choices, *, diff: bool, yes: bool) -> None:
     """Make the hosts what the spec says.
@@ -75,12 +73,12 @@ def apply(choices: Choices, *, diff: bool, yes: bool) -> None:
         refuse_without_terminal("apply")
     with opened(choices, "apply", parts=True) as run:
         made = run.plan(diff=diff)
-        carry_out(run, made, diff=diff, agreed=lambda: yes or click.confirm("Do this?", err=True))
+        carry_out(run, made, diff=diff, agreed=confirmed(yes=yes))
 
 
 @click.command()
 @run_options
-@_diff
+@options.diff
 @options.yes
 def reset(choices: Choices, *, diff: bool, yes: bool) -> None:
     """Take the cluster off its hosts.
@@ -99,20 +97,31 @@ def reset(choices: Choices, *, diff: bool, yes: bool) -> None:
 
 def carry_out(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> None:
     """Show a plan, ask, do it, and leave with the run's exit code."""
-    context = click.get_current_context()
+    click.get_current_context().exit(attempt(run, made, diff=diff, agreed=agreed))
+
+
+def attempt(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> int:
+    """Show a plan, ask, do it, and return the run's exit code."""
     blocked = run.blocked(made)
     if not (blocked and run.prose):  # what will not be done would only hide why it will not
         run.show_plan(made, diff=diff)
     if blocked:
         click.echo(f"Nothing was done: {_hosts(made)} could not be planned. Run again when it is put right.", err=True)
+    elif made.failures:
+        click.echo(f"Without {_hosts(made)}: what is due there waits until this runs again.", err=True)
     if blocked or not made:
-        context.exit(made.exit_code)
+        return made.exit_code
     if not agreed():
         click.echo("Nothing was done.", err=True)
-        context.exit(_DECLINED)
+        return _DECLINED
     result = run.apply(made)
     run.show_result(result)
-    context.exit(result.exit_code)
+    return result.exit_code
+
+
+def confirmed(*, yes: bool) -> Callable[[], bool]:
+    """Return what asks whether a plan is to be done; `yes`: a person has said so on the command line."""
+    return lambda: yes or click.confirm("Do this?", err=True)
 
 
 def _hosts(made: Plan) -> str:

@@ -11,6 +11,8 @@ import click
 
 __all__ = [
     "INVENTORY_VARIABLE",
+    "check",
+    "diff",
     "forks",
     "inventory",
     "limit",
@@ -44,6 +46,8 @@ tags: Final = click.option(
 )  # fmt: skip
 forks: Final = click.option("-f", "--forks", type=click.IntRange(min=1), help="Hosts worked on at once.")
 verbose: Final = click.option("-v", "--verbose", count=True, help="Show each change; twice: what libraries log, too.")
+check: Final = click.option("--check", is_flag=True, help="Only show what would be done; changes nothing.")
+diff: Final = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
 yes: Final = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 variables: Final = click.option(
     "-e", "--extra-vars", "variables", multiple=True, callback=lambda _ctx, _param, value: _pairs(value),

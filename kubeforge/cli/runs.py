@@ -18,14 +18,27 @@ from kubeforge.cli.session import examine_input, supplier
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
     from kubeforge.cli.passwords import Asked
+    from kubeforge.cluster.membership import MembershipChange
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.result import RunResult
     from kubeforge.engine.run import Session, Supplier
     from kubeforge.errors import Problem
+    from kubeforge.inventory.model import Inventory
     from kubeforge.report.console import LiveConsole, PlainConsole
     from kubeforge.spec.model import ClusterSpec
+    from kubeforge.transport.connect import Connections
 
-__all__ = ["Choices", "Run", "opened", "refuse_without_terminal"]
+__all__ = [
+    "Choices",
+    "Run",
+    "aside",
+    "display_for",
+    "opened",
+    "refuse_without_terminal",
+    "session_of",
+    "show_libraries",
+    "showing",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,44 +121,95 @@ class Run:
 
 
 @contextmanager
-def opened(choices: Choices, playbook: str, *, parts: bool) -> Iterator[Run]:
+def opened(
+    choices: Choices, playbook: str, *, parts: bool, serial: Sequence[str] = (), change: MembershipChange | None = None
+) -> Iterator[Run]:
     """Open a run: the input is read and checked, tasks and playbook are loaded; no host is asked yet.
 
     Args:
         choices: the options.
         playbook: name of a shipped one.
-        parts: whether it needs artifacts.
+        parts: whether it needs artifacts; those that are remade by a change of membership always do.
+        serial: sizes of batches, `2` or `25%`, for plays that leave them to the command line.
+        change: makes the inventory of a run that changes who is in the cluster; asks hosts.
     """
-    from kubeforge import tasks
     from kubeforge.cli.passwords import entering
-    from kubeforge.engine.executors import MAX_THREADS
-    from kubeforge.engine.remotes import ConnectedRemotes
-    from kubeforge.engine.run import Session
-    from kubeforge.resources import playbook as shipped
+    from kubeforge.inventory.membership import REMADE
 
     found = examine_input(choices.inventory_path, choices.variables)
     inventory, spec = found.required()
     if choices.output == "table":
         show_warnings(found.warnings)
-    _log(choices.verbose)
-    display = _display(verbose=choices.verbose > 0)
-    with (
-        entering(inventory, choices.asked, lambda: _aside(display)) as (known, connections),
-        Session(
-            inventory=known,
-            remotes=ConnectedRemotes(known, connections),
-            playbook=shipped(playbook),
-            registry=tasks.load(),
-            spec=spec,
-            artifacts=_showing(display, spec, found.path) if parts else None,
-            limit=choices.limit,
-            tags=choices.tags,
-            sinks=[display],
-            variables=choices.variables,
-            forks=choices.forks or MAX_THREADS,
-        ) as session,
-    ):
-        yield Run(session, spec, display, choices.output, found.warnings)
+    show_libraries(choices.verbose)
+    display = display_for(verbose=choices.verbose > 0)
+    with entering(inventory, choices.asked, lambda: aside(display)) as (entered, connections):
+        known = entered
+        if change is not None:
+            known, spec = _changed(change, entered, connections, found.path)
+        needs = parts or bool(known.group(REMADE))
+        artifacts = showing(display, spec, found.path) if needs else None
+        with session_of(
+            choices, playbook, known, connections, spec=spec, display=display, artifacts=artifacts, serial=serial
+        ) as session:
+            yield Run(session, spec, display, choices.output, found.warnings)
+
+
+def session_of(
+    choices: Choices,
+    playbook: str,
+    inventory: Inventory,
+    connections: Connections,
+    *,
+    spec: ClusterSpec,
+    display: LiveConsole | PlainConsole,
+    artifacts: Supplier | None,
+    serial: Sequence[str] = (),
+) -> Session:
+    """Return a session of a shipped playbook: its tasks are loaded, no host is asked yet.
+
+    Args:
+        choices: the options.
+        playbook: its name.
+        inventory: of the run.
+        connections: how its hosts are entered.
+        spec: of the run.
+        display: told everything.
+        artifacts: what resolves parts; None: the playbook needs none.
+        serial: see `opened`.
+    """
+    from kubeforge import tasks
+    from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.playbook import Portion
+    from kubeforge.engine.playbook_loader import load
+    from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.engine.run import Session
+    from kubeforge.resources import playbook as shipped
+
+    registry = tasks.load()
+    return Session(
+        inventory=inventory,
+        remotes=ConnectedRemotes(inventory, connections),
+        playbook=load(shipped(playbook), registry).batched([Portion.of(size) for size in serial]),
+        registry=registry,
+        spec=spec,
+        artifacts=artifacts,
+        limit=choices.limit,
+        tags=choices.tags,
+        sinks=[display],
+        variables=choices.variables,
+        forks=choices.forks or MAX_THREADS,
+    )
+
+
+def _changed(
+    change: MembershipChange, inventory: Inventory, connections: Connections, path: Path
+) -> tuple[Inventory, ClusterSpec]:
+    """Return the inventory of a run that changes who is in the cluster, and the spec as it is with that."""
+    from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.spec.loader import load
+
+    changed = change(inventory, lambda known: ConnectedRemotes(known, connections).remote)
+    return changed, load(path, changed)
 
 
 def refuse_without_terminal(verb: str) -> None:
@@ -160,26 +224,27 @@ def refuse_without_terminal(verb: str) -> None:
         )
 
 
-def _display(*, verbose: bool) -> LiveConsole | PlainConsole:
+def display_for(*, verbose: bool) -> LiveConsole | PlainConsole:
+    """Return what shows a run's progress: live on a terminal, a line for each event elsewhere."""
     from kubeforge.report.console import LiveConsole, PlainConsole
 
     screen = console(stderr=True)
     return (LiveConsole if screen.is_terminal else PlainConsole)(screen, verbose=verbose)
 
 
-def _showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path) -> Supplier:
+def showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path) -> Supplier:
     """Return what resolves the parts, and shows its own progress in place of the run's."""
     from kubeforge.artifacts.console import ConsoleProgress
 
     def supply(arches: Collection[str]) -> Resolved:
-        with _aside(display), ConsoleProgress() as progress:
+        with aside(display), ConsoleProgress() as progress:
             return supplier(spec, path, progress)(arches)
 
     return supply
 
 
 @contextmanager
-def _aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
+def aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
     """Take the run's display off the terminal: two would write over each other."""
     display.__exit__(None, None, None)
     try:
@@ -188,7 +253,7 @@ def _aside(display: LiveConsole | PlainConsole) -> Iterator[None]:
         display.__enter__()
 
 
-def _log(verbose: int) -> None:
+def show_libraries(verbose: int) -> None:
     """Show what libraries log, from the second -v on."""
     if verbose > 1:
         import logging

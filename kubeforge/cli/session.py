@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from kubeforge.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from kubeforge.artifacts.model import Progress, Resolved
+    from kubeforge.artifacts.availability import Shelf
+    from kubeforge.artifacts.model import Progress, Resolved, SourceChoice
     from kubeforge.engine.run import Supplier
     from kubeforge.inventory.model import Inventory
     from kubeforge.spec.model import ClusterSpec
 
-__all__ = ["Input", "chosen_inventory", "examine_input", "inventory_of", "supplier"]
+__all__ = ["Input", "chosen_inventory", "examine_input", "inventory_of", "shelf", "supplier"]
 
 _HOSTS: Final = ("hosts.yml", "hosts.yaml")
 _LOCK: Final = "artifacts.lock"
@@ -81,12 +82,13 @@ def chosen_inventory(given: Path | None) -> Path:
     return lab
 
 
-def examine_input(given: Path | None, variables: Mapping[str, Any]) -> Input:
+def examine_input(given: Path | None, variables: Mapping[str, Any], *, kubernetes: str | None = None) -> Input:
     """Read inventory and cluster.yml; what is wrong with either is in the result.
 
     Args:
         given: the inventory; None: the default one.
         variables: win over all others.
+        kubernetes: a version that takes the place of cluster.yml's.
 
     Raises:
         InputError: there is no inventory to read.
@@ -104,7 +106,7 @@ def examine_input(given: Path | None, variables: Mapping[str, Any]) -> Input:
         if not path.exists():
             raise
         problems = error.problems
-    examined = examine(path, inventory)
+    examined = examine(path, inventory, kubernetes=kubernetes)
     return Input(path=path, inventory=inventory, spec=examined.spec, problems=(*problems, *examined.problems))
 
 
@@ -128,20 +130,39 @@ def supplier(spec: ClusterSpec, path: Path, progress: Progress) -> Supplier:
         progress: told of every step.
     """
     from kubeforge.artifacts.cache import Cache
-    from kubeforge.artifacts.model import SourceChoice, SourceKind, Versions
+    from kubeforge.artifacts.model import Versions
     from kubeforge.artifacts.resolve import resolve
-    from kubeforge.spec.loader import locate
     from kubeforge.spec.releases import release
 
-    source = SourceChoice(
-        kind=SourceKind(spec.artifacts.source),
-        mirror=spec.artifacts.mirror,
-        sha256=spec.artifacts.sha256,
-        lock=locate(path).parent / _LOCK,
-    )
+    source = _source(spec, path)
     versions = Versions.of(release(spec.kubernetes), spec.kubernetes)
 
     def supply(arches: Collection[str]) -> Resolved:
         return resolve(versions, arches=arches, source=source, cache=Cache.default(), progress=progress)
 
     return supply
+
+
+def shelf(spec: ClusterSpec, path: Path) -> Shelf:
+    """Return what tells which versions a cluster's source of parts has, without fetching any.
+
+    Args:
+        spec: names the source.
+        path: the inventory.
+    """
+    from kubeforge.artifacts.availability import Shelf
+    from kubeforge.artifacts.cache import Cache
+
+    return Shelf(_source(spec, path), Cache.default())
+
+
+def _source(spec: ClusterSpec, path: Path) -> SourceChoice:
+    from kubeforge.artifacts.model import SourceChoice, SourceKind
+    from kubeforge.spec.loader import locate
+
+    return SourceChoice(
+        kind=SourceKind(spec.artifacts.source),
+        mirror=spec.artifacts.mirror,
+        sha256=spec.artifacts.sha256,
+        lock=locate(path).parent / _LOCK,
+    )

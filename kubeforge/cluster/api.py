@@ -105,6 +105,21 @@ class Api:
         call = partial(self._http.post, path, content=json.dumps(body), headers=headers)
         return self._decoded(self._call(call, path), path)
 
+    def answer(self, method: str, path: str, body: Obj) -> tuple[int, Obj]:
+        """Send a body and return HTTP status and answer whatever they are, for who has to tell refusals apart.
+
+        Raises:
+            ApiUnavailable: no API server answers.
+        """
+        headers = {"Content-Type": "application/json"}
+        call = partial(self._http.request, method, path, content=json.dumps(body), headers=headers)
+        response = self._call(call, f"{method} {path}")
+        try:
+            told = response.json()
+        except ValueError:  # a balancer's own words
+            told = {"message": response.text[:500]}
+        return response.status_code, told if isinstance(told, dict) else {"message": str(told)}
+
     # one object
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Obj | None:
@@ -139,9 +154,13 @@ class Api:
     def metadata(self, api_version: str, kind: str, *, namespace: str) -> list[Obj]:
         """Return the metadata of a namespace's objects of one kind; what is in them stays where it is."""
         known = self._kind(api_version, kind)
-        what, path = f"list {kind}", f"/{known.path}/namespaces/{namespace}/{known.plural}"
-        response = self._call(partial(self._http.get, path, headers={"Accept": _METADATA}), what)
-        return [dict(item["metadata"]) for item in self._decoded(response, what)["items"] or ()]  # null: none
+        return self.metadata_at(f"/{known.path}/namespaces/{namespace}/{known.plural}")
+
+    def metadata_at(self, path: str) -> list[Obj]:
+        """Return the metadata of all objects of a collection, such as `/apis/apps/v1/deployments`."""
+        response = self._call(partial(self._http.get, path, headers={"Accept": _METADATA}), f"list {path}")
+        items = self._decoded(response, f"list {path}")["items"] or ()  # null: none
+        return [dict(item["metadata"]) for item in items]
 
     def create(self, obj: Obj) -> Obj:
         """Create an object."""

@@ -173,6 +173,15 @@ def add_learner(remote: Remote, name: str, peer_url: str) -> tuple[Member, ...]:
     return tuple(replace(one, name=name) if one.peer_urls == (peer_url,) else one for one in listed)
 
 
+def update_member(remote: Remote, member: Member, peer_url: str) -> None:
+    """Say where the others reach a member now; its id and all else stay.
+
+    Raises:
+        NotYet, OperationFailed: see `remove_member`.
+    """
+    _membership(remote, "update", member.id, f"--peer-urls={peer_url}")
+
+
 def promote(remote: Remote, member: Member) -> None:
     """Let a learner vote.
 

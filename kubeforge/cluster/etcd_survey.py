@@ -16,9 +16,14 @@ from kubeforge.operations.model import Entry, Queries
 from kubeforge.spec.paths import ETCD_WAL
 from kubeforge.transport.base import Remote
 
-__all__ = ["Standing", "Survey", "Verdict", "quorum_lost", "survey"]
+__all__ = ["PUT_BACK", "Standing", "Survey", "Verdict", "quorum_lost", "survey"]
 
 _THREADS = 16
+PUT_BACK = (
+    "put a snapshot back: kubeforge etcd snapshot list, then kubeforge etcd snapshot restore NAME; or give the cluster "
+    "up: kubeforge reset"
+)
+"""What to do where no member has its data any more."""
 _UNWRITTEN = 1  # etcd's revision before the first write
 
 
@@ -140,5 +145,5 @@ def quorum_lost(found: Survey, *, host: str, step: str) -> QuorumLost:
         f"and {len(holding)} {'has' if len(holding) == 1 else 'have'} ({gone}); nothing was touched",
         host=host,
         step=step,
-        remedy="; where that cannot be: ".join(ways) or "put a snapshot back, or give the cluster up: kubeforge reset",
+        remedy="; where that cannot be: ".join(ways) or PUT_BACK,
     )

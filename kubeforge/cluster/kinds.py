@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["KINDS", "Kind", "Obj", "key_of", "sort_key"]
+__all__ = ["KINDS", "Kind", "Obj", "condition_of", "is_ready", "key_of", "sort_key"]
 
 Obj = dict[str, Any]
 """A Kubernetes object, as JSON has it."""
@@ -82,6 +82,17 @@ def key_of(obj: Obj) -> tuple[str, str, str, str]:
     """Return (apiVersion, kind, namespace, name); the namespace is empty for objects without one."""
     metadata = obj["metadata"]
     return obj["apiVersion"], obj["kind"], metadata.get("namespace") or "", metadata["name"]
+
+
+def condition_of(obj: Obj | None, kind: str) -> dict[str, Any]:
+    """Return a condition of an object's status; empty: nobody has said anything of it."""
+    conditions = ((obj or {}).get("status") or {}).get("conditions") or ()
+    return next((one for one in conditions if one["type"] == kind), {})
+
+
+def is_ready(obj: Obj) -> bool:
+    """Whether a node's kubelet reports that it can run pods; whether a pod's containers serve."""
+    return condition_of(obj, "Ready").get("status") == "True"
 
 
 def sort_key(obj: Obj) -> int:

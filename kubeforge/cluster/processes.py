@@ -1,4 +1,4 @@
-"""What runs on a host and how: command lines of processes, health of the kubelet. Read-only."""
+"""What runs on a host and how: command lines of processes, health of kubelet and containerd. Read-only."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Final
 import httpx2
 
 from kubeforge.cluster.tunnel import get_plainly
+from kubeforge.spec.paths import BIN
 from kubeforge.transport.base import Remote
 
-__all__ = ["Process", "command_lines", "lacks_command", "lacks_kubelet", "processes"]
+__all__ = ["Process", "command_lines", "lacks_command", "lacks_containerd", "lacks_kubelet", "processes"]
 
 _LOOPBACK: Final = "127.0.0.1"
+_CTR: Final = (f"{BIN}/ctr", "--connect-timeout", "2s", "version")
 _COMM: Final = 15  # characters of a name that the kernel keeps
 # $1: name; then files. First the host's clocks and the files' times, then of each process its start and its command,
 # one argument a line, after a sign that tells an empty one from the end; a line break inside of one becomes a space.
@@ -106,3 +108,11 @@ def lacks_kubelet(remote: Remote, port: int) -> str | None:
         return None
     status, body = get_plainly(lambda: remote.open_tunnel(_LOOPBACK, port), "/healthz")
     return None if status == httpx2.codes.OK else f"the kubelet is not healthy: {body.strip()[:200]}"
+
+
+def lacks_containerd(remote: Remote) -> str | None:
+    """Say why containerd does not answer on its socket; None where it does."""
+    asked = remote.run(_CTR, expect=range(256))
+    if asked.status == 0:
+        return None
+    return f"containerd does not answer: {(asked.stderr or asked.stdout).decode(errors='replace').strip()[-200:]}"

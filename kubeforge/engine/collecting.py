@@ -21,6 +21,7 @@ from kubeforge.operations.model import Entry, Observation, Operation, Queries, R
 from kubeforge.operations.restore import Steps
 from kubeforge.operations.shell import quote
 from kubeforge.spec import paths
+from kubeforge.spec.upgrading import folds_after, read_finished, read_record
 from kubeforge.transport.base import Remote
 
 __all__ = ["KEPT", "collect_all", "collect_host", "needed"]
@@ -88,6 +89,8 @@ def collect_host(
 ) -> Collected | None:
     """Fold a host's old generations, then remove the programs that are not needed any more.
 
+    Those of an upgrade that can be taken back stay, however many they are.
+
     Args:
         remote: the host.
         run_id: names the act there.
@@ -102,9 +105,12 @@ def collect_host(
         KubeforgeError: nothing went, or it is unknown what did.
     """
     file = posixpath.join(folder, "ledger")
-    seen = remote.observe(Queries(reads=(file,), hashes=(file,)))
+    marks = (paths.UPGRADE, paths.UPGRADE_FINISHED)
+    seen = remote.observe(Queries(reads=(file, *marks), hashes=(file,)))
     ledger = read_ledger(seen, folder)
-    folding = collect(ledger, keep)
+    record, finished = (seen.contents.get(path) for path in marks)
+    numbers = [generation.number for generation in ledger.generations if generation.number]
+    folding = collect(ledger, folds_after(numbers, keep, read_record(record), read_finished(finished)))
     if not folding:
         return None
     after = _folded(folding, file, folder)

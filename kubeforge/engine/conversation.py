@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from kubeforge.engine.events import ActionSaid, Events
+from kubeforge.engine.events import WARNING, ActionSaid, Events
 from kubeforge.engine.model import Context
 from kubeforge.errors import Interrupted
 from kubeforge.operations.model import Observation
@@ -27,6 +27,7 @@ class Conversation:
         events: where `say` goes.
         stopping: whether Ctrl-C was pressed.
         run_id: names the run; empty while planning.
+        remarked: told every remark and its details.
     """
 
     context: Context
@@ -37,6 +38,7 @@ class Conversation:
     events: Events
     stopping: Callable[[], bool]
     run_id: str = ""
+    remarked: Callable[[str, Mapping[str, str]], None] = lambda *_: None
 
     @property
     def remote(self) -> Remote:
@@ -50,6 +52,11 @@ class Conversation:
     def say(self, message: str) -> None:
         """Show progress."""
         self.events.emit(ActionSaid(host=self.context.host.name, step=self.title, message=message))
+
+    def remark(self, text: str, **details: str) -> None:
+        """Warn."""
+        self.say(f"{WARNING}{text}")
+        self.remarked(text, details)
 
     def checkpoint(self) -> None:
         """Stop here if Ctrl-C was pressed."""

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, Final
 
-from kubeforge.errors import KubeforgeError
+from kubeforge.errors import ConnectionFailed, ConnectionLost, KubeforgeError
 
 __all__ = [
+    "WARNING",
     "ActionSaid",
     "ChangeDone",
     "Collected",
@@ -74,6 +75,11 @@ class Failure:
             remedy=error.remedy,
             evidence=error.evidence,
         )
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the host could not be reached; one that answers, and lets nobody in, is another matter."""
+        return self.error in (ConnectionFailed.__name__, ConnectionLost.__name__)
 
     def __str__(self) -> str:
         error = KubeforgeError(self.cause, host=self.host, step=self.step, remedy=self.remedy, evidence=self.evidence)
@@ -175,9 +181,13 @@ class ChangeDone(Event):
     seconds: float
 
 
+WARNING: Final = "warning: "
+"""What an action's message begins with that a person shall read, whatever comes of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionSaid(Event):
-    """An action tells how far it is."""
+    """An action tells how far it is, or warns; see `WARNING`."""
 
     host: str
     step: str

@@ -102,7 +102,8 @@ def gather(remote: Remote, reads: Queries, waits: Callable[[str], None]) -> tupl
     if UNFINISHED in text:
         _wait_until_idle(remote, waits)
         seen = remote.observe(reads)
-    return facts, replace(seen, outputs={})
+    told = {script: said for script, said in seen.outputs.items() if script != SCRIPT}
+    return facts, replace(seen, outputs=told)
 
 
 def _wait_until_idle(remote: Remote, waits: Callable[[str], None]) -> None:

@@ -30,11 +30,13 @@ __all__ = [
     "Ledger",
     "Managed",
     "collect",
+    "forgotten",
     "managed_paths",
     "origins",
     "read_ledger",
     "reset",
     "rollback",
+    "taken_back",
 ]
 
 LEDGER_QUERIES = Queries(reads=(paths.LEDGER,))
@@ -220,18 +222,33 @@ def rollback(ledger: Ledger) -> list[Operation]:
     """
     if not ledger.generations or ledger.generations[-1].number == 0:
         return []
-    last = ledger.generations[-1]
-    line = json.dumps({"generation": last.number, "forgotten": True}, separators=(",", ":"))
-    forget = Steps(
-        name=f"generation {last.number}",
+    base = ledger.generations[-1].number - 1
+    return [*taken_back(ledger, base), *forgotten(ledger, base)]
+
+
+def taken_back(ledger: Ledger, base: int) -> list[Operation]:
+    """Return the operations after which every path and unit is as it was after generation `base`."""
+    later = [generation for generation in ledger.generations if generation.number > base]
+    return _back(later, purge=False) if later else []
+
+
+def forgotten(ledger: Ledger, base: int) -> list[Operation]:
+    """Return the operations that forget the generations after `base`, newest first; to be done when they are back."""
+    later = [generation for generation in ledger.generations if generation.number > base]
+    return [_forgets(ledger, generation) for generation in reversed(later)]
+
+
+def _forgets(ledger: Ledger, generation: Generation) -> Steps:
+    line = json.dumps({"generation": generation.number, "forgotten": True}, separators=(",", ":"))
+    return Steps(
+        name=f"generation {generation.number}",
         why="is taken back",
         verb=Verb.REMOVE,
         lines=(
             f"printf '%s\\n' {quote(line)} >>{quote(posixpath.join(ledger.folder, 'ledger'))}",
-            f"rm -rf -- {quote(posixpath.join(ledger.folder, last.name))}",
+            f"rm -rf -- {quote(posixpath.join(ledger.folder, generation.name))}",
         ),
     )
-    return [*_back([last], purge=False), forget]
 
 
 def reset(ledger: Ledger) -> list[Operation]:

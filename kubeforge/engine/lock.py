@@ -30,7 +30,7 @@ PATIENCE = 3
 """Seconds to wait for the lock: a run that was left a moment ago holds it until its host's sshd has noticed."""
 
 HEARTBEAT = 10.0
-REGAIN_WITHIN = 180.0
+REGAIN_WITHIN = paths.REBOOT_DEADLINE
 """Seconds to take a lost lock again: a reboot, and longer than our own process there may go on holding it."""
 
 REGAIN_PAUSE = 1.0

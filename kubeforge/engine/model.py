@@ -173,6 +173,14 @@ class ActionContext(Protocol):
     def say(self, message: str) -> None:
         """Show progress on the console's line of this host; also goes to the journal. Never a secret."""
 
+    def remark(self, text: str, **details: str) -> None:
+        """Warn of what stays as it is, or stops nothing; while planning it is also in the plan. Never a secret.
+
+        Args:
+            text: one or two sentences, with what to do.
+            details: the same for programs.
+        """
+
     def checkpoint(self) -> None:
         """Call it wherever it is safe to stop: between two polls of a condition, before the first change.
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubeforge.engine.events import Failure, as_data
 from kubeforge.operations.model import Change, Content, Diff, LocalContent, Verb
 from kubeforge.secret import Secret
 
-__all__ = ["Plan", "PlannedChange", "PlannedStep", "content_digest", "content_size"]
+__all__ = ["Plan", "PlannedChange", "PlannedRemark", "PlannedStep", "content_digest", "content_size"]
 
 
 def content_digest(content: Content | None) -> str | None:
@@ -93,6 +93,23 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRemark:
+    """What an action warned of while the plan was made; nothing is done about it.
+
+    Args:
+        host: whose action.
+        task: that gave it.
+        text: what people read.
+        details: the same for programs; which there are, depends on the task.
+    """
+
+    host: str
+    task: str
+    text: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything a run will do.
 
@@ -102,6 +119,7 @@ class Plan:
         plays: names, in order.
         steps: by play, then by host in inventory order, then in the host's order.
         failures: hosts that could not be planned, all of them.
+        remarks: what stays as it is and should be known.
     """
 
     playbook: str
@@ -109,6 +127,7 @@ class Plan:
     plays: tuple[str, ...]
     steps: tuple[PlannedStep, ...] = ()
     failures: tuple[Failure, ...] = ()
+    remarks: tuple[PlannedRemark, ...] = ()
 
     @property
     def changes(self) -> int:
@@ -125,6 +144,11 @@ class Plan:
     def exit_code(self) -> int:
         """0, or that of the first failure."""
         return self.failures[0].exit_code if self.failures else 0
+
+    @property
+    def away(self) -> frozenset[str]:
+        """Hosts that could not be reached."""
+        return frozenset(failure.host for failure in self.failures if failure.host and failure.is_away)
 
     def __bool__(self) -> bool:
         return bool(self.steps)
@@ -155,6 +179,7 @@ class Plan:
             failures=tuple(
                 Failure(**{**failure, "evidence": tuple(failure["evidence"])}) for failure in data["failures"]
             ),
+            remarks=tuple(PlannedRemark(**remark) for remark in data.get("remarks", ())),
         )
 
 

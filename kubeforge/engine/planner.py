@@ -14,7 +14,7 @@ from kubeforge.engine.diffing import with_diffs
 from kubeforge.engine.events import Events, Failure, HostFailed, Warned
 from kubeforge.engine.executors import Executor
 from kubeforge.engine.notes import owed
-from kubeforge.engine.plan import Plan
+from kubeforge.engine.plan import Plan, PlannedRemark
 from kubeforge.engine.prepared import Prepared, guarded
 from kubeforge.engine.program import ActionStep, Batch, Parts, Roster, Step
 from kubeforge.operations.model import Change, Observation, Queries, fold
@@ -27,7 +27,7 @@ __all__ = ["Planner", "queries_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """One host's part of one play: a job of the executor, and with `prepared` and `failure` its outcome."""
+    """One host's part of one play: a job of the executor, and with `prepared`, `remarks`, `failure` its outcome."""
 
     host: str
     play: int
@@ -35,6 +35,7 @@ class _Part:
     expected: Observation
     pending: bool
     prepared: tuple[Prepared, ...] = ()
+    remarks: tuple[PlannedRemark, ...] = ()
     failure: Failure | None = None
 
 
@@ -57,6 +58,7 @@ class Planner:
         events: told about hosts that fail.
         failures: hosts that failed before; more are added.
         interrupted: found while planning: hosts whose last act did not come to its good end.
+        remarks: found while planning: what actions warn of.
     """
 
     who: Roster
@@ -67,6 +69,7 @@ class Planner:
     events: Events
     failures: list[Failure] = field(default_factory=list)
     interrupted: dict[str, Interruption] = field(default_factory=dict)
+    remarks: list[PlannedRemark] = field(default_factory=list)
     _parts: dict[str, Parts] = field(default_factory=dict)
 
     def prepare(self) -> list[Prepared]:
@@ -76,6 +79,7 @@ class Planner:
         for number in range(len(self.who.playbook.plays)):
             for part in self._plan_play(number, expected, pending=bool(prepared)):
                 prepared += part.prepared
+                self.remarks += part.remarks
                 if part.failure is None:
                     expected[part.host] = part.expected
                 else:
@@ -159,13 +163,14 @@ class Planner:
 
     def _plan_part(self, part: _Part) -> _Part:
         prepared: list[Prepared] = []
+        remarks: list[PlannedRemark] = []
         expected = part.expected
         step_title = ""
         try:
             for step in part.steps:
                 step_title = step.title
                 pending = part.pending or bool(prepared)
-                changes, after = self._decide(step, expected, pending=pending)
+                changes, after = self._decide(step, expected, remarks, pending=pending)
                 if changes:
                     prepared.append(
                         Prepared(
@@ -188,12 +193,17 @@ class Planner:
             expected=expected,
             pending=part.pending,
             prepared=tuple(prepared) if failure is None else (),
+            remarks=tuple(remarks),
             failure=failure,
         )
 
-    def _decide(self, step: Step, expected: Observation, *, pending: bool) -> tuple[Sequence[Change], Observation]:
+    def _decide(
+        self, step: Step, expected: Observation, remarks: list[PlannedRemark], *, pending: bool
+    ) -> tuple[Sequence[Change], Observation]:
+        """Return what a step changes and what holds afterwards; add to `remarks` what it warns of."""
         if isinstance(step, Batch):
             return fold(step.operations, expected)
+        host = step.context.host.name
         conversation = Conversation(
             context=step.context,
             title=step.title,
@@ -202,6 +212,9 @@ class Planner:
             connect=self.connect,
             events=self.events,
             stopping=lambda: False,
+            remarked=lambda text, told: remarks.append(
+                PlannedRemark(host=host, task=step.task, text=text, details=told)
+            ),
         )
         changes = step.action.plan(conversation)
         for change in changes:
@@ -217,4 +230,5 @@ class Planner:
             plays=names,
             steps=tuple(item.shown(names[item.play]) for item in prepared),
             failures=tuple(self.failures),
+            remarks=tuple(self.remarks),
         )

@@ -10,16 +10,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
 from kubeforge.errors import InputError, Problem
 
-__all__ = ["ALWAYS", "Play", "Playbook", "Portion", "TaskCall", "suggestion"]
-
-T = TypeVar("T")
+__all__ = ["ALWAYS", "SERIAL", "Play", "Playbook", "Pool", "Portion", "TaskCall", "suggestion"]
 
 ALWAYS = "always"
 """A play with this tag runs whatever tags are asked for."""
+
+SERIAL = "serial"
+"""A play with this tag takes the sizes of its batches from the command line, where they are given there."""
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
@@ -48,8 +49,34 @@ class Portion:
         """Return how many of `total` hosts may fail: rounded down, possibly none."""
         return math.floor(total * self.amount / 100) if self.percent else self.amount
 
+    @staticmethod
+    def of(text: str) -> Portion:
+        """Return what `3` or `25%` says.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        return Portion(int(text.removesuffix("%")), percent=text.endswith("%"))
+
     def __str__(self) -> str:
         return f"{self.amount}%" if self.percent else str(self.amount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Hosts that a play with `by_group` takes together, in batches of their own.
+
+    Args:
+        name: of the group.
+        hosts: of the group.
+        serial: sizes of its batches; empty: the play's.
+        most: hosts of it that are worked on at once, whatever `serial` says; None: as many as that.
+    """
+
+    name: str
+    hosts: frozenset[str]
+    serial: tuple[Portion, ...] = ()
+    most: Portion | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +108,13 @@ class Play:
         hosts: pattern over the inventory.
         tasks: in order.
         serial: sizes of the batches of hosts; the last one repeats; empty: all at once.
+        by_group: whether the run's pools of hosts come one after the other, each in its own batches.
+        reverse: whether its hosts come in the inventory's order turned round.
         run_once: only the first host of the pattern takes part.
         tags: words that select the play.
         max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
+        ignore_unreachable: whether hosts that cannot be reached when the run is planned are left out, and do not count
+            as failed; who is lost later does.
         vars: variables for tasks and templated arguments.
         facts: whether the hosts' facts are gathered beforehand; they are still had on demand when not.
         line: 1-based, in the playbook's file.
@@ -93,30 +124,49 @@ class Play:
     hosts: str
     tasks: tuple[TaskCall, ...]
     serial: tuple[Portion, ...] = ()
+    by_group: bool = False
+    reverse: bool = False
     run_once: bool = False
     tags: frozenset[str] = frozenset()
     max_failures: Portion = Portion(0)
+    ignore_unreachable: bool = False
     vars: Mapping[str, Any] = field(default_factory=dict)
     facts: bool = True
     line: int | None = None
 
-    def batches(self, hosts: Sequence[T], *, total: int | None = None) -> list[tuple[T, ...]]:
+    def batches(self, hosts: Sequence[str], *, everyone: Sequence[str], pools: Sequence[Pool] = ()) -> list[_Batch]:
         """Cut `hosts` into the play's serial batches.
 
         Args:
             hosts: those with something to do, in order.
-            total: what a percentage is of; None: of `hosts`.
+            everyone: all hosts of the play: percentages are of these, or of those of a pool among them.
+            pools: in order; a host of several belongs to the first. Who is in none comes last.
         """
-        if not hosts:
-            return []
-        sizes = [portion.size(total or len(hosts)) for portion in self.serial] or [len(hosts)]
-        cut: list[tuple[T, ...]] = []
-        begin = 0
-        while begin < len(hosts):
-            size = sizes[min(len(cut), len(sizes) - 1)]
-            cut.append(tuple(hosts[begin : begin + size]))
-            begin += size
-        return cut
+        cut: list[_Batch] = []
+        left, total = list(hosts), list(everyone)
+        for pool in pools if self.by_group else ():
+            mine = [host for host in left if host in pool.hosts]
+            cut += _cut(mine, sum(host in pool.hosts for host in total), pool.serial or self.serial, pool.most)
+            left = [host for host in left if host not in pool.hosts]
+            total = [host for host in total if host not in pool.hosts]
+        return [*cut, *_cut(left, len(total), self.serial, None)]
+
+
+_Batch = tuple[str, ...]
+
+
+def _cut(hosts: Sequence[str], total: int, serial: Sequence[Portion], most: Portion | None) -> list[_Batch]:
+    """Cut hosts into batches of these sizes; percentages are of `total`."""
+    sizes = [portion.size(total) for portion in serial] or [max(1, len(hosts))]
+    if most is not None:
+        sizes = [min(size, most.size(total)) for size in sizes]
+    cut: list[_Batch] = []
+    begin = 0
+    while begin < len(hosts):
+        size = sizes[min(len(cut), len(sizes) - 1)]
+        cut.append(tuple(hosts[begin : begin + size]))
+        begin += size
+    return cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +188,17 @@ class Playbook:
         """Every word that selects something here."""
         words = {tag for play in self.plays for tag in play.tags}
         return frozenset(words | {tag for play in self.plays for call in play.tasks for tag in call.tags})
+
+    def batched(self, serial: Sequence[Portion]) -> Playbook:
+        """Return the playbook with other sizes of batches in the plays that leave them to whoever calls.
+
+        Args:
+            serial: the last one repeats; empty: nothing is changed.
+        """
+        if not serial:
+            return self
+        plays = (replace(play, serial=tuple(serial)) if SERIAL in play.tags else play for play in self.plays)
+        return replace(self, plays=tuple(plays))
 
     def tagged(self, tags: Sequence[str]) -> Playbook:
         """Return what `tags` select: whole plays by their tags, single tasks by name or subject.

@@ -19,7 +19,21 @@ from kubeforge.errors import InputError, Problem
 
 __all__ = ["load", "parse"]
 
-PLAY_KEYS = ("play", "hosts", "tasks", "serial", "run_once", "tags", "max_failures", "vars", "facts")
+PLAY_KEYS = (
+    "play",
+    "hosts",
+    "tasks",
+    "serial",
+    "by_group",
+    "order",
+    "run_once",
+    "tags",
+    "max_failures",
+    "ignore_unreachable",
+    "vars",
+    "facts",
+)
+ORDERS = ("inventory", "reverse_inventory")
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 PORTION = re.compile(r"(\d{1,9})(%?)")
 
@@ -104,11 +118,14 @@ class _Reader:
             hosts=self.pattern(keys.get("hosts")),
             tasks=self.tasks(keys.get("tasks")),
             serial=self.serial(keys.get("serial")),
+            by_group=self.flag(keys.get("by_group"), "by_group", default=False),
+            reverse=self.reverse(keys.get("order")),
             run_once=self.flag(keys.get("run_once"), "run_once", default=False),
             tags=frozenset(self.words(keys.get("tags"), "tags")),
             max_failures=self.portion(keys["max_failures"], "max_failures", least=0)
             if "max_failures" in keys
             else Portion(0),
+            ignore_unreachable=self.flag(keys.get("ignore_unreachable"), "ignore_unreachable", default=False),
             vars=self.value(keys["vars"], "vars", dict) if "vars" in keys else {},
             facts=self.flag(keys.get("facts"), "facts", default=True),
             line=node.start_mark.line + 1,
@@ -171,6 +188,13 @@ class _Reader:
 
     def flag(self, node: yaml.Node | None, field: str, *, default: bool) -> bool:
         return default if node is None else bool(self.value(node, field, bool))
+
+    def reverse(self, node: yaml.Node | None) -> bool:
+        """Read the order of hosts, in Ansible's words."""
+        said = self.text(node, "order") or ORDERS[0]
+        if said not in ORDERS:
+            self.problem(node, "order", f"one of {', '.join(ORDERS)} is expected here{suggestion(said, ORDERS)}")
+        return said == ORDERS[1]
 
     def serial(self, node: yaml.Node | None) -> tuple[Portion, ...]:
         if node is None:

@@ -87,15 +87,21 @@ class Roster:
         """Every host that takes part, in the order of first appearance."""
         return tuple(dict.fromkeys(name for names in self.hosts for name in names))
 
-    def over_limit(self, number: int, failed: Collection[str]) -> bool:
-        """Return whether more of a play's hosts have failed than it allows."""
-        hosts = self.hosts[number]
-        limit = self.playbook.plays[number].max_failures.limit(len(hosts))
-        return len(set(failed) & set(hosts)) > limit
+    def over_limit(self, number: int, failed: Collection[str], away: Collection[str] = ()) -> bool:
+        """Return whether more of a play's hosts have failed than it allows.
 
-    def blocked(self, failed: Collection[str]) -> bool:
-        """Return whether so many hosts could not be planned that nothing may begin."""
-        return any(self.over_limit(number, failed) for number in range(len(self.hosts)))
+        Args:
+            number: of the play.
+            failed: all hosts that have.
+            away: those of them that could not be reached when the run was planned.
+        """
+        hosts, play = self.hosts[number], self.playbook.plays[number]
+        counted = set(failed) - set(away) if play.ignore_unreachable else set(failed)
+        return len(counted & set(hosts)) > play.max_failures.limit(len(hosts))
+
+    def blocked(self, failed: Collection[str], away: Collection[str] = ()) -> bool:
+        """Return whether so many hosts could not be planned that nothing may begin; see `over_limit`."""
+        return any(self.over_limit(number, failed, away) for number in range(len(self.hosts)))
 
     def plays_of(self, host: str) -> Iterator[tuple[int, Play]]:
         """Yield the number and the play of each play that `host` takes part in."""
@@ -120,6 +126,8 @@ def roster(playbook: Playbook, inventory: Inventory, limit: str | None = None) -
     hosts = []
     for play in playbook.plays:
         names = _names(play.hosts, inventory, problems, Problem(message="", file=playbook.file, line=play.line))
+        if play.reverse:
+            names.reverse()
         if play.run_once:
             names = names[:1]
         hosts.append(tuple(name for name in names if within is None or name in within))

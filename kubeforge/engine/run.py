@@ -45,6 +45,7 @@ from kubeforge.engine.plan import Plan
 from kubeforge.engine.planner import Planner
 from kubeforge.engine.playbook import Play, Playbook
 from kubeforge.engine.playbook_loader import load
+from kubeforge.engine.pools import pools_of
 from kubeforge.engine.prepared import Prepared, guarded
 from kubeforge.engine.program import Parts, Roster, compile_host, reads_of, roster
 from kubeforge.engine.remotes import ConnectedRemotes, Looking, Remotes
@@ -189,7 +190,7 @@ class Session:
 
     def blocked(self, plan: Plan) -> bool:
         """Return whether `apply` would do nothing, as more hosts could not be planned than a play allows to fail."""
-        return self.who.blocked({failure.host for failure in plan.failures if failure.host})
+        return self.who.blocked({failure.host for failure in plan.failures if failure.host}, plan.away)
 
     def apply(self, plan: Plan) -> RunResult:
         """Carry out a plan, and nothing that is not in it.
@@ -217,6 +218,8 @@ class Session:
             run_id=self.run_id,
             stop=self._stop,
             failures=list(plan.failures),
+            away=plan.away,
+            pools=() if self.spec is None else pools_of(self.spec, self.inventory),
         )
         with ExitStack() as stack:
             journal = self._recorded(stack, plan)
@@ -260,7 +263,8 @@ class Session:
         def said(host: str, message: str) -> None:
             self.events.emit(Warned(host=host, message=message))
 
-        hosts = [host.name for host in self.inventory.control_planes] or list(self.who.everyone)
+        planes = self.inventory.lock_order or [host.name for host in self.inventory.control_planes]
+        hosts = planes or list(self.who.everyone)
         return lock.held(hosts, self._remotes.open_stream, run_id=self.run_id, lost=lost, said=said)
 
     def _settle(self, runner: Runner) -> None:

@@ -25,6 +25,7 @@ from kubeforge.engine.events import (
     Stopping,
 )
 from kubeforge.engine.executors import Executor
+from kubeforge.engine.playbook import Pool
 from kubeforge.engine.prepared import Prepared, guarded
 from kubeforge.engine.program import ActionStep, Roster
 from kubeforge.engine.result import PlayTime
@@ -61,6 +62,8 @@ class Runner:
         stop: set by Ctrl-C, or when the lock is lost for good: nothing further is begun.
         permitted: called before each step; returns when it may begin, or `stop` is set.
         failures: hosts that could not be planned; more are added.
+        away: those of them that could not be reached.
+        pools: of hosts, for plays that go by group.
     """
 
     who: Roster
@@ -72,6 +75,8 @@ class Runner:
     stop: threading.Event
     permitted: Callable[[], None] = lambda: None
     failures: list[Failure] = field(default_factory=list)
+    away: frozenset[str] = frozenset()
+    pools: Sequence[Pool] = ()
     done: list[tuple[str, Done]] = field(default_factory=list)
     times: list[PlayTime] = field(default_factory=list)
     _finished: set[int] = field(default_factory=set)
@@ -90,7 +95,7 @@ class Runner:
                 continue
             began = time.monotonic()
             self.events.emit(PlayStarted(play=play.name, hosts=tuple(mine)))
-            for batch in play.batches(list(mine), total=len(self.who.hosts[number])):
+            for batch in play.batches(list(mine), everyone=self.who.hosts[number], pools=self.pools):
                 self._run_batch(number, {host: mine[host] for host in batch if host not in self._failed})
                 if self.stop.is_set() or self._over_limit(number):
                     break
@@ -103,7 +108,7 @@ class Runner:
     @property
     def has_work(self) -> bool:
         """Whether anything would be done: not where too many hosts could not even be planned."""
-        return bool(self.prepared) and not self.who.blocked(self._failed)
+        return bool(self.prepared) and not self.who.blocked(self._failed, self.away)
 
     @property
     def remaining(self) -> list[Prepared]:
@@ -121,7 +126,7 @@ class Runner:
 
     def _over_limit(self, number: int) -> bool:
         """Whether more of a play's hosts have failed than it allows."""
-        return self.who.over_limit(number, self._failed)
+        return self.who.over_limit(number, self._failed, self.away)
 
     def _steps_of(self, number: int) -> dict[str, tuple[Prepared, ...]]:
         steps: dict[str, tuple[Prepared, ...]] = {}

@@ -91,12 +91,17 @@ class Inventory:
         groups: group -> names of its hosts, ancestors filled; those it lists itself first, as listed; `all` included.
         source: the path it was loaded from.
         warnings: what is written there and has no effect, or another one than it seems; each with file, line, field.
+        gone: hosts that are dead and leave the cluster with this run; not among `hosts`, so nobody can reach them.
+        lock_order: control planes in the order in which a run's lock is looked for, where that is not their own: hosts
+            that come or go change roles, and another run must still look for the lock on the same one.
     """
 
     hosts: Mapping[str, Host]
     groups: Mapping[str, tuple[str, ...]]
     source: Path | None = None
     warnings: tuple[Problem, ...] = ()
+    gone: tuple[Host, ...] = ()
+    lock_order: tuple[str, ...] = ()
 
     def with_passwords(self, *, login: Secret | None = None, become: Secret | None = None) -> Inventory:
         """Return the inventory with passwords that were asked for; a host's own variables win, as in Ansible.

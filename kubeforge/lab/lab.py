@@ -199,6 +199,7 @@ class Lab:
                 shape=_grown(known, shape) if known else shape,
                 kubernetes=known.kubernetes if known else kubernetes,
                 image=str(root),
+                readdressed=known.readdressed if known else {},
             )
             record.write(paths.record)
             if not network.is_up(record, paths):
@@ -214,8 +215,7 @@ class Lab:
             authorized = _key(self._paths.key)
             with ThreadPoolExecutor(max_workers=8) as pool:
                 list(pool.map(lambda host: host.prepare(authorized), self.hosts))
-            lines = [line for host in self.hosts for line in host.public_keys()]
-            replace_file(self._paths.known_hosts, "\n".join(lines) + "\n")
+            _write_keys(self.hosts, self._paths)
             inventory.write(self._record, self._paths)
             _give_to_caller(self._paths)
 
@@ -233,6 +233,35 @@ class Lab:
             for host in self.hosts:
                 host.wait()
 
+    def readdress(self, name: str, address: str | None = None) -> str:
+        """Give a host another address, now and at its later boots, as DHCP may; the inventory says the new one.
+
+        What runs on the host is told nothing.
+
+        Args:
+            name: of the host, which may be off.
+            address: of the lab's network; None: one that no host has, now or at first.
+
+        Returns:
+            The address.
+
+        Raises:
+            LabError: there is no such host, or it cannot have that address.
+        """
+        with locks.hold(self._paths.folder):
+            before = self._record.host(name)
+            record = self._record.with_address(name, address)
+            record.write(self._paths.record)
+            self._record = record
+            host = record.host(name)
+            init = self.host(name).init
+            if init is not None and host.address != before.address:
+                network.readdress(host, before.address, record.number, init.pid)
+            _write_keys(self.hosts, self._paths)
+            inventory.write(record, self._paths)
+            _give_to_caller(self._paths)
+        return host.address
+
     def down(self, progress: Progress | None = None) -> None:
         """Take the lab down and leave nothing behind."""
         removal.remove(self.name, progress)
@@ -248,6 +277,12 @@ def _grown(known: LabRecord, wanted: Shape) -> Shape:
                 remedy=f"kubeforge lab down {known.name}, then up",
             )
     return wanted
+
+
+def _write_keys(hosts: Sequence[Host], paths: LabPaths) -> None:
+    """Write known_hosts: under which address which keys are to be expected."""
+    lines = [line for host in hosts for line in host.public_keys()]
+    replace_file(paths.known_hosts, "\n".join(lines) + "\n")
 
 
 def _remote(command: Sequence[str]) -> list[str]:

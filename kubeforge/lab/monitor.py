@@ -143,6 +143,8 @@ class Monitor:
                 raise LabError("it reboots again and again", host=self._host.name, remedy="see its console.log")
 
     def _boot_once(self, started: Callable[[], None]) -> int:
+        self._lab = self._record()  # its address may be another one than at its last boot
+        self._host = self._lab.host(self._host.name)
         folders = cgroups.make(self._where, self._lab.cgroup, self._host.name)
         terminal = Terminal.open()
         try:

@@ -24,6 +24,7 @@ __all__ = [
     "make",
     "mounts_below",
     "plug",
+    "readdress",
     "remove",
     "remove_uplink",
     "set_port",
@@ -175,6 +176,29 @@ def plug(record: LabRecord, paths: LabPaths, host: HostRecord, pid: int) -> None
         ],
         namespace=Path(f"/proc/{pid}/ns/net"),
         step=f"addresses of {host.name}",
+    )
+
+
+def readdress(host: HostRecord, old: str, number: int, pid: int) -> None:
+    """Give a running host another address, as DHCP does when a lease ends: the old one goes at once.
+
+    Args:
+        host: as it shall be.
+        old: the address it has.
+        number: of the lab.
+        pid: of its init.
+    """
+    gateway, _ = addresses(number)
+    commands.ip_batch(
+        [
+            # first: the new one would be a secondary address, and goes with the primary where the kernel promotes none
+            f"address del {old}/{constants.PREFIX} dev eth0",
+            f"address add {host.address}/{constants.PREFIX} broadcast + dev eth0",
+            # the route went with the last address of the subnet
+            f"route replace default via {gateway} src {host.address}",
+        ],
+        namespace=Path(f"/proc/{pid}/ns/net"),
+        step=f"address of {host.name}",
     )
 
 

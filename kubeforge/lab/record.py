@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Final
 
 from kubeforge.errors import LabError
 from kubeforge.lab import constants
 from kubeforge.lab.process import replace_file
 
 __all__ = ["HostRecord", "LabRecord", "Shape", "addresses", "hosts_of", "virtual_address"]
+
+_ANY: Final = "leave the address out: then one is taken that is free"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +110,7 @@ class LabRecord:
         shape: how many hosts.
         kubernetes: version that its cluster.yml was written with.
         image: folder of the root file system that its hosts share.
+        readdressed: host -> address it has been given in place of its first one.
     """
 
     name: str
@@ -112,11 +118,47 @@ class LabRecord:
     shape: Shape
     kubernetes: str
     image: str
+    readdressed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hosts(self) -> tuple[HostRecord, ...]:
         """All hosts, in inventory order."""
-        return hosts_of(self.shape, self.number)
+        first = hosts_of(self.shape, self.number)
+        return tuple(replace(host, address=self.readdressed.get(host.name, host.address)) for host in first)
+
+    def with_address(self, name: str, address: str | None) -> LabRecord:
+        """Return the lab with another address for one of its hosts.
+
+        Args:
+            name: of the host.
+            address: of the lab's subnet; None: one that no host has, now or at first.
+
+        Raises:
+            LabError: there is no such host, or the address is not free or not of the subnet.
+        """
+        before = self.host(name)
+        taken = {host.address: host.name for host in self.hosts if host.name != name}
+        gateway, own = addresses(self.number)
+        taken |= {gateway: "the gateway", own: "this machine", virtual_address(self.number): "the balancers"}
+        first = {host.address for host in hosts_of(self.shape, self.number)}
+        chosen = address or self._free({*taken, *first, before.address})
+        if chosen in taken:
+            raise LabError(f"{chosen} is {taken[chosen]}'s", host=name, step="readdress", remedy=_ANY)
+        subnet = constants.SUBNET.format(number=self.number)
+        if chosen not in map(str, ip_network(subnet).hosts()):
+            raise LabError(f"{chosen} is not in the lab's network {subnet}", host=name, step="readdress", remedy=_ANY)
+        return replace(self, readdressed={**self.readdressed, name: chosen})
+
+    def _free(self, taken: set[str]) -> str:
+        """Return the highest address of the subnet that nobody has."""
+        subnet = ip_network(constants.SUBNET.format(number=self.number))
+        free = (str(one) for one in reversed(list(subnet.hosts())) if str(one) not in taken)
+        found = next(free, None)
+        if found is None:
+            raise LabError(
+                "no address of the lab's network is free", step="readdress", remedy="make the lab with fewer hosts"
+            )
+        return found
 
     @property
     def uplink(self) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from kubeforge.documents import Object
 from kubeforge.manifests.render import render
+from kubeforge.manifests.static_pod import identified
 from kubeforge.spec.addresses import balancer_hosts, endpoint_kind, endpoint_port, local_api
 from kubeforge.spec.model import ClusterSpec, EndpointKind
 from kubeforge.spec.paths import ADMIN_CONF, HAPROXY, HAPROXY_CONFIG, KEEPALIVED, KEEPALIVED_CONFIG, LOOPBACK
@@ -127,15 +128,17 @@ def kube_vip(spec: ClusterSpec, inventory: Inventory, *, interface: str) -> Obje
         "securityContext": {"capabilities": {"add": ["NET_ADMIN", "NET_RAW"], "drop": ["ALL"]}},
         "volumeMounts": [{"name": "kubeconfig", "mountPath": ADMIN_CONF}],
     }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": KUBE_VIP, "namespace": "kube-system"},
-        "spec": {
-            "containers": [container],
-            "hostAliases": [{"hostnames": ["kubernetes"], "ip": LOOPBACK}],
-            "hostNetwork": True,
-            "priorityClassName": "system-node-critical",
-            "volumes": [{"name": "kubeconfig", "hostPath": {"path": ADMIN_CONF, "type": "File"}}],
-        },
-    }
+    return identified(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": KUBE_VIP, "namespace": "kube-system"},
+            "spec": {
+                "containers": [container],
+                "hostAliases": [{"hostnames": ["kubernetes"], "ip": LOOPBACK}],
+                "hostNetwork": True,
+                "priorityClassName": "system-node-critical",
+                "volumes": [{"name": "kubeconfig", "hostPath": {"path": ADMIN_CONF, "type": "File"}}],
+            },
+        }
+    )

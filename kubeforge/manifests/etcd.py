@@ -11,7 +11,7 @@ Source: kubeadm phases/etcd/local.go at v1.36.3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kubeforge.documents import Object
@@ -24,7 +24,7 @@ from kubeforge.spec.paths import ETCD_CLIENT_PORT, ETCD_DATA, ETCD_METRICS_PORT,
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Host, Inventory
 
-__all__ = ["ETCD", "arguments", "client_url", "founding", "member_extra", "peer_url", "settled"]
+__all__ = ["ETCD", "arguments", "client_url", "founding", "member_extra", "peer_url", "restore_flags", "settled"]
 
 ETCD: Final = "etcd"
 _ADVERTISE: Final = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
@@ -56,6 +56,12 @@ def settled(spec: ClusterSpec, host: Host, images: Mapping[str, str]) -> Object:
 def member_extra(spec: ClusterSpec) -> tuple[Argument, ...]:
     """Return `etcd.local.extraArgs` of a founded cluster."""
     return extra_arguments(spec.etcd, ours={_STATE: _EXISTING}, gates=_GATES)
+
+
+def restore_flags(host: Host, members: Sequence[Host]) -> tuple[str, ...]:
+    """Return what `etcdutl snapshot restore` is told of the member that its data are made for, and of all others."""
+    cluster = ",".join(f"{one.name}={peer_url(one)}" for one in members)
+    return "--name", host.name, "--initial-cluster", cluster, "--initial-advertise-peer-urls", peer_url(host)
 
 
 def _members(inventory: Inventory) -> dict[str, str]:

@@ -9,6 +9,7 @@ Source: kubeadm apis/kubeadm/v1beta4/types.go and what `kubeadm config migrate` 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from kubeforge.documents import Object
@@ -46,7 +47,7 @@ def cluster_configuration(spec: ClusterSpec, inventory: Inventory, images: Mappi
         "kind": "ClusterConfiguration",
         "apiServer": _api_server(spec, inventory),
         "caCertificateValidityPeriod": f"{24 * spec.pki.ca_days}h0m0s",
-        "certificateValidityPeriod": f"{24 * spec.pki.days}h0m0s",
+        "certificateValidityPeriod": _hours(spec.pki.lifetime),
         "certificatesDir": PKI,
         "clusterName": spec.name,
         "controlPlaneEndpoint": api_endpoint(spec, inventory),
@@ -117,3 +118,9 @@ def _parts(reference: str) -> tuple[str, str]:
     """Return repository (without the image's own name) and tag of a reference."""
     path, _, tag = reference.partition("@")[0].rpartition(":")
     return path.rpartition("/")[0], tag
+
+
+def _hours(span: timedelta) -> str:
+    """Return a span as Go writes it: `8760h0m0s`."""
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    return f"{minutes // 60}h{minutes % 60}m{seconds}s"

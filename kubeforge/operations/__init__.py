@@ -9,6 +9,7 @@ from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.image import Image
+from kubeforge.operations.image_absent import ImagesAbsent
 from kubeforge.operations.kernel_module import KernelModule
 from kubeforge.operations.listing import Listing
 from kubeforge.operations.mount import Mount
@@ -16,6 +17,7 @@ from kubeforge.operations.package import Package
 from kubeforge.operations.swap import SwapOff
 from kubeforge.operations.symlink import Symlink
 from kubeforge.operations.sysctl import Sysctl
+from kubeforge.operations.system_upgrade import SystemUpgrade
 from kubeforge.operations.unit import Unit
 from kubeforge.operations.user import User
 
@@ -27,6 +29,7 @@ __all__ = [
     "Directory",
     "File",
     "Image",
+    "ImagesAbsent",
     "KernelModule",
     "Listing",
     "Mount",
@@ -35,6 +38,7 @@ __all__ = [
     "SwapOff",
     "Symlink",
     "Sysctl",
+    "SystemUpgrade",
     "Unit",
     "User",
 ]

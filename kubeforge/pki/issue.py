@@ -128,7 +128,7 @@ def authority(request: Request, key: PrivateKey, *, days: int, now: datetime) ->
     return Authority(certificate=certificate.public_bytes(Encoding.PEM), key=private_pem(key))
 
 
-def leaf(request: Request, key: PrivateKey, signer: Authority, *, days: int, now: datetime) -> Issued:
+def leaf(request: Request, key: PrivateKey, signer: Authority, *, days: float, now: datetime) -> Issued:
     """Return a certificate signed by an authority; it never outlives its signer.
 
     Raises:
@@ -138,7 +138,7 @@ def leaf(request: Request, key: PrivateKey, signer: Authority, *, days: int, now
     return Issued(certificate=certificate, key=private_pem(key))
 
 
-def leaf_of_csr(request: Request, csr: bytes, signer: Authority, *, days: int, now: datetime) -> bytes:
+def leaf_of_csr(request: Request, csr: bytes, signer: Authority, *, days: float, now: datetime) -> bytes:
     """Return a certificate (PEM) for the key of a signing request, so that the key stays where it was made.
 
     Only the public key is taken from the CSR; what the certificate says is said here, and the CSR must ask for it.
@@ -147,7 +147,7 @@ def leaf_of_csr(request: Request, csr: bytes, signer: Authority, *, days: int, n
         request: what the certificate shall say.
         csr: PEM of a PKCS#10 request.
         signer: who signs.
-        days: validity.
+        days: validity; parts of days are taken as well.
         now: with time zone.
 
     Raises:
@@ -184,7 +184,7 @@ def _name(request: Request) -> x509.Name:
     return x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, request.common_name)])
 
 
-def _signed(request: Request, public: PublicKey, signer: Authority, *, days: int, now: datetime) -> bytes:
+def _signed(request: Request, public: PublicKey, signer: Authority, *, days: float, now: datetime) -> bytes:
     parent, parent_key = signer.opened
     end = min(now + timedelta(days=days), parent.not_valid_after_utc)
     builder = _builder(request, _name(request), parent.subject, public, now=now, end=end)

@@ -68,6 +68,11 @@ class Row:
     server: Server = Server.CLUSTER
     first_only: bool = False
 
+    @property
+    def name(self) -> str:
+        """Its file's name, as in `kubeadm certs renew NAME`."""
+        return self.path.rpartition("/")[2]
+
 
 TABLE: Final[tuple[Row, ...]] = (
     Row(path=ADMIN_CONF, common_name="kubernetes-admin", organization="kubeadm:cluster-admins"),

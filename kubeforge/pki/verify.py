@@ -25,11 +25,18 @@ __all__ = [
     "authority_fault",
     "fingerprint",
     "is_signed_by",
+    "kubelet_overdue",
     "reasons",
+    "soon",
     "time_left",
+    "warns_before",
 ]
 
 RENEW_BEFORE: Final = timedelta(days=30)
+_SHARE: Final = 3
+"""Of a certificate that is valid for less than 90 days it is the last third that counts as soon."""
+_ROTATED: Final = 0.1
+"""Of its life: a kubelet has renewed its own certificate by then, as it does so when 10 to 30 % are left."""
 AUTHORITY_ENDS_SOON: Final = timedelta(days=180)
 """An authority with less than this needs a successor: what it signs ends with it, however many days were asked for."""
 _USAGES: Final = {ExtendedKeyUsageOID.SERVER_AUTH: Usage.SERVER, ExtendedKeyUsageOID.CLIENT_AUTH: Usage.CLIENT}
@@ -94,6 +101,29 @@ def time_left(certificate: bytes, now: datetime) -> timedelta:
         ValueError: it is no certificate.
     """
     return x509.load_pem_x509_certificate(certificate).not_valid_after_utc - now
+
+
+def soon(found: x509.Certificate, renew_before: timedelta = RENEW_BEFORE) -> timedelta:
+    """Return with how much time left a certificate is renewed: at most `renew_before`, at most a third of its life."""
+    return min(renew_before, (found.not_valid_after_utc - found.not_valid_before_utc) / _SHARE)
+
+
+def kubelet_overdue(found: x509.Certificate) -> timedelta:
+    """Return with how much time left a certificate that a kubelet renews by itself should be another one already."""
+    return (found.not_valid_after_utc - found.not_valid_before_utc) * _ROTATED
+
+
+def warns_before(found: x509.Certificate, *, authority: bool, rotates: bool) -> timedelta:
+    """Return with how much time left people are told that a certificate ends.
+
+    Args:
+        found: the certificate.
+        authority: whether it signs others.
+        rotates: whether a kubelet renews it by itself.
+    """
+    if authority:
+        return AUTHORITY_ENDS_SOON
+    return kubelet_overdue(found) if rotates else soon(found)
 
 
 def is_signed_by(certificate: bytes, signer: bytes) -> bool:
@@ -180,8 +210,10 @@ def _validity(
         return [f"it is valid only from {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"]
     if end <= now:
         return [f"it expired at {end:%Y-%m-%d %H:%M} UTC"]
-    if end - now < renew_before and (issuer_end is None or end < issuer_end):
-        return [f"it expires in {(end - now).days} days, on {end:%Y-%m-%d}"]
+    if end - now < soon(found, renew_before) and (issuer_end is None or end < issuer_end):
+        left = end - now
+        when = f"in {left.days} days, on {end:%Y-%m-%d}" if left.days else f"at {end:%Y-%m-%d %H:%M} UTC"
+        return [f"it expires {when}"]
     return []
 
 

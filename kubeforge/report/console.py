@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kubeforge.engine.events import (
+    WARNING,
     ActionSaid,
     ChangeDone,
     Collected,
@@ -124,6 +125,7 @@ class LiveConsole:
         self._console = console
         self._verbose = verbose
         self._lines: dict[str, _Line] = {}
+        self._warned: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._live = Live(self, console=console, refresh_per_second=8, transient=True)
 
@@ -140,8 +142,16 @@ class LiveConsole:
         """Take one event in."""
         with self._lock:
             self._take(event)
-        for line in scrolled(event, verbose=self._verbose):
+        for line in (*scrolled(event, verbose=self._verbose), *self._warning(event)):
             self._console.print(line, soft_wrap=True)
+
+    def _warning(self, event: Event) -> Iterator[Text]:
+        """Yield what an action warns of, once: a live line would be gone with its step, or with the plan."""
+        match event:
+            case ActionSaid(host=host, message=message) if message.startswith(WARNING):
+                if (host, message) not in self._warned:
+                    self._warned.add((host, message))
+                    yield Text(f"{WARNING}{host}: {message.removeprefix(WARNING)}", style="yellow")
 
     def _take(self, event: Event) -> None:
         match event:

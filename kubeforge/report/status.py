@@ -5,41 +5,28 @@ docs/status.md describes the same for programs.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from kubeforge.cluster.status.model import ClusterStatus, Problem, Severity, Verdict
+from kubeforge.cluster.status.model import ClusterStatus, Verdict
 from kubeforge.cluster.status.rows import Component, Etcd, Member, Node
-from kubeforge.report.words import counted
+from kubeforge.report.tables import NONE, add_row, in_plain_text, new_table, problem_lines, rendered
+from kubeforge.report.words import counted, sized
 
 __all__ = ["as_text", "print_status"]
 
 _SHOWN: Final = 20
 """Nodes that text shows where it is not asked for all; those with problems always."""
-_WIDEST: Final = 10_000
-_NONE: Final = "-"
-_STYLES: Final = {
-    Severity.CRITICAL: "bold red",
-    Severity.ERROR: "red",
-    Severity.WARNING: "yellow",
-    Severity.NOTE: "cyan",
-}
-_SIGNS: Final = {Severity.CRITICAL: "!!", Severity.ERROR: "!!", Severity.WARNING: " !", Severity.NOTE: " i"}
 _COMPONENTS: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
 def as_text(status: ClusterStatus, *, everything: bool = False) -> str:
     """Return the status as plain text, without colour."""
-    console = Console(file=io.StringIO(), width=_WIDEST, highlight=False, markup=False, no_color=True)
-    print_status(status, console, everything=everything)
-    assert isinstance(console.file, io.StringIO)
-    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+    return in_plain_text(lambda console: print_status(status, console, everything=everything))
 
 
 def print_status(status: ClusterStatus, console: Console, *, everything: bool = False) -> None:
@@ -55,7 +42,7 @@ def print_status(status: ClusterStatus, console: Console, *, everything: bool = 
     hidden = len(status.nodes) - len(_shown(status, everything=everything))
     for number, table in enumerate(_tables(status, everything=everything)):
         console.print()
-        for line in _rendered(table, console):
+        for line in rendered(table, console):
             console.print(line, soft_wrap=True)
         if number == 0 and hidden:
             console.print(f"… and {hidden} of which nothing is to be said (-v shows them)", style="dim")
@@ -64,19 +51,10 @@ def print_status(status: ClusterStatus, console: Console, *, everything: bool = 
         console.print(Text(f"{name:<13}", style="bold").append(text, style="not bold"), soft_wrap=True)
 
 
-def _rendered(table: Table, console: Console) -> Iterator[Text]:
-    """Yield a table's lines as wide as they are, whatever the console's width: a pipe's is 80 and says nothing."""
-    width = Measurement.get(console, console.options.update(width=_WIDEST), table).maximum
-    for segments in console.render_lines(table, console.options.update(width=width), pad=False):
-        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
-        line.rstrip()
-        yield line
-
-
 def _head(status: ClusterStatus) -> Iterator[Text]:
     yield _verdict(status)
     for problem in status.problems:
-        yield from _problem(problem)
+        yield from problem_lines(problem)
 
 
 def _verdict(status: ClusterStatus) -> Text:
@@ -93,15 +71,6 @@ def _verdict(status: ClusterStatus) -> Text:
             return Text(f"{name}no control plane can be entered", style="bold red")
 
 
-def _problem(problem: Problem) -> Iterator[Text]:
-    style = _STYLES[problem.severity]
-    line = Text(f"  {_SIGNS[problem.severity]} ", style=style)
-    where = f"{problem.where}: " if problem.where else ""
-    first = (problem.message.splitlines() or [""])[0]
-    yield line.append(f"{where}{first}", style=style).append(f"  ({problem.kind})", style="dim")
-    yield Text(f"       next: {problem.remedy}")
-
-
 def _tables(status: ClusterStatus, *, everything: bool) -> Iterator[Table]:
     yield _nodes(status, _shown(status, everything=everything))
     if status.components:
@@ -113,17 +82,6 @@ def _tables(status: ClusterStatus, *, everything: bool) -> Iterator[Table]:
         yield _versions(status)
 
 
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in titles:
-        table.add_column(title, no_wrap=True, overflow="ignore")
-    return table
-
-
-def _row(table: Table, *cells: str, style: str = "") -> None:
-    table.add_row(*(Text(cell or _NONE) for cell in cells), style=style)
-
-
 def _shown(status: ClusterStatus, *, everything: bool) -> Sequence[Node]:
     """Return all nodes, or of many those of which something is to be said."""
     told = {problem.where for problem in status.problems}
@@ -132,14 +90,14 @@ def _shown(status: ClusterStatus, *, everything: bool) -> Sequence[Node]:
 
 
 def _nodes(status: ClusterStatus, shown: Sequence[Node]) -> Table:
-    table = _table("NODE", "ROLES", "READY", "VERSION", "ADDRESS", "KUBELET", "NOTES")
+    table = new_table("NODE", "ROLES", "READY", "VERSION", "ADDRESS", "KUBELET", "NOTES")
     units = {host.name: host.kubelet if host.reachable else "unreachable" for host in status.hosts}
     meant = {host.name: host.roles for host in status.hosts}
     for node in shown:
         ready = {True: "yes", False: "no", None: "not a node" if node.registered is False else "?"}[node.ready]
         roles = ",".join(node.roles or (() if node.registered else meant.get(node.name, ()))) or "worker"
         cells = (node.name, roles, ready, node.version, node.address, units.get(node.name, ""), _notes(node))
-        _row(table, *cells, style="" if node.ready else "red")
+        add_row(table, *cells, style="" if node.ready else "red")
     return table
 
 
@@ -151,11 +109,11 @@ def _notes(node: Node) -> str:
 
 
 def _components(components: Sequence[Component]) -> Table:
-    table = _table("CONTROL PLANE", *_COMPONENTS)
+    table = new_table("CONTROL PLANE", *_COMPONENTS)
     for host in dict.fromkeys(one.host for one in components):
         known = {one.component: one for one in components if one.host == host}
-        states = [_state(known[name]) if name in known else _NONE for name in _COMPONENTS]
-        _row(table, host, *states, style="" if all(one.ready for one in known.values()) else "red")
+        states = [_state(known[name]) if name in known else NONE for name in _COMPONENTS]
+        add_row(table, host, *states, style="" if all(one.ready for one in known.values()) else "red")
     return table
 
 
@@ -166,12 +124,12 @@ def _state(component: Component) -> str:
 
 
 def _members(etcd: Etcd) -> Table:
-    table = _table("ETCD", "STATE", "VERSION", "SIZE", "IN USE", "QUOTA", "LAG", "ALARMS")
+    table = new_table("ETCD", "STATE", "VERSION", "SIZE", "IN USE", "QUOTA", "LAG", "ALARMS")
     for one in etcd.members:
-        sizes = [_mebibytes(size) for size in (one.size, one.in_use, one.quota)]
+        sizes = [sized(size) for size in (one.size, one.in_use, one.quota)]
         lag = str(one.lag) if one.answers else ""
         cells = (one.host or one.id, _member_state(one), one.version, *sizes, lag, ",".join(one.alarms))
-        _row(table, *cells, style="red" if one.problem or one.alarms else "")
+        add_row(table, *cells, style="red" if one.problem or one.alarms else "")
     return table
 
 
@@ -184,23 +142,19 @@ def _member_state(member: Member) -> str:
     return state if member.answers and not member.problem else "down" if not member.answers else "no leader"
 
 
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB" if size else ""
-
-
 def _certificates(status: ClusterStatus) -> Table:
-    table = _table("CERTIFICATE", "HOST", "DAYS LEFT", "EXPIRES", "FILE")
+    table = new_table("CERTIFICATE", "HOST", "DAYS LEFT", "EXPIRES", "FILE")
     for one in status.certificates:
         end = one.expires.strftime("%Y-%m-%d") if one.expires else ""
         days = str(one.days) if one.days is not None else "unreadable"
-        _row(table, one.name, one.host, days, end, one.path, style="red" if one.due or one.days is None else "")
+        add_row(table, one.name, one.host, days, end, one.path, style="red" if one.due or one.days is None else "")
     return table
 
 
 def _versions(status: ClusterStatus) -> Table:
-    table = _table("COMPONENT", "VERSION", "HOSTS")
+    table = new_table("COMPONENT", "VERSION", "HOSTS")
     for one in status.versions:
-        _row(table, one.component, one.version, ", ".join(one.hosts), style="red" if one.skew else "")
+        add_row(table, one.component, one.version, ", ".join(one.hosts), style="red" if one.skew else "")
     return table
 
 

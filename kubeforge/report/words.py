@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Final
 
 from kubeforge.engine.events import Failure
 from kubeforge.engine.plan import Plan
 from kubeforge.operations.model import Verb
 
-__all__ = ["STYLES", "SYMBOLS", "counted", "failure_lines", "hosts_named", "span", "summary"]
+__all__ = ["STYLES", "SYMBOLS", "counted", "failure_lines", "hosts_named", "sized", "span", "summary"]
 
 SYMBOLS: Mapping[str, str] = MappingProxyType(
     {
@@ -35,6 +36,9 @@ STYLES: Mapping[str, str] = MappingProxyType(
 )
 
 
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
 def counted(number: int, thing: str) -> str:
     """Return `1 change`, `2 changes`."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
@@ -49,6 +53,16 @@ def span(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def sized(number: int) -> str:
+    """Return bytes for people: `512 B`, `5.0 MiB`; nothing where none are known."""
+    if not number:
+        return ""
+    size, unit = float(number), 0
+    while size >= 1024 and unit < len(_UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.1f} {_UNITS[unit]}" if unit else f"{number} B"
 
 
 def summary(plan: Plan) -> str:

@@ -5,7 +5,7 @@ Defaults that follow from the inventory or from the file's place are filled in h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -69,13 +69,14 @@ def load(path: Path, inventory: Inventory) -> ClusterSpec:
     return examined.spec
 
 
-def examine(path: Path, inventory: Inventory | None) -> Examined:
+def examine(path: Path, inventory: Inventory | None, *, kubernetes: str | None = None) -> Examined:
     """Read and check a spec; problems are returned, not raised.
 
     Args:
         path: as in `load`.
         inventory: as in `load`; None where it cannot be read: then the rules about hosts are left out, and there is
             no spec.
+        kubernetes: a version that takes the place of the file's; all rules are asked with it.
     """
     file = locate(path)
     try:
@@ -86,6 +87,8 @@ def examine(path: Path, inventory: Inventory | None) -> Examined:
         return Examined(file=file, spec=None, problems=document.problems)
     if not isinstance(document.data, dict):
         return Examined(file=file, spec=None, problems=(_no_mapping(document),))
+    if kubernetes is not None:
+        document = replace(document, data={**document.data, "kubernetes": kubernetes})
     shaped = shape(document)
     problems = [*document.problems, *shaped.problems]
     spec = None

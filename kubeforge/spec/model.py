@@ -6,6 +6,7 @@ Rules that look at more than one field, or at the inventory, are in `validate`; 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from pydantic import Field, SecretStr
 
 from kubeforge.spec.audit import AuditPolicy
 from kubeforge.spec.base import Model
+from kubeforge.spec.durations import parse_duration
 
 __all__ = [
     "Addons",
@@ -41,7 +43,10 @@ __all__ = [
     "Pki",
     "ProxyMode",
     "Scheduler",
+    "Snapshots",
     "Taint",
+    "Upgrade",
+    "UpgradeGroup",
 ]
 
 
@@ -121,10 +126,22 @@ class Leveled(Component):
     """`-v`: 0 is next to nothing, 2 the usual, 10 everything. Default: the component's own."""
 
 
+class Snapshots(Model):
+    """Snapshots that hosts of etcd take by themselves, and how many of all snapshots they keep."""
+
+    schedule: Annotated[str, Field(pattern=r"^[A-Za-z0-9*][A-Za-z0-9 *,:/.~_+-]*$")] | None = "*-*-* 00/12:00:00"
+    """systemd's OnCalendar, as `hourly` or `*-*-* 03:00:00`, in the host's time zone; null: none by themselves."""
+    keep: Annotated[int, Field(ge=1)] = 5
+    """How many of the scheduled ones a host keeps, and how many of those that were asked for."""
+    days: Annotated[int, Field(ge=1)] = 30
+    """Age at which a snapshot goes, however few there are; the newest of each kind stays."""
+
+
 class Etcd(Component):
     """etcd members."""
 
     topology: Literal["stacked", "external"] = "stacked"
+    snapshots: Snapshots = Snapshots()
 
 
 class AdmissionPlugins(Model):
@@ -205,9 +222,16 @@ class Pki(Model):
     algorithm: KeyAlgorithm = KeyAlgorithm.RSA_2048
     days: Annotated[int, Field(ge=1, le=3650)] = 365
     """Validity of leaf certificates."""
+    validity: Annotated[str, Field(pattern=r"^(\d+(\.\d+)?(h|m|s))+$")] | None = None
+    """A span as `12h` or `45m`, in place of `days`: for trials, and where certificates shall be short-lived."""
     ca_days: Annotated[int, Field(ge=1, le=36500)] = 3650
     api_server_sans: list[str] = Field(default_factory=list)
     """More names and addresses for the API server's certificate."""
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long a leaf certificate is valid from the moment it is issued."""
+        return timedelta(days=self.days) if self.validity is None else parse_duration(self.validity)
 
 
 class Taint(Model):
@@ -280,6 +304,30 @@ class Os(Model):
     """Drop-ins of kubelet and containerd that are yours and stay, as `containerd.service.d/proxy.conf`; globs."""
 
 
+Count = Annotated[str, Field(pattern=r"^([1-9]\d{0,4}|([1-9]\d?|100)%)$")]
+"""A number of hosts, or a share of them: `2`, `25%`."""
+
+
+class UpgradeGroup(Model):
+    """How the nodes of one group are upgraded."""
+
+    serial: list[Count] = Field(default_factory=list)
+    """Sizes of the batches; the last one repeats. Default: as everybody else."""
+    max_unavailable: Count | None = None
+    """Nodes of the group that may be cordoned or not Ready at a time, for whatever reason."""
+    drain: bool | None = None
+    """Whether pods leave a node first. Default: as everybody else."""
+
+
+class Upgrade(Model):
+    """How `kubeforge upgrade apply` treats the nodes."""
+
+    drain: bool | None = None
+    """Whether pods leave a node first. Default: where its kubelet goes to another minor."""
+    groups: dict[str, UpgradeGroup] = Field(default_factory=dict)
+    """Group of the inventory -> how; groups come in this order, nodes of no group after them."""
+
+
 class ClusterSpec(Model):
     """One cluster."""
 
@@ -301,6 +349,7 @@ class ClusterSpec(Model):
     addons: Addons = Addons()
     artifacts: Artifacts = Artifacts()
     os: Os = Os()
+    upgrade: Upgrade = Upgrade()
 
     @property
     def minor(self) -> str:

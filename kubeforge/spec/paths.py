@@ -17,6 +17,10 @@ LOCK: Final = f"{STATE}/lock"
 BEFORE: Final = f"{STATE}/before"  # a list of what was in Kubernetes' directories before the first change
 REGISTRIES: Final = f"{STATE}/registries"  # the files of ours that tell of registries, a line each
 LAST_GOOD: Final = f"{STATE}/last-good"  # what a component ran with before a change that is not proved yet
+MOVED_FROM: Final = f"{STATE}/moved-from"  # the address a host had, until everything has followed its new one
+UPGRADE: Final = f"{STATE}/upgrade"  # where the last upgrade began
+UPGRADE_FINISHED: Final = f"{STATE}/upgrade-finished"
+UPGRADE_SERVED: Final = f"{STATE}/upgrade-served"  # on control planes: what the API served before it, a line each
 CLUSTER_LOCK: Final = "/run/kubeforge.lock"  # gone after a reboot, so reset has nothing to remove
 
 # operating system
@@ -79,6 +83,16 @@ ETCD_DB: Final = f"{ETCD_MEMBER}/snap/db"
 ETCD_UNIT: Final = "/etc/systemd/system/etcd.service"
 ETCD_USER: Final = "etcd"
 ETCD_FOUNDING: Final = f"{STATE}/etcd-founding.db"
+SNAPSHOTS: Final = f"{STATE}/snapshots"
+SNAPSHOT_DB: Final = "snapshot.db"  # names inside of a snapshot's own folder
+SNAPSHOT_PKI: Final = "pki.tar"
+SNAPSHOT_ABOUT: Final = "snapshot.json"
+ETCD_RESTORE: Final = f"{STATE}/etcd-restore"  # there from the first to the last step of a restore
+ETCD_LAST_RESTORE: Final = f"{STATE}/etcd-last-restore"  # what it came to
+ETCD_RESTORED: Final = f"{ETCD_MEMBER}/restored"  # the restore that made a member's data
+ETCD_SNAPSHOT: Final = "/etc/kubeforge/etcd-snapshot"
+ETCD_SNAPSHOT_UNIT: Final = "/etc/systemd/system/kubeforge-etcd-snapshot.service"
+ETCD_SNAPSHOT_TIMER: Final = "/etc/systemd/system/kubeforge-etcd-snapshot.timer"
 
 # the API's balancer, under names of our own: a haproxy or keepalived of the host's owner is not touched
 OWN_CONFIG: Final = "/etc/kubeforge"
@@ -126,6 +140,8 @@ APPLY_DEADLINE: Final = 60.0
 NODE_DEADLINE: Final = 180.0
 ETCD_DEADLINE: Final = 120.0
 ETCD_TURN_DEADLINE: Final = 30.0
+ETCD_COUNT_DEADLINE: Final = 30.0  # an election takes seconds; a member that is gone for longer is not waited for
+SNAPSHOT_DEADLINE: Final = 600.0  # etcd's largest recommended database, 8 GiB, on a slow disk
 CHECK_DEADLINE: Final = 120.0
 ENDPOINT_DEADLINE: Final = 60.0  # the API serves already: a balancer only has to notice
 BUSY_DEADLINE: Final = 180.0
@@ -134,3 +150,6 @@ HOST_AWAY: Final = 45.0
 COMPONENT_DEADLINE: Final = 180.0
 GATE_DEADLINE: Final = 60.0
 RELOAD_DEADLINE: Final = 150.0  # the API server looks at its certificates at the latest after a minute
+DRAIN_DEADLINE: Final = 600.0  # twenty times what a pod takes to end unless it says otherwise
+REBOOT_DEADLINE: Final = 600.0  # a server's firmware takes minutes
+APT_DEADLINE: Final = 600.0  # somebody else installs packages there

@@ -55,6 +55,7 @@ class Release:
         kubeadm_api: apiVersion of the ClusterConfiguration that is stored in the kubeadm-config ConfigMap.
         kubeadm_etcd_tag: image tag of etcd that kubeadm of this minor takes unless `etcd.local.imageTag` names another.
         kubelet_flags_dropped: flags (no dashes) that make this minor's kubelet refuse to start.
+        etcd_flags_dropped: beginnings of flags (no dashes) that make the etcd of this minor refuse to start.
         kubelet_client_plain_from: patch from which apiserver-kubelet-client.crt carries no O and the
             ClusterRoleBinding kubeadm:apiserver-kubelet-client grants its rights instead.
         fail_cgroup_v1: the kubelet's default of failCgroupV1.
@@ -75,6 +76,7 @@ class Release:
     kubeadm_api: str = "kubeadm.k8s.io/v1beta4"
     kubeadm_etcd_tag: str
     kubelet_flags_dropped: tuple[str, ...] = ()
+    etcd_flags_dropped: tuple[str, ...] = ()
     kubelet_client_plain_from: str
     fail_cgroup_v1: bool = True
     end_of_life: str
@@ -116,6 +118,7 @@ RELEASES: Final[tuple[Release, ...]] = (
         pause="3.10.2",
         kubeadm_etcd_tag="3.7.0-0",
         kubelet_flags_dropped=("pod-infra-container-image", *_CADVISOR_FLAGS),
+        etcd_flags_dropped=("experimental-",),
         kubelet_client_plain_from="1.37.0",
         end_of_life="2027-10-28",
     ),

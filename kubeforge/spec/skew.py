@@ -9,7 +9,14 @@ from typing import Final
 
 from kubeforge.spec.releases import parse
 
-__all__ = ["ETCD_SAFE_BEFORE", "MAY_TRAIL", "etcd_upgrade_problem", "skew_problem", "upgrade_problem"]
+__all__ = [
+    "ETCD_SAFE_BEFORE",
+    "MAY_TRAIL",
+    "etcd_upgrade_problem",
+    "skew_problem",
+    "snapshot_problem",
+    "upgrade_problem",
+]
 
 # component -> how many minors it may be older than the API server; none may be newer
 MAY_TRAIL: Final = {
@@ -70,4 +77,23 @@ def etcd_upgrade_problem(current: str, wanted: str) -> str | None:
     safe = ETCD_SAFE_BEFORE.get(f"{new[0]}.{new[1]}")
     if safe and old < parse(safe):
         return f"every etcd member must be {safe} or newer before {wanted}; this one is {current}"
+    return None
+
+
+def snapshot_problem(name: str, taken: str, running: str) -> str | None:
+    """Say why what was stored by one version cannot be read by another; None: it can.
+
+    etcd reads databases of its own minor and of the one before (storage versions); API servers read objects that the
+    minor before has stored, and of a newer one perhaps none.
+
+    Args:
+        name: `etcd` or `Kubernetes`.
+        taken: the version when the snapshot was taken.
+        running: the version that shall read it.
+    """
+    (_, old, *_), (_, new, *_) = parse(taken), parse(running)
+    if new < old:
+        return f"{name} {running} cannot be relied on to read what {name} {taken} has stored: it is older"
+    if new > old + 1:
+        return f"{name} {running} reads what the minor before has stored, and this was stored by {taken}"
     return None

@@ -46,7 +46,7 @@ def _judge(run: ActionContext, obj: Obj) -> None:
     image = run.context.parts.images[kube_proxy.WORKLOAD[2]]
     told = refused_proxy_config(run.remote, image, obj["data"][kube_proxy.CONFIG])
     if told is None:
-        run.say(f"warning: {image} could not be asked whether it takes its configuration")
+        run.remark(f"{image} could not be asked whether it takes its configuration")
     elif told:
         raise UnfitHost(
             "kube-proxy does not take what cluster.yml gives it; nothing was changed",

@@ -1,7 +1,8 @@
 """Routes between the pods of nodes, for the plain bridge CNI: each node gets one route for every other node.
 
 Which node has which part of the pod network is decided by the cluster while nodes register, so no plan on bare hosts
-can know it. A node that joins with `--limit` gets its own routes; the others get theirs in the next full run.
+can know it. A node that joins with `--limit` gets its own routes; the others get theirs in the next full run, and at
+once where it joins by `kubeforge node add`. To a node that leaves nobody keeps a route.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class PodRoutes(Action):
     def plan(self, run: ActionContext) -> Sequence[Change]:
         """Compare with the nodes there are; where there is no API yet, nothing is known."""
         try:
-            cidrs = run.context.vault.once("bridge.planned", lambda: _cidrs(api_of(run)))
+            cidrs = run.context.vault.once("bridge.planned", lambda: _cidrs(api_of(run), run.context))
         except ApiUnavailable:
             why = "which node has which pods is known once they are registered"
             return [Change(title=self.title, verb=Verb.UPDATE, why=why)]
@@ -56,7 +57,7 @@ class PodRoutes(Action):
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Write the script and run it."""
-        cidrs = run.context.vault.once("bridge.run", lambda: _cidrs(api_of(run)))
+        cidrs = run.context.vault.once("bridge.run", lambda: _cidrs(api_of(run), run.context))
         return act(run, self._operations(run, cidrs), step=self.title, remedy=f"on the host: sh {POD_ROUTES}")
 
     def _operations(self, run: ActionContext, cidrs: Mapping[str, str]) -> list[Operation]:
@@ -68,9 +69,10 @@ class PodRoutes(Action):
         return [*operations, Unit(name=name, listens=tuple(f"file {path}" for path in files))]
 
 
-def _cidrs(api: Api) -> dict[str, str]:
-    nodes = api.objects("v1", "Node")
-    return {node["metadata"]["name"]: cidr for node in nodes if (cidr := node["spec"].get("podCIDR"))}
+def _cidrs(api: Api, context: Context) -> dict[str, str]:
+    """Return name -> part of the pod network, of nodes that are to stay: one that leaves may still be registered."""
+    found = {node["metadata"]["name"]: node["spec"].get("podCIDR") for node in api.objects("v1", "Node")}
+    return {name: cidr for name, cidr in found.items() if cidr and name in _names(context)}
 
 
 def _names(context: Context) -> list[str]:

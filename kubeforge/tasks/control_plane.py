@@ -43,10 +43,11 @@ from kubeforge.spec.paths import (
 )
 from kubeforge.tasks import living, pki
 from kubeforge.tasks.etcd_runs import is_service, log
+from kubeforge.tasks.parking import parks
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.rolling import Spared, rolled
 
-__all__ = ["ApiServes", "LeasesGranted", "api_servers", "controllers", "ready", "roll", "server"]
+__all__ = ["ApiServes", "LeasesGranted", "api_server_of", "api_servers", "controllers", "ready", "roll", "server"]
 
 
 @task("control_plane.api_server", reads=living.reads)
@@ -55,7 +56,7 @@ def server(context: Context) -> Iterator[Operation]:
     if context.host in context.inventory.control_planes:
         yield Directory(path=MANIFESTS, mode=0o700)
         yield from _config_files(context)
-        yield from _manifest(context, _api_server(context))
+        yield from _manifest(context, api_server_of(context))
 
 
 @task("control_plane.ready", reads=living.reads)
@@ -65,7 +66,7 @@ def ready(context: Context) -> Iterator[Action]:
     That one may be silent because of what it runs with now.
     """
     if context.host in context.inventory.control_planes:
-        pods = [_api_server(context)]
+        pods = [api_server_of(context)]
         if not is_service(context.cluster):
             pods.append(settled(context.cluster, context.host, context.parts.images))
         if not any(living.has_its_turn(context, component_of(pod), _text(pod)) for pod in pods):
@@ -77,8 +78,9 @@ def roll(context: Context) -> Iterator[Operation | Action]:
     """Components that live get their new manifests, one after the other, and each must come back with it."""
     if context.host not in context.inventory.control_planes:
         return
-    gate = Spared(name="control_plane.gate", servers=api_servers(context))
-    yield from rolled(context, _api_server(context), gate=gate)
+    if not parks(context):  # else `etcd.roll` has brought it back
+        gate = Spared(name="control_plane.gate", servers=api_servers(context))
+        yield from rolled(context, api_server_of(context), gates=(gate,))
     kubeconfigs = pki.replaced_kubeconfigs(context)
     for pod, path in zip(_controllers(context), (CONTROLLER_MANAGER_CONF, SCHEDULER_CONF), strict=True):
         yield from rolled(context, pod, reads={path: kubeconfigs.get(path)})
@@ -101,10 +103,11 @@ def controllers(context: Context) -> Iterator[Operation | Action]:
 
 def api_servers(context: Context) -> tuple[tuple[str, Object], ...]:
     """Return address and manifest of every control plane's API server."""
-    return tuple((host.address, _api_server(context, host)) for host in context.inventory.control_planes)
+    return tuple((host.address, api_server_of(context, host)) for host in context.inventory.control_planes)
 
 
-def _api_server(context: Context, host: Host | None = None) -> Object:
+def api_server_of(context: Context, host: Host | None = None) -> Object:
+    """Return the pod of this host's API server, or of another one's."""
     images, folders = context.parts.images, context.mine.ca_directories
     return api_server(context.cluster, context.inventory, host or context.host, images, ca_directories=folders)
 

@@ -43,7 +43,7 @@ from kubeforge.spec.paths import (
 from kubeforge.tasks.packages import packages
 from kubeforge.tasks.registry import task
 
-__all__ = ["Answers", "RolledOut", "answers", "balance", "install", "retire"]
+__all__ = ["Answers", "RolledOut", "answers", "balance", "install", "reads", "retire"]
 
 _PACKAGED: Final = {"haproxy": HAPROXY_UNIT, "keepalived": KEEPALIVED_UNIT}
 """Package -> our unit of its program. The package's own unit has its own name."""
@@ -51,7 +51,8 @@ _CONFIGS: Final = {HAPROXY_UNIT: HAPROXY_CONFIG, KEEPALIVED_UNIT: KEEPALIVED_CON
 _KUBE_VIP: Final = manifest_path(balancer.KUBE_VIP)
 
 
-def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
+def reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
+    """Ask for the balancers of ours that are there, and for units of their programs' own."""
     return Queries(stats=(*_CONFIGS, _KUBE_VIP), units=tuple(f"{name}.service" for name in _PACKAGED))
 
 
@@ -70,7 +71,7 @@ def answers(context: Context) -> Iterator[Action]:
         yield Answers()
 
 
-@task("endpoint.install", reads=_reads)
+@task("endpoint.install", reads=reads)
 def install(context: Context) -> Iterator[Operation]:
     """Packages of the balancer that this host is, or none."""
     for name, unit in _PACKAGED.items():
@@ -100,7 +101,7 @@ def balance(context: Context) -> Iterator[Operation]:
         yield File(path=_KUBE_VIP, content=dump(pod).encode(), mode=0o600)
 
 
-@task("endpoint.retire", reads=_reads)
+@task("endpoint.retire", reads=reads)
 def retire(context: Context) -> Iterator[Operation | Action]:
     """What led to the API before, and does no more, goes; after everything on the nodes has left it."""
     kept = {*_units(context), *([_KUBE_VIP] if _runs_kube_vip(context) else [])}

@@ -9,30 +9,34 @@ from collections.abc import Iterator
 from typing import Final
 
 from kubeforge.cluster.etcd import founding_snapshot
-from kubeforge.cluster.etcd_survey import Standing, Survey, Verdict, quorum_lost
+from kubeforge.cluster.etcd_survey import PUT_BACK, Standing, Survey, Verdict, quorum_lost
 from kubeforge.documents import Object, dump
 from kubeforge.engine.model import Action, Context
 from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER
-from kubeforge.manifests.etcd import ETCD, peer_url, settled
+from kubeforge.manifests.etcd import ETCD, restore_flags, settled
 from kubeforge.manifests.etcd_service import service_unit
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File, digest
+from kubeforge.operations.kept_file import KeptFile
 from kubeforge.operations.model import Entry, Operation, Queries
 from kubeforge.operations.user import User
-from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_UNIT, ETCD_USER, ETCD_WAL
-from kubeforge.tasks import etcd_runs, living
-from kubeforge.tasks.control_plane import api_servers
+from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_FOUNDING, ETCD_RESTORE, ETCD_UNIT, ETCD_USER, ETCD_WAL
+from kubeforge.tasks import etcd_runs, living, moving
+from kubeforge.tasks.control_plane import api_server_of, api_servers
 from kubeforge.tasks.etcd_members import FounderTurn, MemberJoins, MemberServes, MemberSpared, QuorumKept
-from kubeforge.tasks.parts import program
+from kubeforge.tasks.parking import ApiServerEnds, parks
+from kubeforge.tasks.parts import is_another, program
 from kubeforge.tasks.registry import task
-from kubeforge.tasks.rolling import Spared, rolled
+from kubeforge.tasks.restoration import unfinished
+from kubeforge.tasks.rolling import ArgumentsTaken, Spared, rolled
 
 __all__ = ["install", "member", "quorum", "ready", "roll", "service"]
 
+_PROGRAM: Final = f"{BIN}/etcd"
 # $1 etcdutl, $2 snapshot, $3 data directory, $4 its owner, then the member's own flags. Restored beside and moved into
 # place whole: a reboot in the middle leaves no half-made member. An etcd that refused to start may have left an empty
 # database; with a log beside it, it would be data, and stays.
@@ -44,7 +48,11 @@ _FOUND: Final = (
 
 
 def _reads(inventory: Inventory, host: Host) -> Queries:
-    own = Queries(stats=(ETCD_WAL, *etcd_runs.SIGNS, manifest_path(API_SERVER)), hashes=(ETCD_UNIT,))
+    own = Queries(
+        stats=(ETCD_WAL, _PROGRAM, *etcd_runs.SIGNS, manifest_path(API_SERVER)),
+        hashes=(ETCD_UNIT,),
+        reads=(ETCD_RESTORE,),
+    )
     return Queries.merge((living.reads(inventory, host), own))
 
 
@@ -53,6 +61,7 @@ def quorum(context: Context) -> Iterator[Action]:
     """Refuse a cluster that has lost more than half of its etcd members."""
     inventory = context.inventory
     if context.host in (*inventory.control_planes, *inventory.etcd_members):
+        _refuse_half_restored(context)
         looks = [(host.name, _has_data_if_asked(context, host)) for host in inventory.etcd_members]
         found = Survey(standings=tuple(Standing(host=name, lacks="", has_data=data) for name, data in looks))
         gone = any(data is None for _, data in looks)
@@ -78,10 +87,11 @@ def install(context: Context) -> Iterator[Operation]:
 def service(context: Context) -> Iterator[Operation | Action]:
     """The etcd member of a host of its own, as a service; each serves before the next one is touched."""
     if etcd_runs.is_service(context.cluster) and context.host in context.inventory.etcd_members:
+        if moving.members_moved(context):  # none of them serves before all have their new addresses: `etcd.addresses`
+            yield from _member(context)
+            return
         if _has_data(context, context.host):
-            now = context.seen[context.host.name].hashes.get(ETCD_UNIT)
-            wanted = service_unit(context.cluster, context.host).encode()
-            yield MemberSpared(changes=isinstance(now, str) and now != digest(wanted))
+            yield MemberSpared(changes=_is_restarted(context))
         yield from _member(context)
         yield MemberServes(name="etcd.service", alone=True)
 
@@ -95,10 +105,28 @@ def member(context: Context) -> Iterator[Operation | Action]:
 
 @task("etcd.roll", reads=_reads)
 def roll(context: Context) -> Iterator[Operation | Action]:
-    """A member that lives gets its new manifest when the others can do without it, and must come back with it."""
-    if context.host in context.inventory.etcd_members and _lives_in_a_pod(context):
-        gate = Spared(name="etcd.gate", etcd=True, servers=api_servers(context))
-        yield from rolled(context, _pod(context), gate=gate, client=API_SERVER)
+    """A member that lives gets its new manifest when the others can do without it, and must come back with it.
+
+    An API server among others ends before, and comes back after it, with its new manifest at once.
+    """
+    if context.host not in context.inventory.etcd_members or not _lives_in_a_pod(context):
+        return
+    gate = Spared(name="etcd.gate", etcd=True, servers=api_servers(context))
+    if not parks(context):
+        yield from rolled(context, _pod(context), gates=(gate,), client=API_SERVER)
+        return
+    server, path = api_server_of(context), manifest_path(API_SERVER)
+    kept = KeptFile(path=path, content=dump(server).encode(), mode=0o600, aside=living.aside(API_SERVER, path))
+    gates = (ArgumentsTaken(pod=server), gate, ApiServerEnds())
+    yield from rolled(context, _pod(context), gates=gates, beside=(kept,))
+    yield from rolled(context, server, ended="it ended for its etcd's sake")
+
+
+def _is_restarted(context: Context) -> bool:
+    """Whether a service that was there when the run began gets another unit or another program."""
+    seen = context.seen[context.host.name]
+    unit, wanted = seen.hashes.get(ETCD_UNIT), digest(service_unit(context.cluster, context.host).encode())
+    return isinstance(unit, str) and (unit != wanted or is_another(context, ETCD))
 
 
 def _pod(context: Context) -> Object:
@@ -149,8 +177,7 @@ def _lives_in_a_pod(context: Context) -> bool:
 def _founding(context: Context) -> Command:
     """Make the data of an empty cluster that knows its members; the same cluster on every founding host."""
     host, spec = context.host, context.cluster
-    members = ",".join(f"{one.name}={peer_url(one)}" for one in context.inventory.etcd_members)
-    flags = ("--name", host.name, "--initial-cluster", members, "--initial-advertise-peer-urls", peer_url(host))
+    flags = restore_flags(host, context.inventory.etcd_members)
     programs = (f"{BIN}/etcdutl", ETCD_FOUNDING, ETCD_DATA, etcd_runs.owner(spec))
     return Command(
         name=f"found the etcd member {host.name}",
@@ -171,6 +198,18 @@ def _has_data_if_asked(context: Context, host: Host) -> bool | None:
         return None
 
 
+def _refuse_half_restored(context: Context) -> None:
+    """Leave a restore that was cut off alone: some of its hosts may have old data still."""
+    note = context.seen[context.host.name].contents.get(ETCD_RESTORE)
+    if note is not None:
+        raise UnfitHost(
+            "etcd is being restored, and that was cut off; nothing was touched",
+            host=context.host.name,
+            step="etcd.quorum",
+            remedy=f"go on with it: kubeforge etcd snapshot restore {unfinished(note) or 'NAME'}",
+        )
+
+
 def _refuse_lost(context: Context) -> None:
     """Never found a second, empty cluster where the data of the first are gone."""
     inventory = context.inventory
@@ -183,7 +222,7 @@ def _refuse_lost(context: Context) -> None:
                 f"the cluster was founded ({host.name} has {found[0]}), but no member of etcd has its data any more",
                 host=context.host.name,
                 step="etcd.member",
-                remedy=f"put {ETCD_DATA} back on the hosts, or give the cluster up: kubeforge reset",
+                remedy=PUT_BACK,
             )
 
 

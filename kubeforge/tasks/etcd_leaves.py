@@ -88,7 +88,7 @@ class MemberLeaves(Action):
         found = survey([host.name for host in staying], run.remote_of)
         if staying and not found.serving:
             about = "; ".join(one.about for one in found.standings)
-            run.say(f"warning: etcd cannot be told that {run.context.host.name} leaves: {about}")
+            run.remark(f"etcd cannot be told that {run.context.host.name} leaves: {about}")
         return run.remote_of(found.serving[0]) if found.serving else None
 
     def _refuse(self, run: ActionContext, listed: Sequence[Member]) -> None:

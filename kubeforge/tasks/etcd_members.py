@@ -25,7 +25,7 @@ from kubeforge.cluster.etcd import (
     remove_member,
 )
 from kubeforge.cluster.etcd import revision as revision_of
-from kubeforge.cluster.etcd_survey import Survey, Verdict, quorum_lost, survey
+from kubeforge.cluster.etcd_survey import Survey, Verdict, quorum_lost
 from kubeforge.cluster.evidence import unit_log
 from kubeforge.engine.model import Action, ActionContext
 from kubeforge.errors import DeadlineExceeded, UnfitHost
@@ -99,7 +99,7 @@ class QuorumKept(Action):
         names = [host.name for host in run.context.inventory.etcd_members]
         founded = [name for name in names if _has_data(run, name)]
         if founded and all(_health(run, name) is not None for name in founded):
-            found = _survey(run)
+            found = etcd_runs.surveyed(run)
             if found.verdict is Verdict.LOST:
                 raise quorum_lost(found, host=run.context.host.name, step=self.title)
         return []
@@ -134,7 +134,7 @@ class MemberSpared(Action):
         total, mine = len(run.context.inventory.etcd_members), run.context.host.name
 
         def lacks() -> str | None:
-            found = _survey(run)
+            found = etcd_runs.surveyed(run)
             if len(set(found.serving) - {mine}) > total // 2:
                 return None
             return "; ".join(one.about for one in found.standings if one.lacks and one.host != mine)
@@ -158,7 +158,7 @@ class MemberServes(Action):
 
     Args:
         name: the action's title.
-        alone: it is enough that it lives where nothing was ever written: the other founders are still to come.
+        alone: it is enough that it lives where others are still to come: founders, or members that were all stopped.
     """
 
     name: str = "etcd.ready"
@@ -197,15 +197,23 @@ class MemberServes(Action):
 
     def _lacks(self, run: ActionContext) -> str | None:
         why = lacks_health(run.remote)
-        if why is None or (self.alone and lives(run.remote) and revision_of(run.remote) == _UNWRITTEN):
+        if why is None or (self.alone and lives(run.remote) and self._is_early(run)):
             return None
         if "learner" in why:
             return _promoted(run) or why
         return why
 
+    def _is_early(self, run: ActionContext) -> bool:
+        """Whether it cannot serve yet, whatever it does: those that will make a quorum with it do not run."""
+        if revision_of(run.remote) == _UNWRITTEN:
+            return True
+        found = etcd_runs.surveyed(run)
+        running = sum(lives(run.remote_of(one.host)) for one in found.holding)
+        return found.verdict is Verdict.STARTS and running <= len(found.standings) // 2
+
     def _refuse(self, run: ActionContext) -> None:
         """Refuse where nobody serves and nobody will, and where the others have taken the member out."""
-        found = _survey(run)
+        found = etcd_runs.surveyed(run)
         host = run.context.host
         if found.verdict is Verdict.LOST:
             raise quorum_lost(found, host=host.name, step=self.title)
@@ -239,7 +247,7 @@ class MemberJoins(Action):
         Raises:
             QuorumLost: nobody is left whom it could join.
         """
-        found = _survey(run)
+        found = etcd_runs.surveyed(run)
         if found.verdict is Verdict.LOST:
             raise quorum_lost(found, host=run.context.host.name, step=self.title)
         if found.verdict is Verdict.UNBORN:
@@ -257,7 +265,7 @@ class MemberJoins(Action):
             act(run, self.founding, step=self.title)
             return [self._change("was founded with the others")]
         with run.context.vault.once("etcd.membership", threading.Lock):
-            peer = run.remote_of(_survey(run).serving[0])
+            peer = run.remote_of(etcd_runs.surveyed(run).serving[0])
             self._stop(run)
             self._leave(run, peer)
             listed = self._announce(run, peer)
@@ -275,7 +283,7 @@ class MemberJoins(Action):
         last: list[Survey] = []
 
         def lacks() -> str | None:
-            last[:] = [_survey(run)]
+            last[:] = [etcd_runs.surveyed(run)]
             if last[0].verdict is Verdict.LOST:
                 raise quorum_lost(last[0], host=run.context.host.name, step=self.title)
             waits = last[0].verdict is Verdict.STARTS
@@ -351,10 +359,6 @@ def _health(run: ActionContext, name: str) -> str | None:
     return run.context.vault.once(("etcd.health", name), lambda: lacks_health(run.remote_of(name)))
 
 
-def _survey(run: ActionContext) -> Survey:
-    return survey([host.name for host in run.context.inventory.etcd_members], run.remote_of)
-
-
 def _entry(run: ActionContext, peer: Remote) -> Member | None:
     """Return what etcd knows of this host's member: by its name, or by its address where it never started."""
     host = run.context.host
@@ -372,7 +376,7 @@ def _is_listed(run: ActionContext, peer: Remote) -> bool:
 
 def _promoted(run: ActionContext) -> str | None:
     """Promote this host's member where it is a learner; say why it cannot be yet, None where it votes."""
-    serving = _survey(run).serving
+    serving = etcd_runs.surveyed(run).serving
     if not serving:
         return "nobody serves who could promote it"
     peer = run.remote_of(serving[0])

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kubeforge.cluster.etcd_survey import Survey, survey
 from kubeforge.cluster.evidence import component_log, unit_log
 from kubeforge.cluster.processes import command_lines
 from kubeforge.documents import dump
-from kubeforge.engine.model import Context
+from kubeforge.engine.model import ActionContext, Context
 from kubeforge.inventory.model import Host
-from kubeforge.manifests.control_plane import API_SERVER
+from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD, arguments, settled
 from kubeforge.manifests.etcd_service import service_unit
 from kubeforge.manifests.static_pod import manifest_path
@@ -22,17 +23,30 @@ from kubeforge.operations.file import File
 from kubeforge.operations.model import Operation
 from kubeforge.operations.unit import Unit
 from kubeforge.spec.model import ClusterSpec
-from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_PKI, ETCD_UNIT, ETCD_USER, MANIFESTS
+from kubeforge.spec.paths import (
+    BIN,
+    CONTROLLER_MANAGER_CONF,
+    ETCD_DATA,
+    ETCD_PKI,
+    ETCD_UNIT,
+    ETCD_USER,
+    MANIFESTS,
+    SCHEDULER_CONF,
+)
 from kubeforge.transport.base import Remote
 
 __all__ = [
     "JOINER",
+    "KUBELET",
     "LISTENS",
     "SIGNS",
     "UNIT",
     "Bereft",
+    "again",
+    "control_plane_runs",
     "data_directory",
     "end",
+    "end_control_plane",
     "is_service",
     "join",
     "kubelet",
@@ -43,13 +57,15 @@ __all__ = [
     "started",
     "still_runs",
     "stopped",
+    "surveyed",
 ]
 
 UNIT: Final = ETCD_UNIT.rpartition("/")[2]
 JOINER: Final = "kubeforge-etcd-join.service"
 """Runs a member while it joins."""
 _PASSING: Final = 600  # seconds, after which systemd ends it: whoever started it is gone
-_KUBELET: Final = "kubelet.service"
+KUBELET: Final = "kubelet.service"
+"""Starts what runs as a static pod."""
 # of each three arguments: a program's name, an argument that no other of its name has, a signal
 _END: Final = r"""
 while [ $# -gt 0 ]; do
@@ -60,6 +76,11 @@ while [ $# -gt 0 ]; do
     shift 3
 done
 """
+# a program's name, as far as the kernel keeps it, and an argument that only ours has
+_CONTROLLERS: Final = (
+    (CONTROLLER_MANAGER[:15], f"--kubeconfig={CONTROLLER_MANAGER_CONF}"),
+    (SCHEDULER, f"--kubeconfig={SCHEDULER_CONF}"),
+)
 _ABSENT: Final = 15.0  # seconds without a process: more than a container needs to be started anew
 SIGNS: Final = (manifest_path(ETCD), ETCD_UNIT)
 """Files of which one is there wherever etcd was set up: they are written after its data."""
@@ -139,6 +160,18 @@ def _server_of(host: Host) -> tuple[str, str, str]:
     return API_SERVER, f"--advertise-address={host.address}", "KILL"
 
 
+def end_control_plane(remote: Remote, host: Host) -> None:
+    """Bid the processes of a control plane end; they are not begun again while its kubelet is down."""
+    remote.run(["sh", "-c", _END, "sh", *_server_of(host), *(word for one in _CONTROLLERS for word in (*one, "TERM"))])
+
+
+def control_plane_runs(remote: Remote, host: Host) -> str | None:
+    """Say which processes of a control plane run; None where all have ended."""
+    ours = ((API_SERVER, f"--advertise-address={host.address}"), *_CONTROLLERS)
+    found = [name for name, sign in ours if any(sign in line for line in command_lines(remote, name))]
+    return f"{', '.join(found)} still run" if found else None
+
+
 @dataclass(slots=True)
 class Bereft:
     """Ends the API server beside a member that shall run and has no process, once each time it has none: see `end`.
@@ -176,7 +209,7 @@ def stopped(spec: ClusterSpec) -> list[Operation]:
     Where it is a pod that is the kubelet: one that has not reached its API server since it started never ends a pod,
     whatever becomes of the manifest, and that API server waits for this very member.
     """
-    return [no_joiner(), Unit(name=UNIT if is_service(spec) else _KUBELET, enabled=None, state="stopped")]
+    return [no_joiner(), Unit(name=UNIT if is_service(spec) else KUBELET, enabled=None, state="stopped")]
 
 
 def started(context: Context) -> list[Operation]:
@@ -184,15 +217,25 @@ def started(context: Context) -> list[Operation]:
     return [*runs(context), *kubelet(context.cluster)]
 
 
+def again(spec: ClusterSpec) -> list[Operation]:
+    """Start what `stopped` stopped, as it was."""
+    return [Unit(name=UNIT if is_service(spec) else KUBELET, enabled=None)]
+
+
 def kubelet(spec: ClusterSpec) -> list[Operation]:
     """Start the kubelet that was stopped for a member's sake."""
-    return [] if is_service(spec) else [Unit(name=_KUBELET, enabled=None)]
+    return [] if is_service(spec) else [Unit(name=KUBELET, enabled=None)]
 
 
 def still_runs(remote: Remote, host: Host) -> str | None:
     """Say that a member's process runs; None where it has ended. Other etcds, in pods of the cluster, do not count."""
     mine = f"--name={host.name}"
     return "it still runs" if any(mine in line for line in command_lines(remote, ETCD)) else None
+
+
+def surveyed(run: ActionContext) -> Survey:
+    """Ask all members of the run's inventory how they are."""
+    return survey([host.name for host in run.context.inventory.etcd_members], run.remote_of)
 
 
 def log(remote: Remote, spec: ClusterSpec) -> list[str]:

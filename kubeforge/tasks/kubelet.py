@@ -7,6 +7,7 @@ certificate made beforehand: it must run before there is an API that could sign 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,7 @@ from kubeforge.cluster.evidence import component_log
 from kubeforge.cluster.rights import may
 from kubeforge.documents import revealed
 from kubeforge.engine.model import Action, ActionContext, Context
-from kubeforge.errors import UnfitHost
+from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS, Host, Inventory
 from kubeforge.manifests import kubelet as files
 from kubeforge.manifests.control_plane import CONTROLLER_MANAGER
@@ -50,7 +51,7 @@ from kubeforge.spec.paths import (
     MANIFESTS,
     PKI,
 )
-from kubeforge.tasks import living
+from kubeforge.tasks import living, moving
 from kubeforge.tasks.drop_ins import foreign_drop_ins
 from kubeforge.tasks.drop_ins import reads as drop_in_reads
 from kubeforge.tasks.kubelet_rolled import KubeletRolled
@@ -61,13 +62,14 @@ from kubeforge.tasks.registry import task
 from kubeforge.tasks.trust import now, trust_of
 from kubeforge.tasks.trust import reads as trust_reads
 
-__all__ = ["TokenPresent", "configure", "join", "leave_bootstrap", "roll", "run", "token_of"]
+__all__ = ["TokenPresent", "configure", "join", "lead", "leave_bootstrap", "resume", "roll", "run", "token_of"]
 
 _FIRST_CLIENT: Final = f"{KUBELET_PKI}/kubelet-client-first.pem"
 _CA: Final = f"{PKI}/ca.crt"
 _UNIT: Final = "kubelet.service"
 _REQUESTS: Final = "certificatesigningrequests.certificates.k8s.io"
 _KEPT: Final = (KUBELET_CONFIG, KUBELET_INSTANCE_CONFIG, KUBELET_FLAGS)
+_ADDRESS: Final = "address"  # title of the change that says that it is another one
 _PROGRAM: Final = f"{BIN}/kubelet"
 _TOOLS: Final = ("kubeadm", "kubectl")
 _READ: Final = (KUBELET_CONFIG, KUBELET_FLAGS, KUBELET_UNIT, KUBELET_DROP_IN, BOOTSTRAP_KUBELET_CONF)
@@ -90,13 +92,22 @@ def configure(context: Context) -> Iterator[Operation]:
         yield from (file for file in _files(context) if not isinstance(here.get(file.path), Entry))
     else:
         yield from _configured(context)
+        if not _is_control_plane(context):
+            yield from _moved(context)
 
 
 @task("kubelet.run", reads=_reads)
 def run(context: Context) -> Iterator[Operation]:
     """The kubelet of a control plane runs, now and at boot; that of a new one is restarted when its files changed."""
-    if _is_control_plane(context):
+    if _is_control_plane(context) and moving.moved(context) is None:
         yield Unit(name=_UNIT) if living.node_lives(context) else _unit(context)
+
+
+@task("kubelet.resume", reads=_reads)
+def resume(context: Context) -> Iterator[Operation]:
+    """The kubelet of a control plane that has moved runs again, now that all manifests say the new address."""
+    if _is_control_plane(context) and moving.moved(context) is not None:
+        yield _unit(context, _ADDRESS)
 
 
 @task("kubelet.join", reads=_reads)
@@ -106,9 +117,11 @@ def join(context: Context) -> Iterator[Operation | Action]:
         return
     if living.node_lives(context):
         yield Unit(name=_UNIT)
-    else:
+    elif _must_ask(context):
         yield TokenPresent(token=token_of(context))
         yield _unit(context)
+    else:
+        yield _unit(context, _ADDRESS, *(operation.title for operation in _moved(context)))
 
 
 @task("kubelet.roll", reads=_reads)
@@ -129,6 +142,16 @@ def roll(context: Context) -> Iterator[Operation | Action]:
         yield from (tool(context, name, f"{BIN}/{name}") for name in _TOOLS)
 
 
+@task("kubelet.lead", reads=_reads)
+def lead(context: Context) -> Iterator[Operation]:
+    """The kubelet of a worker that lives is led to where the API is now; nothing else of it changes."""
+    if _is_node(context) and not _is_control_plane(context) and living.node_lives(context):
+        moved = list(_moved(context))
+        yield from moved
+        if moved:
+            yield Unit(name=_UNIT, listens=tuple(operation.title for operation in moved))
+
+
 @task("kubelet.leave_bootstrap")
 def leave_bootstrap(context: Context) -> Iterator[Operation]:
     """The way in is closed behind a worker: no token stays on it."""
@@ -145,16 +168,20 @@ def _configured(context: Context) -> Iterator[Operation]:
     yield from _as_control_plane(context) if _is_control_plane(context) else _as_worker(context)
 
 
-def _files(context: Context) -> Iterator[KeptFile]:
-    """What makes it start differently: set aside until it is seen to serve with what is new."""
+def _files(context: Context) -> Iterator[File]:
+    """What makes it start differently: of one that lives, set aside until it is seen to serve with what is new."""
     spec, facts = context.cluster, context.mine
     texts = {
         KUBELET_CONFIG: files.config_yaml(spec, context.host, facts),
         KUBELET_INSTANCE_CONFIG: files.instance_config_yaml(spec, context.host, facts),
         KUBELET_FLAGS: files.flags_env(spec, context.inventory, context.host, facts),
     }
+    lives = living.node_lives(context)
     for path, text in texts.items():
-        yield KeptFile(path=path, content=text.encode(), aside=living.aside(living.KUBELET, path))
+        aside = living.aside(living.KUBELET, path)
+        yield (
+            KeptFile(path=path, content=text.encode(), aside=aside) if lives else File(path=path, content=text.encode())
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,15 +226,23 @@ class TokenPresent(Action):
             return None
 
         user = f"system:bootstrap:{self.token.id}"
-        plane = context.inventory.control_planes[0].name
         condition = Condition(
             name="the cluster signs certificates",
             lacks=lacks,
             deadline=API_DEADLINE,
-            evidence=lambda: component_log(run.remote_of(plane), CONTROLLER_MANAGER),
+            evidence=lambda: _controllers_words(run),
         )
         await_condition(condition, run, step=self.title)
         return True
+
+
+def _controllers_words(run: ActionContext) -> list[str]:
+    """Return the last words of the controller managers; whichever leads may be on any control plane."""
+    told = []
+    for host in run.context.inventory.control_planes:
+        with suppress(ConnectionFailed):
+            told += [f"{host.name}: {line}" for line in component_log(run.remote_of(host.name), CONTROLLER_MANAGER)]
+    return told
 
 
 def _unit(context: Context, *also: str) -> Unit:

@@ -14,6 +14,7 @@ import yaml
 
 from kubeforge.documents import load
 from kubeforge.engine.model import Context
+from kubeforge.errors import ConnectionFailed
 from kubeforge.inventory.model import CONTROL_PLANE, Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD
@@ -21,9 +22,11 @@ from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.file import digest
 from kubeforge.operations.model import Entry, Queries
 from kubeforge.spec.paths import COMPONENT_CONFIG, KUBELET_CLIENT_CURRENT, LAST_GOOD
+from kubeforge.tasks import moving
 
 __all__ = [
     "KUBELET",
+    "RUNTIME",
     "aside",
     "folder",
     "has_its_turn",
@@ -37,6 +40,7 @@ __all__ = [
 ]
 
 KUBELET: Final = "kubelet"
+RUNTIME: Final = "containerd"
 _CONFIG_FILE: Final = re.compile(rf"(?<==){re.escape(COMPONENT_CONFIG)}/[-a-z0-9]+\.yaml")
 _PODS: Final = (ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER)
 
@@ -51,30 +55,46 @@ def aside(component: str, path: str) -> str:
     return f"{folder(component)}/{path.rpartition('/')[2]}"
 
 
-def reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    """Ask what the components run with, and what was set aside."""
+def reads(inventory: Inventory, host: Host) -> Queries:
+    """Ask what the components run with, what was set aside, and for which address it was made."""
     manifests = tuple(manifest_path(name) for name in _PODS)
-    asides = tuple(folder(name) for name in (*_PODS, KUBELET))
-    return Queries(stats=(*manifests, *asides, KUBELET_CLIENT_CURRENT), hashes=manifests, reads=manifests)
+    asides = tuple(folder(name) for name in (*_PODS, KUBELET, RUNTIME))
+    own = Queries(stats=(*manifests, *asides, KUBELET_CLIENT_CURRENT), hashes=manifests, reads=manifests)
+    return Queries.merge((own, moving.reads(inventory, host)))
 
 
 def lives(context: Context, host: str) -> bool:
-    """Whether a control plane was whole when the run began."""
-    return isinstance(context.seen[host].paths.get(manifest_path(CONTROLLER_MANAGER)), Entry)
+    """Whether a control plane was whole when the run began; one whose address is another one since is not."""
+    there = isinstance(context.seen[host].paths.get(manifest_path(CONTROLLER_MANAGER)), Entry)
+    return there and not moving.moves(context, [context.inventory.hosts[host]])
 
 
 def node_lives(context: Context) -> bool:
     """Whether this node was part of a cluster when the run began: then it is changed with care, among few."""
     if CONTROL_PLANE in context.host.groups:
         return lives(context, context.host.name)
-    return isinstance(context.seen[context.host.name].paths.get(KUBELET_CLIENT_CURRENT), Entry)
+    joined = isinstance(context.seen[context.host.name].paths.get(KUBELET_CLIENT_CURRENT), Entry)
+    return joined and not moving.is_adrift(context)
 
 
 def is_founded(context: Context) -> bool:
-    """Whether any control plane was; this host is looked at first, as others may be out of reach."""
+    """Whether any control plane was; this host is looked at first, as others may be out of reach.
+
+    Raises:
+        ConnectionFailed: none of those that answer was, and one cannot be asked.
+    """
     planes = [host.name for host in context.inventory.control_planes]
     planes.sort(key=lambda name: name != context.host.name)
-    return any(lives(context, name) for name in planes)
+    silent = None
+    for name in planes:
+        try:
+            if lives(context, name):
+                return True
+        except ConnectionFailed as error:
+            silent = silent or error
+    if silent is not None:
+        raise silent
+    return False
 
 
 def runs_otherwise(context: Context, component: str, manifest: bytes) -> bool:
@@ -85,6 +105,8 @@ def runs_otherwise(context: Context, component: str, manifest: bytes) -> bool:
     seen, path = context.seen[context.host.name], manifest_path(component)
     now = seen.hashes.get(path)
     if not isinstance(now, str) or now == digest(manifest) or not is_founded(context):
+        return False
+    if moving.moved(context) is not None:
         return False
     return _pod_of(seen.contents.get(path, b"")) != _pod_of(manifest)
 

@@ -4,44 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
+
+from cryptography import x509
 
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import kubelet_log, pod_log
-from kubeforge.cluster.kinds import Obj
+from kubeforge.cluster.kinds import Obj, condition_of, is_ready
 from kubeforge.cluster.processes import lacks_kubelet
 from kubeforge.cluster.serving import SIGNER, asker, faults, is_pending
+from kubeforge.cluster.tunnel import served_certificate
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import ApiError, ApiUnavailable
 from kubeforge.inventory.model import CONTROL_PLANE, WORKERS, Host, Inventory
 from kubeforge.manifests.kubelet import cluster_configuration
 from kubeforge.operations.model import Change, Entry, Queries, Verb
+from kubeforge.spec.addresses import node_ip
 from kubeforge.spec.model import Taint
 from kubeforge.spec.nodes import CONTROL_PLANE_TAINT, node_labels, node_taints
-from kubeforge.spec.paths import KUBELET_SERVING_CURRENT, NODE_DEADLINE
+from kubeforge.spec.paths import KUBELET_PORT, KUBELET_SERVING_CURRENT, NODE_DEADLINE
+from kubeforge.tasks import moving
 from kubeforge.tasks.registry import task
+from kubeforge.transport.base import Remote
 
-__all__ = ["NodeReady", "label_faults", "ready", "taints_with"]
+__all__ = [
+    "NodeReady",
+    "as_wanted",
+    "label_faults",
+    "lacks_name",
+    "ready",
+    "registered_elsewhere",
+    "taints_with",
+]
 
 _CONFLICT: Final = 409
 
 
-def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the same on every host
-    return Queries(stats=(KUBELET_SERVING_CURRENT,))
+def _reads(inventory: Inventory, host: Host) -> Queries:
+    return Queries.merge((Queries(stats=(KUBELET_SERVING_CURRENT,)), moving.reads(inventory, host)))
 
 
 @task("nodes.ready", reads=_reads)
 def ready(context: Context) -> Iterator[Action]:
     """Wait until the node is registered, label and taint it, have its serving certificate signed, wait for Ready."""
     if context.host.groups & {CONTROL_PLANE, WORKERS}:
-        yield NodeReady(
-            node=context.host.name,
-            labels=tuple(node_labels(context.cluster, context.inventory, context.host).items()),
-            taints=node_taints(context.cluster, context.inventory, context.host),
-            health_port=int(cluster_configuration(context.cluster)["healthzPort"]),
-        )
+        yield as_wanted(context)
+
+
+def as_wanted(context: Context, *, anew: bool = False) -> NodeReady:
+    """Return the node of this host as the cluster shall see it; for `anew` see `NodeReady`."""
+    return NodeReady(
+        node=context.host.name,
+        labels=tuple(node_labels(context.cluster, context.inventory, context.host).items()),
+        taints=node_taints(context.cluster, context.inventory, context.host),
+        health_port=int(cluster_configuration(context.cluster)["healthzPort"]),
+        anew=anew,
+        address=_address(context),
+        moved=moving.moved(context) is not None,
+    )
+
+
+def _address(context: Context) -> str:
+    """Return what the kubelet is told by --node-ip; nothing where a cloud's controller says it."""
+    address = node_ip(context.host)
+    return "" if address is None or "cloud-provider" in context.cluster.kubelet.extra_args else str(address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +82,18 @@ class NodeReady(Action):
         labels: labels it has, beside others.
         taints: taints of ours it has, beside those that Kubernetes sets by itself.
         health_port: of its kubelet; 0: none.
+        anew: whether its serving certificate was taken away in this run, so that it asks for another.
+        address: that it shall be registered with; empty: any.
+        moved: whether that is another one than before, so that its serving certificate must follow.
     """
 
     node: str
     labels: tuple[tuple[str, str], ...]
     taints: tuple[Taint, ...]
     health_port: int = 0
+    anew: bool = False
+    address: str = ""
+    moved: bool = False
 
     @property
     def title(self) -> str:
@@ -112,15 +147,23 @@ class NodeReady(Action):
         node = api.get("v1", "Node", self.node)
         if node is None:
             return "is not registered"
-        wrong = label_faults(node, self.labels)
-        if wrong:
-            return f"lacks the labels {', '.join(wrong)}"
+        return self._wrong(node) or self._unready(node, run)
+
+    def _wrong(self, node: Obj) -> str | None:
+        """Say what a node should not be."""
+        labels = label_faults(node, self.labels)
+        if labels:
+            return f"lacks the labels {', '.join(labels)}"
         if taints_with(node, self.taints) is not None:
             return "has other taints"
-        ready_condition = _condition(node, "Ready")
-        if ready_condition.get("status") != "True":
-            return f"is not Ready: {ready_condition.get('message') or 'it has not reported yet'}"
-        return None if _has_serving_certificate(run) else "has no serving certificate yet"
+        return registered_elsewhere(node, self.address)
+
+    def _unready(self, node: Obj, run: ActionContext) -> str | None:
+        if not is_ready(node):
+            return f"is not Ready: {condition_of(node, 'Ready').get('message') or 'it has not reported yet'}"
+        if not _has_serving_certificate(run, anew=self.anew):
+            return "has no serving certificate yet"
+        return lacks_name(run.remote, self.address) if self.moved else None
 
     def _mark(self, api: Api, node: Obj) -> None:
         change: dict[str, Any] = {}
@@ -195,14 +238,31 @@ def taints_with(node: Obj, wanted: Sequence[Taint]) -> list[dict[str, str]] | No
     return [*kept, *new]
 
 
-def _condition(node: Obj, kind: str) -> dict[str, Any]:
-    conditions = (node.get("status") or {}).get("conditions") or []
-    return next((condition for condition in conditions if condition["type"] == kind), {})
+def registered_elsewhere(node: Obj, address: str) -> str | None:
+    """Say that a node is registered with other addresses only; None: with this one, or it has none yet."""
+    listed = (node.get("status") or {}).get("addresses") or []
+    known = [one["address"] for one in listed if one["type"] == "InternalIP"]
+    if not address or not known or address in known:
+        return None
+    return f"is registered with {', '.join(known)}, not {address}"
 
 
-def _has_serving_certificate(run: ActionContext) -> bool:
+def lacks_name(remote: Remote, address: str) -> str | None:
+    """Say that a kubelet does not show a certificate for an address; it asks for one when it has another."""
+    shown = served_certificate(partial(remote.open_tunnel, address, KUBELET_PORT))
+    if shown is None:
+        return f"its kubelet does not answer on {address}"
+    try:
+        names = x509.load_der_x509_certificate(shown).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return f"its serving certificate does not name {address}"
+    known = map(str, names.value.get_values_for_type(x509.IPAddress))
+    return None if address in known else f"its serving certificate does not name {address} yet"
+
+
+def _has_serving_certificate(run: ActionContext, *, anew: bool) -> bool:
     path = KUBELET_SERVING_CURRENT
-    if isinstance(run.context.seen[run.context.host.name].paths.get(path), Entry):
+    if not anew and isinstance(run.context.seen[run.context.host.name].paths.get(path), Entry):
         return True
     return isinstance(run.remote.observe(Queries(stats=(path,))).paths.get(path), Entry)
 

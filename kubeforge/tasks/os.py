@@ -18,7 +18,7 @@ from kubeforge.spec.paths import HOSTS, MODULES, SYSCTLS
 from kubeforge.tasks.packages import packages
 from kubeforge.tasks.registry import task
 
-__all__ = ["hosts_file", "prepare"]
+__all__ = ["hosts_file", "names", "prepare"]
 
 _MODULES: Final = ("overlay", "br_netfilter")
 # kubernetes.io/docs/setup/production-environment/container-runtimes: routing, and bridged traffic through iptables
@@ -48,9 +48,15 @@ def _reads(inventory: Inventory, host: Host) -> Queries:  # noqa: ARG001 - the s
 @task("os.prepare", reads=_reads)
 def prepare(context: Context) -> Iterator[Operation]:
     """Packages, kernel modules and parameters, no swap where a kubelet runs; /etc/hosts everywhere."""
-    spec = context.cluster
     if context.host.is_node:
         yield from _for_kubernetes(context)
+    yield from names(context)
+
+
+@task("os.names", reads=_reads)
+def names(context: Context) -> Iterator[Operation]:
+    """Names of all hosts of the cluster in /etc/hosts, and nothing else: what changes there when hosts come or go."""
+    spec = context.cluster
     if spec.os.manage_hosts:
         old = context.seen[context.host.name].contents.get(HOSTS, b"")
         yield File(path=HOSTS, content=hosts_file(old, spec.name, context.inventory))
@@ -58,9 +64,9 @@ def prepare(context: Context) -> Iterator[Operation]:
 
 def _for_kubernetes(context: Context) -> Iterator[Operation]:
     spec, facts = context.cluster, context.mine
-    for family, names in NODE_PACKAGES.items():
+    for family, wanted in NODE_PACKAGES.items():
         if family in facts.os_like:
-            yield from packages(facts, names)
+            yield from packages(facts, wanted)
     modules = "".join(f"{name}\n" for name in _MODULES)
     yield File(path=MODULES, content=f"# Written by kubeforge.\n{modules}".encode())
     yield from (KernelModule(name=name) for name in _MODULES)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from kubeforge.artifacts.model import LocalFile
 from kubeforge.engine.model import Context
 from kubeforge.errors import ArtifactError
+from kubeforge.inventory.model import Host
 from kubeforge.operations.artifact import Artifact, Stored
 from kubeforge.operations.image import Image
 from kubeforge.operations.kept_artifact import KeptArtifact
-from kubeforge.operations.model import LocalContent
+from kubeforge.operations.model import Entry, LocalContent
+from kubeforge.spec.paths import BIN
 
-__all__ = ["image_archive", "kept_program", "prepared_program", "program", "pulled", "stored_program"]
+__all__ = ["image_archive", "is_another", "kept_program", "prepared_program", "program", "pulled", "stored_program"]
 
 
 def program(context: Context, name: str, path: str) -> Artifact:
@@ -42,13 +44,33 @@ def kept_program(context: Context, name: str, path: str, aside: str) -> KeptArti
     return KeptArtifact(path=path, content=_part(context, name), selinux=_labelled(context), aside=aside)
 
 
-def stored_program(context: Context, name: str) -> Stored:
+def stored_program(context: Context, name: str, host: Host | None = None) -> Stored:
     """Return a program in the store alone: it is there before what uses it is changed.
+
+    Args:
+        context: of any host.
+        name: of the part.
+        host: whose store; None: the context's.
 
     Raises:
         ArtifactError: the run resolved no such part for this architecture.
     """
-    return Stored(name=name, content=_part(context, name), selinux=_labelled(context))
+    return Stored(name=name, content=_part(context, name, host), selinux=_labelled(context))
+
+
+def is_another(context: Context, name: str, host: Host | None = None) -> bool:
+    """Whether a host was seen to run another version of a program than it shall; not where it has none.
+
+    Args:
+        context: of any host; `{BIN}/{name}` was asked for.
+        name: of the part.
+        host: which; None: the context's.
+
+    Raises:
+        ArtifactError: the run resolved no such part for this architecture.
+    """
+    entry = context.seen[(host or context.host).name].paths.get(f"{BIN}/{name}")
+    return isinstance(entry, Entry) and entry.target != stored_program(context, name, host).path
 
 
 def prepared_program(context: Context, name: str, path: str, *, lives: bool) -> Artifact | Stored:
@@ -67,8 +89,8 @@ def pulled(context: Context, *names: str) -> Image:
     return Image(archive=None, images={context.parts.images[name]: "" for name in names})
 
 
-def _part(context: Context, name: str) -> LocalContent:
-    arch = context.mine.arch
+def _part(context: Context, name: str, host: Host | None = None) -> LocalContent:
+    arch = context.mine.arch if host is None else context.facts[host.name].arch
     part = context.parts.files.get((name, arch))
     if part is None:
         raise ArtifactError(

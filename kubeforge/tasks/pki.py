@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import Final
 
 from kubeforge.engine.model import Action, Context
@@ -36,13 +37,14 @@ from kubeforge.spec.paths import (
     PKI,
     SCHEDULER_CONF,
 )
-from kubeforge.tasks import living
+from kubeforge.tasks import living, moving
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.renewal import wants
 from kubeforge.tasks.served import SERVED, CertificatesServed
 from kubeforge.tasks.trust import Trust, now, trust_of
 from kubeforge.tasks.trust import reads as trust_reads
 
-__all__ = ["control_plane", "etcd", "reads", "replaced_kubeconfigs", "roll"]
+__all__ = ["control_plane", "etcd", "has_ended", "mend", "reads", "replaced_kubeconfigs", "roll"]
 
 
 _COMPONENTS_OWN: Final = (CONTROLLER_MANAGER_CONF, SCHEDULER_CONF)
@@ -99,6 +101,33 @@ def roll(context: Context) -> Iterator[Operation | Action]:
         yield CertificatesServed(certificates=tuple(served.items()))
 
 
+@task("pki.mend", reads=reads)
+def mend(context: Context) -> Iterator[Operation]:
+    """Certificates that have ended are replaced on all hosts before anybody waits; and kubeconfigs that people use.
+
+    Members of etcd refuse one another's ended certificates, so the first that is renewed alone serves nobody. Nothing
+    gets worse by it: who serves with them reads them again by itself.
+    """
+    if not living.is_founded(context):
+        return
+    for row in _replaced(context, rows_for(context.inventory, context.host)):
+        if has_ended(context, row.certificate):
+            yield from _own(context, row, _issued(context))
+    trust = trust_of(context)
+    for config in _kubeconfig_rows(context):
+        if config.path not in _COMPONENTS_OWN:
+            yield File(path=config.path, content=_kubeconfig(context, trust, config, _issued(context)), mode=KEY_MODE)
+
+
+def has_ended(context: Context, path: str) -> bool:
+    """Whether a certificate of this host is not valid any more, or cannot be read; not where there is none."""
+    known = context.seen[context.host.name].contents.get(path)
+    try:
+        return known is not None and verify.time_left(known, now(context)) <= timedelta(0)
+    except ValueError:
+        return True
+
+
 def replaced_kubeconfigs(context: Context) -> dict[str, Secret]:
     """Return path -> content of the kubeconfigs that components of this host run with and that must be others."""
     if not living.lives(context, context.host.name):
@@ -128,7 +157,7 @@ def _replaced(context: Context, rows: Iterable[Row]) -> list[Row]:
     """Return the host's own certificates that somebody uses and that must be others."""
     here = context.seen[context.host.name]
     own = [row for row in rows if row.scope is not Scope.SHARED and row.certificate in here.contents]
-    if not own or not living.is_founded(context):
+    if not own or not living.is_founded(context) or moving.moved(context) is not None:
         return []
     issued = _issued(context)
     return [row for row in own if row.certificate in issued]
@@ -163,7 +192,9 @@ def _wanted_certificates(context: Context, trust: Trust, rows: Iterable[Row]) ->
             continue
         says, signer = request(row, identity), row.signer or row.name
         known = here.contents.get(row.certificate) if _is_there(here, row.key) else None
-        if known is None or verify.reasons(says, known, signer=trust.certificate(signer), now=now(context)):
+        signed_by, at = trust.certificate(signer), now(context)
+        due = known is None or bool(verify.reasons(says, known, signer=signed_by, now=at))
+        if wants(context, row.name, due=due):
             wanted[row.certificate] = (says, signer)
     return wanted
 
@@ -175,8 +206,9 @@ def _wanted_kubeconfigs(context: Context, trust: Trust) -> dict[str, tuple[Reque
     wanted = {}
     for row in _kubeconfig_rows(context):
         known = context.vault.fetch(context.host.name, row.path) if _is_there(here, row.path) else None
-        server = _server(context, row)
-        if known is None or kubeconfigs.reasons(row, known, server=server, ca=ca, now=now(context)):
+        server, at = _server(context, row), now(context)
+        due = known is None or bool(kubeconfigs.reasons(row, known, server=server, ca=ca, now=at))
+        if wants(context, row.name, due=due):
             wanted[row.path] = (kubeconfigs.request(row), "ca")
     return wanted
 

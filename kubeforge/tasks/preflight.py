@@ -121,7 +121,7 @@ class Warnings(Action):
     def plan(self, run: ActionContext) -> Sequence[Change]:
         """Say it while planning."""
         for finding in self.findings:
-            run.say(f"warning: {finding.text}")
+            run.remark(f"{finding.text}")
         return []
 
     def run(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - never called: nothing is planned

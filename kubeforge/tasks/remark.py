@@ -30,7 +30,7 @@ class Remark(Action):
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
         """Say it."""
-        run.say(f"warning: {self.text}")
+        run.remark(self.text)
         return []
 
     def run(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - never called: nothing is planned

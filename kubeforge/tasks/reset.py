@@ -165,7 +165,7 @@ class NodeGone(Action):
         try:
             with_node = connect([partial(run.remote_of, name) for name in left]).get("v1", "Node", self.node)
         except ApiUnavailable as error:
-            run.say(f"warning: the cluster cannot be told that {self.node} leaves: {error.cause}")
+            run.remark(f"the cluster cannot be told that {self.node} leaves: {error.cause}")
             return []
         return [Change(title=self.title, verb=Verb.REMOVE, why="leaves the cluster")] if with_node else []
 

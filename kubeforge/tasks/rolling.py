@@ -34,8 +34,9 @@ from kubeforge.spec.paths import COMPONENT_DEADLINE, GATE_DEADLINE
 from kubeforge.tasks import living
 from kubeforge.tasks.etcd_runs import Bereft
 from kubeforge.tasks.last_good import Crashed, failure, forget, kept, put_back
+from kubeforge.transport.base import Remote
 
-__all__ = ["ArgumentsTaken", "PodRolled", "Spared", "restarted", "rolled"]
+__all__ = ["ArgumentsTaken", "PodRolled", "Spared", "end_component", "restarted", "rolled"]
 
 _CRASHES: Final = 2
 _STILL_DEAD: Final = 3  # looks in a row without a process: a container that is just being started has none either
@@ -49,36 +50,43 @@ def rolled(
     context: Context,
     pod: Object,
     *,
-    gate: Action | None = None,
+    gates: Sequence[Action] = (),
     reads: Mapping[str, Secret | None] | None = None,
     client: str | None = None,
+    ask: bool = True,
+    ended: str = "",
+    beside: tuple[KeptFile, ...] = (),
 ) -> Iterator[Operation | Action]:
     """Give what changes a static pod that lives; nothing where it runs as it shall.
 
     Args:
         context: of the host.
         pod: as its manifest shall say.
-        gate: what must hold before it is stopped.
+        gates: what must hold before it is stopped.
         reads: path of what else it reads when it starts -> its new content; None where it stays.
         client: component of this host that is of no use without it; see `PodRolled`.
+        ask: whether its binary is asked if it takes its arguments; not where they stay.
+        ended: why this run has ended it already; empty: it has not.
+        beside: see `PodRolled`.
     """
     name = component_of(pod)
     reads = reads or {}
     changed = living.runs_otherwise(context, name, dump(pod).encode())
-    due = changed or any(content is not None for content in reads.values())
+    due = changed or bool(ended) or any(content is not None for content in reads.values())
     if not due and not living.is_unproved(context, name):
         return
     manifest = _kept(name, manifest_path(name), dump(pod).encode())
     files = (manifest, *(_kept(name, path, content) for path, content in reads.items()))
     if due:
-        yield ArgumentsTaken(pod=pod)
-        if gate is not None:
-            yield gate
+        if ask and not ended:
+            yield ArgumentsTaken(pod=pod)
+        yield from gates
         yield from files
-        why = f"{'its manifest' if changed else 'what it reads'} changes; unless it serves, the old one goes back"
+        cause = "its manifest changes" if changed else ended or "what it reads changes"
+        why = f"{cause}; unless it serves, the old one goes back"
     else:
         why = "an earlier run was cut off before it was seen to serve"
-    yield PodRolled(pod=pod, files=files, why=why, client=client)
+    yield PodRolled(pod=pod, files=files, why=why, client=client, beside=beside)
 
 
 def restarted(context: Context) -> set[str]:
@@ -141,7 +149,7 @@ class ArgumentsTaken(Action):
         return image
 
     def _warn(self, run: ActionContext) -> None:
-        run.say(f"warning: {self._image} could not be asked whether it takes its arguments")
+        run.remark(f"{self._image} could not be asked whether it takes its arguments")
 
     def _asked(self, run: ActionContext, state: str) -> bool:
         """Whether it could be asked."""
@@ -236,12 +244,14 @@ class PodRolled(Action):
         why: what the plan says.
         client: component that is killed once this one has gone, and that the kubelet starts again: it would take
             requests that it cannot answer, and the kubelet waits for answers before it starts the pod (seen: 47 s).
+        beside: files of a pod that was ended for this one's sake, and comes back with this one's old files.
     """
 
     pod: Object
     files: tuple[KeptFile, ...]
     why: str
     client: str | None = None
+    beside: tuple[KeptFile, ...] = ()
 
     @property
     def component(self) -> str:
@@ -263,7 +273,7 @@ class PodRolled(Action):
         files, before = [file.path for file in self.files], 0
         if self._must_be_ended(run):
             before = starts(run.remote, self.pod)  # its manifest may be an old one, and it was started often since
-            _end(run, self.component, "TERM")
+            end_component(run.remote, self.component, "TERM")
         lacks = partial(lacks_pod, run.remote, self.pod, address=run.context.host.address, files=files)
         try:
             self._await(run, lacks, before)
@@ -307,10 +317,13 @@ class PodRolled(Action):
         files = [file.path for file in self.files] if _command(pod) == _command(self.pod) else []
         lacks = partial(lacks_pod, run.remote, pod, address=run.context.host.address, files=files)
         self._await(run, lacks, starts(run.remote, pod))
+        if self.beside:
+            put_back(run, self.beside)
 
 
-def _end(run: ActionContext, component: str, signal: str) -> None:
-    run.remote.run(["sh", "-c", _END, "sh", signal, component[:15]])
+def end_component(remote: Remote, component: str, signal: str) -> None:
+    """Send a signal to every process of a component; where its kubelet runs, it is started again."""
+    remote.run(["sh", "-c", _END, "sh", signal, component[:15]])
 
 
 def _command(pod: Object) -> list[str]:
@@ -349,7 +362,7 @@ class _Crashes:
             self.dead = 0
             return lacks
         if self.client is not None:
-            _end(self.run, self.client, "KILL")
+            end_component(self.run.remote, self.client, "KILL")
             self.client = None
         if starts(self.run.remote, self.pod) - self.before < _CRASHES:
             self.dead = 0

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kubeforge.engine.model import Context
+from kubeforge.engine.model import Action, Context
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.manifests import containerd
 from kubeforge.operations.absent import Absent
 from kubeforge.operations.artifact import Artifact
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
+from kubeforge.operations.kept_file import KeptFile
 from kubeforge.operations.model import Operation, Queries
 from kubeforge.operations.unit import Unit
 from kubeforge.spec.paths import (
@@ -28,8 +29,9 @@ from kubeforge.spec.paths import (
 from kubeforge.tasks import living
 from kubeforge.tasks.drop_ins import foreign_drop_ins
 from kubeforge.tasks.drop_ins import reads as drop_in_reads
-from kubeforge.tasks.parts import prepared_program, program
+from kubeforge.tasks.parts import kept_program, prepared_program, program
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.runtime_rolled import RuntimeRolled
 
 __all__ = ["install", "roll"]
 
@@ -63,25 +65,43 @@ def install(context: Context) -> Iterator[Operation]:
 
 
 @task("runtime.roll", reads=_reads)
-def roll(context: Context) -> Iterator[Operation]:
-    """Containerd of a node that lives: where it does not start again, no further node is touched."""
+def roll(context: Context) -> Iterator[Operation | Action]:
+    """Containerd of a node that lives: one that does not start again has its old version and files back."""
     if context.host.is_node and living.node_lives(context):
-        yield from (program(context, name, f"{BIN}/{name}") for name in _PROGRAMS)
-        yield from _service(context)
+        paths = {name: f"{BIN}/{name}" for name in _PROGRAMS}
+        programs = [kept_program(context, name, path, _aside(path)) for name, path in paths.items()]
+        texts = [KeptFile(path=path, content=text, aside=_aside(path)) for path, text in _texts(context).items()]
+        foreign = foreign_drop_ins(context, _UNIT)
+        yield from (*programs, *texts, *foreign)
+        unproved = living.is_unproved(context, living.RUNTIME)
+        yield RuntimeRolled(files=(*programs, *texts), unit=_unit(foreign), unproved=unproved)
 
 
 def _service(context: Context) -> Iterator[Operation]:
-    """Containerd with its configuration; a change of it, of that or of its unit restarts it.
+    """Containerd with its configuration."""
+    yield from (File(path=path, content=text) for path, text in _texts(context).items())
+    foreign = foreign_drop_ins(context, _UNIT)
+    yield from foreign
+    yield _unit(foreign)
+
+
+def _texts(context: Context) -> dict[str, bytes]:
+    """Return the files that it reads, and its unit."""
+    config = containerd.config_toml(context.cluster, context.mine, context.parts.images)
+    return {CONTAINERD_CONFIG: config.encode(), CONTAINERD_UNIT: containerd.unit().encode()}
+
+
+def _unit(foreign: Sequence[Absent]) -> Unit:
+    """Restart it for another program, another file, or a drop-in that goes.
 
     Shim and runc are started anew for every container anyway.
     """
-    config = containerd.config_toml(context.cluster, context.mine, context.parts.images)
-    yield File(path=CONTAINERD_CONFIG, content=config.encode())
-    yield File(path=CONTAINERD_UNIT, content=containerd.unit().encode())
-    foreign = foreign_drop_ins(context, _UNIT)
-    yield from foreign
     own = (f"artifact {BIN}/containerd", f"file {CONTAINERD_CONFIG}", f"file {CONTAINERD_UNIT}")
-    yield Unit(name=_UNIT, listens=(*own, *(one.title for one in foreign)))
+    return Unit(name=_UNIT, listens=(*own, *(one.title for one in foreign)))
+
+
+def _aside(path: str) -> str:
+    return living.aside(living.RUNTIME, path)
 
 
 def _plugins(context: Context) -> list[Artifact]:

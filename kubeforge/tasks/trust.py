@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from kubeforge.engine.model import Context
-from kubeforge.errors import UnfitHost
+from kubeforge.errors import ConnectionFailed, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.model import Entry, Queries
 from kubeforge.pki.certificates import TABLE, Identity, Kind, Request, Row, Scope, request, row
@@ -100,9 +100,9 @@ class Trust:
             wanted: any name -> what the certificate shall say, and the row name of its authority.
         """
         spec = self.context.cluster
-        keys = new_keys(len(wanted), spec.pki.algorithm)
+        keys, days = new_keys(len(wanted), spec.pki.algorithm), spec.pki.lifetime / timedelta(days=1)
         return {
-            name: leaf(says, key, self.authority(signer), days=spec.pki.days, now=now(self.context))
+            name: leaf(says, key, self.authority(signer), days=days, now=now(self.context))
             for (name, (says, signer)), key in zip(wanted.items(), keys, strict=True)
         }
 
@@ -139,17 +139,35 @@ def _found(context: Context) -> Trust:
     members = {host.name for host in (*inventory.control_planes, *inventory.etcd_members)}
     public: dict[str, bytes] = {}
     holders: dict[str, tuple[str, ...]] = {}
+    seen, silent = _asked(context, [host.name for host in inventory.cluster if host.name in members])
     for candidate in _SHARED:
-        seen = {host.name: context.seen[host.name].contents for host in inventory.cluster if host.name in members}
         having = {name: there[candidate.certificate] for name, there in seen.items() if candidate.certificate in there}
         if having:
             public[candidate.name] = _agreed(candidate, having)
             holders[candidate.name] = tuple(having)
             _refuse_foreign(context, candidate, public[candidate.name], holders[candidate.name])
     missing = [candidate for candidate in _SHARED if candidate.name not in public]
+    if missing and silent is not None:
+        raise silent  # it may have what the others have not
     if missing:
         _refuse_lost(context, missing, members)
     return Trust(context=context, public=public, holders=holders)
+
+
+def _asked(context: Context, hosts: Sequence[str]) -> tuple[Mapping[str, Mapping[str, bytes]], ConnectionFailed | None]:
+    """Return what hosts have, of those that answer: a node joins while one control plane of several is away.
+
+    Returns:
+        Host -> its files; and why the first of those that do not answer does not.
+    """
+    found: dict[str, Mapping[str, bytes]] = {}
+    silent = None
+    for host in hosts:
+        try:
+            found[host] = context.seen[host].contents
+        except ConnectionFailed as error:
+            silent = silent or error
+    return found, silent
 
 
 def _agreed(candidate: Row, having: Mapping[str, bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""May what runs become what cluster.yml says? All that speaks against it is said before anything is touched.
+"""May what runs become what it shall? All that speaks against it is said before anything is touched.
 
 What runs is read from the manifests of the control planes themselves, so no API is needed for that; kubelets are asked
 for where the API answers.
@@ -6,37 +6,75 @@ for where the API answers.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from kubeforge.cluster.access import api_of
 from kubeforge.engine.model import Action, ActionContext, Context
-from kubeforge.errors import ApiUnavailable, UnfitHost
+from kubeforge.errors import ApiUnavailable, ConnectionFailed, UnfitHost
+from kubeforge.inventory.model import Host, Inventory
+from kubeforge.inventory.patterns import select
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.manifests.etcd import ETCD
-from kubeforge.manifests.static_pod import manifest_path
-from kubeforge.operations.model import Change
+from kubeforge.manifests.static_pod import manifest_path, version_in
+from kubeforge.operations.model import Change, Queries
+from kubeforge.spec.paths import UPGRADE, UPGRADE_FINISHED
 from kubeforge.spec.releases import minor_of, parse, release
 from kubeforge.spec.skew import etcd_upgrade_problem, skew_problem, upgrade_problem
-from kubeforge.tasks import living
+from kubeforge.spec.upgrading import read_open
+from kubeforge.tasks import addons as own_addons
+from kubeforge.tasks import bootstrap, living
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.remark import Remark
+from kubeforge.tasks.trust import reads as trust_reads
 
-__all__ = ["KubeletsFollow", "check", "running"]
+__all__ = ["LIMIT", "KubeletsFollow", "addons", "check", "left_behind", "objects", "running", "servers_running"]
 
-_IMAGE: Final = re.compile(r"^ *(?:- )?image: *[\"']?([^\s\"']+)", re.MULTILINE)
 _COMPONENTS: Final = (API_SERVER, CONTROLLER_MANAGER, SCHEDULER)
+_ROLLBACK: Final = "kubeforge upgrade rollback"
 
 
-@task("upgrade.check", reads=living.reads)
+LIMIT: Final = "upgrade_limit"
+"""Variable: the pattern of hosts that an upgrade is about; unset: all."""
+
+
+def _reads(inventory: Inventory, host: Host) -> Queries:
+    return Queries.merge((living.reads(inventory, host), Queries(reads=(UPGRADE, UPGRADE_FINISHED))))
+
+
+@task("upgrade.check", reads=_reads)
 def check(context: Context) -> Iterator[Action]:
     """Refuse a change of versions that Kubernetes or etcd does not support; nothing to do where they stay."""
     if context.host not in context.inventory.control_planes:
+        _refuse_ahead(context)
         return
     _refuse(context)
     if context.host == context.inventory.control_planes[0]:
         yield KubeletsFollow()
+
+
+def _held_reads(inventory: Inventory, host: Host) -> Queries:
+    return Queries.merge((trust_reads(inventory, host), living.reads(inventory, host)))
+
+
+@task("upgrade.objects", reads=_held_reads)
+def objects(context: Context) -> Iterator[Action]:
+    """The ConfigMaps and RBAC of kubeadm for the new version, once no API server is older."""
+    behind = left_behind(context)
+    if not behind:
+        yield from bootstrap.objects(context)
+        return
+    names = ", ".join(behind)
+    text = f"kubeadm's ConfigMaps, RBAC, CoreDNS and kube-proxy stay as they are until these are upgraded, too: {names}"
+    yield Remark(about="upgrade.objects", text=text)
+
+
+@task("upgrade.addons", reads=living.reads)
+def addons(context: Context) -> Iterator[Action]:
+    """CoreDNS, kube-proxy and all other addons of the new version, once no API server is older."""
+    if not left_behind(context):
+        yield from own_addons.apply(context)
 
 
 def running(context: Context, host: str) -> dict[str, str]:
@@ -49,23 +87,50 @@ def running(context: Context, host: str) -> dict[str, str]:
     contents = context.seen[host].contents
     found = {}
     for name in (ETCD, *_COMPONENTS):
-        version = _version(contents.get(manifest_path(name), b""))
+        version = version_in(contents.get(manifest_path(name), b""))
         if version is not None:
             found[name] = version
     return found
 
 
-def _version(manifest: bytes) -> str | None:
-    """Return the version in the tag of a pod's image. Not parsed: that costs every run 6 ms for each manifest."""
-    found = _IMAGE.search(manifest.decode(errors="replace"))
-    if found is None:
-        return None
-    version = found.group(1).partition("@")[0].rpartition(":")[2].removeprefix("v")
-    try:
-        parse(version)
-    except ValueError:
-        return None
-    return version
+def servers_running(context: Context) -> dict[str, str]:
+    """Return control plane -> version of its API server, of those that can be asked and run one."""
+    found = {}
+    for host in context.inventory.control_planes:
+        try:
+            version = running(context, host.name).get(API_SERVER)
+        except ConnectionFailed:
+            continue
+        if version is not None:
+            found[host.name] = version
+    return found
+
+
+def left_behind(context: Context) -> dict[str, str]:
+    """Return the control planes that a limited upgrade leaves at an older version: name -> what they run."""
+    pattern = context.vars.get(LIMIT)
+    if pattern is None:
+        return {}
+    taken = {host.name for host in select(context.inventory, str(pattern), may_be_empty=True)}
+    others = [host.name for host in context.inventory.control_planes if host.name not in taken]
+    wanted = parse(context.cluster.kubernetes)
+    found = {name: running(context, name).get(API_SERVER, "") for name in others}
+    return {name: version for name, version in found.items() if version and parse(version) < wanted}
+
+
+def _refuse_ahead(context: Context) -> None:
+    """No kubelet goes before its API servers, where an upgrade is not about these."""
+    wanted = context.cluster.kubernetes
+    problems = {name: skew_problem("kubelet", wanted, now) for name, now in left_behind(context).items()}
+    told = [f"{name}: {problem}" for name, problem in problems.items() if problem is not None]
+    if told and context.host.is_node:
+        raise UnfitHost(
+            f"its kubelet would be newer than API servers that stay as they are; nothing was changed for {wanted}",
+            host=context.host.name,
+            step="upgrade.check",
+            evidence=told,
+            remedy=f"the control planes first: kubeforge upgrade apply {wanted} --limit kube_control_plane",
+        )
 
 
 def _refuse(context: Context) -> None:
@@ -81,13 +146,16 @@ def _refuse(context: Context) -> None:
             host=context.host.name,
             step="upgrade.check",
             evidence=told,
-            remedy=_remedy(now.get(API_SERVER, wanted), wanted),
+            remedy=_remedy(context, now.get(API_SERVER, wanted), wanted),
         )
 
 
-def _remedy(now: str, wanted: str) -> str:
+def _remedy(context: Context, now: str, wanted: str) -> str:
     if parse(wanted) < parse(now):
-        return f"set kubernetes in cluster.yml back to {now}"
+        record = read_open(context.seen[context.host.name].contents)
+        if record is not None:
+            return f"an upgrade is under way; go on: kubeforge upgrade apply {record.new}, or back: {_ROLLBACK}"
+        return f"set kubernetes in cluster.yml back to {now}; to go back to what ran before an upgrade: {_ROLLBACK}"
     major, minor = parse(minor_of(now))
     # from the right minor only etcd can be too old; a later patch of that minor comes with one that may follow
     step = minor + 1 if upgrade_problem(now, wanted) else minor
@@ -115,7 +183,7 @@ class KubeletsFollow(Action):
         try:
             nodes = api_of(run).objects("v1", "Node")
         except ApiUnavailable as error:
-            run.say(f"warning: nobody tells which kubelets there are: {error.cause}")
+            run.remark(f"nobody tells which kubelets there are: {error.cause}")
             return []
         told = [
             f"{node['metadata']['name']}: {problem}"

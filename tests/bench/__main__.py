@@ -10,6 +10,7 @@ BENCHES = (
     ["tests.bench.birth", "--turns", "3", "--control-planes", "3", "--output", "build/bench/birth-ha.json"],
     ["tests.bench.noop"],
     ["tests.bench.noop", "--control-planes", "3", "--output", "build/bench/noop-ha.json"],
+    ["tests.bench.node_add"],
     ["tests.bench.ssh", "--hosts", "50", "--turns", "3", "--json", "build/bench/ssh.json"],
 )
 

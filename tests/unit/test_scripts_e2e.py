@@ -1,14 +1,17 @@
-"""scripts/e2e: what fails once is run again and told, what fails twice makes the run red."""
+"""scripts/e2e: what fails once is run again and told, what fails twice makes the run red; long tests take turns."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "e2e"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "scripts" / "e2e"
+TURNS = "123456"
 ONCE = """
 from pathlib import Path
 
@@ -60,3 +63,51 @@ def test_what_cannot_be_read_is_red_at_once(folder: Path) -> None:
     done = run(folder)
     assert done.returncode not in (0, 1)
     assert "Once more" not in done.stdout
+
+
+def told(turn: str, cwd: Path = ROOT) -> str:
+    """Return what it says, and the words it gives to pytest."""
+    argv = [sys.executable, str(SCRIPT), "--turn", turn, "echo"]
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=True).stdout
+
+
+def words(turn: str) -> set[str]:
+    return set(told(turn).splitlines()[-1].split())
+
+
+def files_of(words: set[str]) -> list[Path]:
+    """Return the files that pytest would run."""
+    named = [ROOT / word for word in words]
+    return [file for place in named for file in ([place] if place.is_file() else place.rglob("test_*.py"))]
+
+
+def test_every_test_has_its_turn() -> None:
+    files = set((ROOT / "tests" / "e2e").rglob("test_*.py"))
+    every = set.intersection(*map(words, TURNS))
+    assert every == {str(file.relative_to(ROOT)) for file in files if file.parent.name == "e2e"}
+    long = [file for turn in TURNS for file in files_of(words(turn) - every)]
+    assert sorted(long) == sorted(file for file in files if file.parent.name != "e2e"), "each is of one turn"
+    assert set(files_of(words("all"))) == files
+
+
+def test_the_commit_says_whose_turn_it_is(tmp_path: Path) -> None:
+    (tmp_path / "tests" / "e2e").mkdir(parents=True)
+
+    def git(*arguments: str) -> str:
+        argv = ["git", "-c", "user.name=n", "-c", "user.email=e", *arguments]
+        env = {**os.environ, **dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2026-11-23T00:00:00Z")}
+        return subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
+
+    git("init", "-q")
+    turns = set()
+    for number in range(30):
+        git("commit", "-q", "--allow-empty", "-m", str(number))
+        turn = int(git("rev-parse", "HEAD"), 16) % len(TURNS) + 1
+        assert f"of turn {turn} of {len(TURNS)}" in told("commit", tmp_path)
+        turns.add(turn)
+    assert turns == set(map(int, TURNS))
+
+
+def test_a_tree_without_git_is_of_the_first_turn(tmp_path: Path) -> None:
+    (tmp_path / "tests" / "e2e").mkdir(parents=True)
+    assert "of turn 1 of" in told("commit", tmp_path)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from cryptography import x509
 
 from kubeforge.cluster.status.probe import Answer, Asked
 from kubeforge.cluster.status.rows import Certificate
-from kubeforge.pki.verify import RENEW_BEFORE
+from kubeforge.pki import verify
 
 __all__ = ["certificates_of"]
-
-_AUTHORITY_SOON: Final = timedelta(days=180)  # a new authority has to reach every host and every kubeconfig
-_ROTATES_BEFORE: Final = 0.1  # a kubelet renews when 10 to 30 % of the time are left
 
 
 def certificates_of(host: str, asked: Asked, answer: Answer, now: datetime) -> Iterator[Certificate]:
@@ -44,8 +40,7 @@ def _certificate(
         found = x509.load_pem_x509_certificate(pem)
     except ValueError:
         return Certificate(host=host, name=name, path=path, expires=None, days=None, authority=authority)
-    end, begin = found.not_valid_after_utc, found.not_valid_before_utc
-    soon = _AUTHORITY_SOON if authority else (end - begin) * _ROTATES_BEFORE if rotates else RENEW_BEFORE
+    end = found.not_valid_after_utc
     return Certificate(
         host=host,
         name=name,
@@ -54,5 +49,5 @@ def _certificate(
         days=(end - now).days,
         authority=authority,
         rotates=rotates,
-        due=end - now < soon,
+        due=end - now < verify.warns_before(found, authority=authority, rotates=rotates),
     )

@@ -34,6 +34,7 @@ __all__ = [
     "parse",
     "probe",
     "script",
+    "split_answer",
 ]
 
 _DEADLINE: Final = 30.0
@@ -165,7 +166,7 @@ def parse(nonce: str, text: str) -> Answer:
     Raises:
         ProtocolError: it does not come to its end.
     """
-    parts = list(_parts(nonce, text))
+    parts = list(split_answer(nonce, text))
     if not parts or parts[-1][0] != ["end"]:
         raise ProtocolError("the host gave no whole answer", step="status", evidence=text.splitlines()[-3:])
     first = {words[0]: body for words, body in parts if len(words) == 1}
@@ -186,8 +187,8 @@ def parse(nonce: str, text: str) -> Answer:
     )
 
 
-def _parts(nonce: str, text: str) -> Iterator[tuple[list[str], str]]:
-    """Yield (words after the nonce, what follows)."""
+def split_answer(nonce: str, text: str) -> Iterator[tuple[list[str], str]]:
+    """Yield the parts of a script's answer: the words after the nonce, and what follows."""
     for piece in text.split(f"\n{nonce} ")[1:]:
         head, _, body = piece.partition("\n")
         yield head.split(), body

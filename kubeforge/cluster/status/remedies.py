@@ -30,6 +30,9 @@ class Row:
 
 
 _LIMITED: Final = "kubeforge apply --limit {where}"
+_FOREIGN: Final = (
+    "take it into hosts.yml to have kubeforge look after it; to let it go: kubeforge node remove {where} --dead"
+)
 _LOGS: Final = "; what it said: kubeforge ssh {where} {log}"
 _ETCDCTL: Final = (
     "ETCDCTL_CACERT=/etc/kubernetes/pki/etcd/ca.crt ETCDCTL_CERT=/etc/kubernetes/pki/etcd/healthcheck-client.crt"
@@ -56,7 +59,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "host-unreachable": Row(
         _ERROR,
         "see that it is up and can be entered: kubeforge ssh {where} true; gone for good:"
-        " kubeforge kubectl -- delete node {where}, and take it out of hosts.yml",
+        " kubeforge node remove {where} --dead",
     ),
     "balancer-down": Row(_ERROR, _LIMITED + "; why it stopped: kubeforge ssh {where} journalctl -u '{unit}' -n 30"),
     "kubelet-down": Row(_ERROR, _LIMITED + "; why it stopped: kubeforge ssh {where} journalctl -u kubelet -n 30"),
@@ -66,8 +69,8 @@ TABLE: Final[Mapping[str, Row]] = {
         _ERROR, _LIMITED + "; what the kubelet says: kubeforge ssh {where} journalctl -u kubelet -n 30"
     ),
     "node-pressure": Row(_WARNING, "kubeforge kubectl -- describe node {where}; then give it room"),
-    "node-cordoned": Row(_WARNING, "kubeforge kubectl -- uncordon {where}"),
-    "node-foreign": Row(_NOTE, "take it into hosts.yml to have kubeforge look after it"),
+    "node-cordoned": Row(_WARNING, "kubeforge uncordon {where}"),
+    "node-foreign": Row(_NOTE, _FOREIGN),
     "serving-certificate-waits": Row(_ERROR, "{mend}"),
     # control plane
     "component-missing": Row(_ERROR, _LIMITED),
@@ -78,7 +81,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "etcd-data-lost": Row(_ERROR, _LIMITED + " takes it in anew, and the others fill it"),
     "etcd-member-missing": Row(_ERROR, _LIMITED),
     "etcd-member-unstarted": Row(_WARNING, "start it, or strike it off: " + _ON_MEMBER + "etcdctl member remove {id}"),
-    "etcd-member-foreign": Row(_NOTE, "take it into hosts.yml to have kubeforge look after it"),
+    "etcd-member-foreign": Row(_NOTE, _FOREIGN),
     "etcd-nospace": Row(
         _CRITICAL,
         _ON_MEMBER + "etcdctl compact $(etcdctl endpoint status -w json | grep -o '\"revision\":[0-9]*' | cut -d: -f2);"
@@ -98,10 +101,10 @@ TABLE: Final[Mapping[str, Row]] = {
         _WARNING, _ON_MEMBER + "etcdctl defrag --cluster; to let it grow: etcd.extra_args.quota-backend-bytes"
     ),
     # certificates
-    "certificate-expired": Row(_ERROR, _LIMITED),
-    "certificate-expires": Row(_WARNING, _LIMITED),
+    "certificate-expired": Row(_ERROR, "kubeforge certs renew"),
+    "certificate-expires": Row(_WARNING, "kubeforge certs renew --hosts {where}"),
     "certificate-unreadable": Row(_ERROR, "move {path} away on {where}, then " + _LIMITED),
-    "kubelet-certificate-expired": Row(_ERROR, "kubeforge ssh {where} rm {path}; " + _LIMITED),
+    "kubelet-certificate-expired": Row(_ERROR, "kubeforge certs renew kubelet-client kubelet-server --hosts {where}"),
     "kubelet-certificate-not-rotated": Row(
         _WARNING, "its request may wait: kubeforge kubectl -- get csr; " + _LIMITED + " approves it"
     ),

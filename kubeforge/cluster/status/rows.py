@@ -142,6 +142,7 @@ class Member:
         size: of its database, bytes on disk.
         in_use: bytes of it that hold something; the rest comes back with `etcdctl defrag`.
         quota: bytes it may grow to.
+        revision: newest revision of the data that it knows.
         index: last entry of raft's log that is committed.
         lag: entries it has still to apply to be where the furthest member is.
         alarms: `NOSPACE`, `CORRUPT`.
@@ -160,6 +161,7 @@ class Member:
     size: int = 0
     in_use: int = 0
     quota: int = 0
+    revision: int = 0
     index: int = 0
     lag: int = 0
     alarms: tuple[str, ...] = ()
@@ -181,6 +183,16 @@ class Etcd:
     needed: int = 0
     leader: str = ""
     members: tuple[Member, ...] = ()
+
+    @property
+    def voters(self) -> tuple[Member, ...]:
+        """Members that count for the quorum."""
+        return tuple(one for one in self.members if not one.learner and one.registered is not False)
+
+    @property
+    def well(self) -> bool:
+        """Whether all serve together and none has anything to complain of."""
+        return self.quorum is True and not any(one.problem or one.alarms or not one.answers for one in self.members)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from kubeforge.errors import Problem
@@ -23,6 +24,7 @@ _NEED_ADDRESS: Final = {
     EndpointKind.HAPROXY: _FREE,
     EndpointKind.KUBE_VIP: _FREE,
 }
+_SHORTEST: Final = timedelta(seconds=60)
 _MOVES: Final = (EndpointKind.HAPROXY, EndpointKind.KUBE_VIP)
 _ON_API_PORT: Final = (EndpointKind.FIRST, EndpointKind.LOCALHOST, EndpointKind.KUBE_VIP)
 _TAKEN_PORTS: Final = {
@@ -114,8 +116,14 @@ def certificate_names(spec: ClusterSpec) -> Iterator[Problem]:
 
 
 def validity(spec: ClusterSpec) -> Iterator[Problem]:
-    """A certificate must not outlive its CA."""
-    if spec.pki.days > spec.pki.ca_days:
+    """A certificate must not outlive its CA, nor end before anybody could use it."""
+    if spec.pki.validity is not None:
+        if spec.pki.lifetime > timedelta(days=spec.pki.ca_days):
+            text = f"certificates of {spec.pki.validity} would outlive their CA of {spec.pki.ca_days} days"
+            yield fault(text, "pki", "validity")
+        elif spec.pki.lifetime < _SHORTEST:
+            yield fault(f"less than {_SHORTEST.seconds} s: they would end while they are rolled out", "pki", "validity")
+    elif spec.pki.days > spec.pki.ca_days:
         yield fault(
             f"certificates of {spec.pki.days} days would outlive their CA of {spec.pki.ca_days} days", "pki", "days"
         )

@@ -120,13 +120,17 @@ def flag_fault(component: str, flag: str) -> str | None:
 
 
 def dropped_flags(spec: ClusterSpec) -> Iterator[Problem]:
-    """The kubelet does not start with a flag its minor has dropped."""
+    """Kubelet and etcd do not start with a flag that the minor's have dropped."""
     row = next((row for row in RELEASES if row.minor == spec.minor), None)
-    for flag in spec.kubelet.extra_args:
-        if row is not None and flag in row.kubelet_flags_dropped:
-            yield fault(
-                f"the kubelet of {row.minor} has no such flag and would not start", "kubelet", "extra_args", flag
-            )
+    if row is None:
+        return
+    dropped = {
+        "kubelet": [flag for flag in spec.kubelet.extra_args if flag in row.kubelet_flags_dropped],
+        "etcd": [flag for flag in spec.etcd.extra_args if flag.startswith(row.etcd_flags_dropped)],
+    }
+    for name, gone in dropped.items():
+        for flag in gone:
+            yield fault(f"the {name} of {row.minor} has no such flag and would not start", name, "extra_args", flag)
 
 
 def config_fields(spec: ClusterSpec) -> Iterator[Problem]:

@@ -30,6 +30,14 @@ def targets(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
             yield fault(f"neither host nor group of the inventory{did_you_mean(name, known)}", "nodes", name)
 
 
+def upgrade_groups(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
+    """Names in `upgrade.groups` are groups of the inventory."""
+    for name in spec.upgrade.groups:
+        if name not in inventory.groups:
+            near = did_you_mean(name, inventory.groups)
+            yield fault(f"is no group of the inventory{near}", "upgrade", "groups", name)
+
+
 def labels(spec: ClusterSpec) -> Iterator[Problem]:
     """Labels have the form Kubernetes takes."""
     for name, node in spec.nodes.items():
@@ -92,4 +100,4 @@ def room_for_pods(spec: ClusterSpec, inventory: Inventory) -> Iterator[Problem]:
 
 
 RULES: Final = (labels, taints)
-INVENTORY_RULES: Final = (targets, both_roles, room_for_pods)
+INVENTORY_RULES: Final = (targets, upgrade_groups, both_roles, room_for_pods)

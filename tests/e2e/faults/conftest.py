@@ -133,12 +133,18 @@ class Forge:
     @contextmanager
     def started(self, *words: str) -> Iterator[Started]:
         """Start an apply that answers itself; whatever is left of it in the end is killed."""
+        with self.starting("apply", *words) as run:
+            yield run
+
+    @contextmanager
+    def starting(self, verb: str, *words: str) -> Iterator[Started]:
+        """Start a verb that answers itself; whatever is left of it in the end is killed."""
         known = set(self.runs())
         with (
             tempfile.TemporaryFile("w+") as out,
             tempfile.TemporaryFile("w+") as err,
             subprocess.Popen(
-                self.argv("apply", "--yes", *words),
+                self.argv(verb, "--yes", *words),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

@@ -75,6 +75,7 @@ class Client:
         self.closed = 0
         self.sent_on = 0
         self.cut = 0
+        self.said = b""  # by the last answer
 
     def request(self, method: str, path: str, body: object = None, *, kind: str = "application/json") -> int:
         if self._is_closed():
@@ -93,7 +94,7 @@ class Client:
             self.connection.close()
             status, _ = self._asked(method, path, body, kind)
         if status >= 500 or status == TOO_MANY:
-            raise RuntimeError(f"{method} {path}: {status}")
+            raise RuntimeError(f"{method} {path}: {status} {self.said.decode(errors='replace')[:300]}")
         return status
 
     def _asked(self, method: str, path: str, body: object, kind: str) -> tuple[int, bool]:
@@ -102,7 +103,7 @@ class Client:
             text = None if body is None else json.dumps(body)
             self.connection.request(method, path, text, {"Content-Type": kind})
             answer = self.connection.getresponse()
-            answer.read()
+            self.said = answer.read()
         except BaseException:
             self.connection.close()
             raise

@@ -26,6 +26,8 @@ def programs(tmp_path: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
         "another's": ("etcd", f"--name={CP1.name}0"),
         "server": ("kube-apiserver", "--advertise-address=192.0.2.11"),
         "another server": ("kube-apiserver", "--advertise-address=192.0.2.111"),
+        "manager": ("kube-controller-manager", "--kubeconfig=/nowhere/kubeforge-test-manager.conf"),
+        "scheduler": ("kube-scheduler", "--kubeconfig=/nowhere/kubeforge-test-scheduler.conf"),
     }
     made = {}
     try:
@@ -83,3 +85,20 @@ def test_an_api_server_whose_etcd_has_gone_is_ended_once(
     assert programs["server"].wait(10) != 0
     assert programs["another server"].poll() is None
     assert programs["another's"].poll() is None
+
+
+def test_a_whole_control_plane_is_ended(
+    programs: dict[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By flags of this test's own: real controllers of clusters on this machine have the real ones."""
+    signs = (("kube-controller", "manager"), ("kube-scheduler", "scheduler"))
+    ours = tuple((name, f"--kubeconfig=/nowhere/kubeforge-test-{which}.conf") for name, which in signs)
+    monkeypatch.setattr(etcd_runs, "_CONTROLLERS", ours)
+    remote = ShellRemote(LocalTransport("here"))
+    assert etcd_runs.control_plane_runs(remote, CP1) == "kube-apiserver, kube-controller, kube-scheduler still run"
+    etcd_runs.end_control_plane(remote, CP1)
+    for name in ("server", "manager", "scheduler"):
+        assert programs[name].wait(10) != 0
+    assert etcd_runs.control_plane_runs(remote, CP1) is None
+    assert programs["mine"].poll() is None
+    assert programs["another server"].poll() is None

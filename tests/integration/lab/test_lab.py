@@ -161,6 +161,23 @@ def test_partition_outlives_a_reboot(lab: Lab, ssh: Enter) -> None:
     assert ssh("w1", "true").returncode == 0
 
 
+def test_another_address_at_once_and_after_a_reboot(lab: Lab, ssh: Enter) -> None:
+    before, other = lab.host("w1").address, lab.host("cp1")
+    inside = ssh("w1", "cat", "/proc/1/stat").stdout
+    given = lab.readdress("w1")
+    try:
+        assert given == lab.host("w1").address != before
+        assert given in (lab.inventory / "hosts.yml").read_text()
+        assert not waiting.answers_ssh(before)
+        assert ssh("w1", "cat", "/proc/1/stat").stdout == inside, "it went on running"
+        assert other.run(["timeout", "2", "bash", "-c", f"exec 3<>/dev/tcp/{given}/22"]).returncode == 0
+        lab.host("w1").reboot()
+        assert ssh("w1", "ip -4 -br address show eth0").stdout.split()[-1] == f"{given}/24"
+    finally:
+        assert lab.readdress("w1", before) == before
+    assert ssh("w1", "true").returncode == 0
+
+
 def test_a_host_dies_with_its_monitor_and_starts_again(lab: Lab, ssh: Enter) -> None:
     host = lab.host("w1")
     monitor = _monitor(host.files.folder)

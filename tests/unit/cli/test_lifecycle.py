@@ -183,7 +183,8 @@ def test_programs_get_the_plan_that_is_not_carried_out(cli: Cli) -> None:
     assert run.did == ["plan", "show"]
 
 
-def test_exit_code_of_the_run(cli: Cli) -> None:
+def test_who_is_left_out_is_named_and_the_exit_code_says_so(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     run = FakeRun(UNREACHABLE, RunResult(run_id="r", failures=(FAILURE,)))
     assert cli(["apply", "-y"], run) == 11
     assert run.did == ["plan", "show", "apply", "result"]
+    assert "Without w2: what is due there waits until this runs again." in capsys.readouterr().err

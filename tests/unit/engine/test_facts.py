@@ -138,6 +138,15 @@ def test_gather_asks_once() -> None:
     assert host.round_trips == 2
 
 
+def test_what_tasks_ask_a_script_for_reaches_them() -> None:
+    """It was thrown away with the answer of the facts' own script: `certs renew` took every kubelet for overdue."""
+    host = MemoryHost(
+        "w1", commands={("sh",): lambda script: Completed(0, EXTRA.encode() if script == SCRIPT.encode() else b"mine")}
+    )
+    _, seen = gather(host, Queries(outputs=("cat /some/certificate",)), never)
+    assert seen.outputs == {"cat /some/certificate": "mine"}
+
+
 @pytest.mark.parametrize(
     ("note", "said"), [("begin r 1\nstart 0\n", True), ("begin r 1\nend\n", False), ("begin r 1\nfailed\n", False)]
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubeforge.engine.model import Context, Task
-from kubeforge.engine.playbook import Portion, TaskCall
+from kubeforge.engine.playbook import Pool, Portion, TaskCall
 from kubeforge.engine.playbook_loader import load, parse
 from kubeforge.errors import InputError
 
@@ -49,9 +50,12 @@ def test_everything_a_play_may_say() -> None:
 - play: Join
   hosts: kube_node
   serial: [1, 30%]
+  by_group: true
+  order: reverse_inventory
   run_once: true
   tags: [join, late]
   max_failures: 10%
+  ignore_unreachable: true
   facts: false
   vars: {token: abc}
   tasks:
@@ -67,11 +71,13 @@ def test_everything_a_play_may_say() -> None:
     assert (first.hosts, first.serial, first.max_failures, first.facts) == ("all,!w1", (), Portion(0), True)
     assert second.serial == (Portion(1), Portion(30, percent=True))
     assert second.max_failures == Portion(10, percent=True)
+    assert (first.ignore_unreachable, second.ignore_unreachable) == (False, True)
+    assert (second.by_group, second.reverse, first.by_group, first.reverse) == (True, True, False, False)
     assert (second.run_once, second.facts, second.tags) == (True, False, frozenset({"join", "late"}))
     assert second.tasks == (
-        TaskCall(name="kubelet.join", arguments={"token": "{{ token }}", "retries": 5}, line=14),
-        TaskCall(name="os.prepare", line=15),
-        TaskCall(name="generic.any", arguments={"a": [1, {"b": "c"}]}, line=16),
+        TaskCall(name="kubelet.join", arguments={"token": "{{ token }}", "retries": 5}, line=17),
+        TaskCall(name="os.prepare", line=18),
+        TaskCall(name="generic.any", arguments={"a": [1, {"b": "c"}]}, line=19),
     )
 
 
@@ -158,6 +164,11 @@ def test_tags_select_plays_and_tasks(tags: tuple[str, ...], left: dict[str, int]
     assert {play.name: len(play.tasks) for play in BOOK.tagged(tags).plays} == left
 
 
+def test_orders_are_ansibles() -> None:
+    (told,) = problems("- {play: A, hosts: all, order: reverse, tasks: [os.prepare]}")
+    assert "one of inventory, reverse_inventory is expected here" in told
+
+
 def test_unknown_tag_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         BOOK.tagged(["erly"])
@@ -178,6 +189,25 @@ def test_unknown_tag_is_refused() -> None:
 )
 def test_serial_batches(serial: tuple[Portion, ...], hosts: int, total: int | None, sizes: list[int]) -> None:
     play = BOOK.plays[0]
-    cut = type(play)(name="x", hosts="all", tasks=(), serial=serial).batches(range(hosts), total=total)
+    names = [f"h{number}" for number in range(hosts)]
+    everyone = [f"h{number}" for number in range(hosts if total is None else total)]
+    cut = type(play)(name="x", hosts="all", tasks=(), serial=serial).batches(names, everyone=everyone)
     assert [len(batch) for batch in cut] == sizes
-    assert [number for batch in cut for number in batch] == list(range(hosts))
+    assert [name for batch in cut for name in batch] == names
+
+
+def test_pools_come_one_after_the_other() -> None:
+    """Each in its own batches; a host of two belongs to the first, who is in none comes last."""
+    play = type(BOOK.plays[0])(name="x", hosts="all", tasks=(), serial=(Portion(1),), by_group=True)
+    everyone = ["a", "b", "c", "d", "e", "f", "g"]
+    web = Pool(name="web", hosts=frozenset("abcd"), serial=(Portion(50, percent=True),))
+    db = Pool(name="db", hosts=frozenset("bef"), serial=(Portion(5),), most=Portion(1))
+    cut = play.batches(everyone, everyone=everyone, pools=(web, db))
+    assert cut == [("a", "b"), ("c", "d"), ("e",), ("f",), ("g",)]
+    assert play.batches(["d"], everyone=everyone, pools=(web, db)) == [("d",)], "a percentage is of the whole pool"
+    assert replace(play, by_group=False).batches(["a", "b"], everyone=everyone, pools=(web,)) == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize(("text", "portion"), [("3", Portion(3)), ("25%", Portion(25, percent=True))])
+def test_portions_are_read(text: str, portion: Portion) -> None:
+    assert Portion.of(text) == portion

@@ -15,6 +15,7 @@ from kubeforge.engine.events import HostFailed, PlayDone, PlayStarted, StepFaile
 from kubeforge.engine.model import Context
 from kubeforge.errors import ConnectionFailed, InputError, OperationFailed
 from kubeforge.operations.file import File
+from kubeforge.spec.model import ClusterSpec
 
 
 def actions(world: Any, wait: Any, *names: str) -> None:
@@ -43,6 +44,18 @@ def test_serial_batches_do_not_overlap(make: Callable[..., Any], wait: Any) -> N
     apply(world, "- {play: A, hosts: all, serial: 40%, tasks: [a, b]}")
     batches = [world.journal[0:4], world.journal[4:8], world.journal[8:10]]
     assert [sorted({entry.split()[0] for entry in batch}) for batch in batches] == [["w1", "w2"], ["w3", "w4"], ["w5"]]
+
+
+def test_groups_come_one_after_the_other_and_order_may_be_turned_round(make: Callable[..., Any], wait: Any) -> None:
+    """As cluster.yml says it; who is in no group comes last, in batches of the play."""
+    world = make("cp1", "w1", "w2", "w3")
+    actions(world, wait, "a")
+    groups = {"kube_node": {"serial": ["2"]}}
+    spec = ClusterSpec.model_validate({"name": "demo", "kubernetes": "1.36.3", "upgrade": {"groups": groups}})
+    play = "- {play: A, hosts: all, serial: 1, by_group: true, order: reverse_inventory, tasks: [a]}"
+    apply(world, play, spec=spec)
+    hosts = [entry.split()[0] for entry in world.journal]
+    assert [sorted(hosts[:2]), *hosts[2:]] == [["w2", "w3"], "w1", "cp1"]
 
 
 def test_run_once_takes_the_first_host(world: Any, wait: Any) -> None:
@@ -155,6 +168,37 @@ def test_hosts_that_cannot_be_reached_count_as_failed(world: Any) -> None:
     result = apply(world, "- {play: Write, hosts: all, max_failures: 1, tasks: [files.write]}")
     assert {done.host for done in result.done} == {"cp1", "w2"}
     assert result.exit_code == 11
+
+
+IGNORING = "- {play: Write, hosts: all, serial: 1, ignore_unreachable: true, tasks: [files.write]}"
+
+
+def test_hosts_that_cannot_be_reached_may_be_left_out(world: Any) -> None:
+    world.hosts["cp1"].unreachable = True
+    with world.session(IGNORING) as session:
+        plan = session.plan()
+        assert not session.blocked(plan)
+        result = session.apply(plan)
+    assert {done.host for done in result.done} == {"w1", "w2"}
+    assert ([failure.host for failure in result.failures], result.exit_code) == (["cp1"], 11)
+
+
+def test_a_host_that_is_left_out_is_no_leave_for_others_to_fail(world: Any) -> None:
+    world.hosts["cp1"].unreachable = True
+    failing(world, "w1")
+    result = apply(world, IGNORING)
+    assert result.done == ()
+    assert {step.host for step in result.remaining} == {"w1", "w2"}
+
+
+def test_a_host_that_is_lost_later_ends_the_run(world: Any) -> None:
+    def lost() -> None:
+        raise ConnectionFailed("no route to host", host="w1")
+
+    world.hosts["w1"].before_act = lost
+    result = apply(world, IGNORING)
+    assert {done.host for done in result.done} == {"cp1"}
+    assert {step.host for step in result.remaining} == {"w1", "w2"}
 
 
 def test_a_fault_in_a_task_is_that_hosts_failure(world: Any) -> None:

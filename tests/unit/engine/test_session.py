@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from kubeforge.engine.events import ChangeDone
+from kubeforge.engine.events import ActionSaid, ChangeDone
+from kubeforge.engine.plan import Plan, PlannedRemark
 
 FILES = """
 - play: Write
@@ -38,3 +40,20 @@ def test_second_run_changes_nothing(world: Any) -> None:
         assert not plan
         assert session.apply(plan).done == ()
     assert [host.calls for host in world.hosts.values()] == [["observe", "observe"]] * 3
+
+
+def test_what_an_action_warns_of_is_in_the_plan_and_is_no_change(world: Any, wait: Any) -> None:
+    def stray(run: Any) -> bool:
+        run.remark("node w9 is nobody's", kind="node", name="w9")
+        return False
+
+    world.task("look", lambda _: [wait("looks", world.journal, needed=stray)])
+    with world.session("- {play: Look, hosts: cp1, tasks: [look]}") as session:
+        plan = session.plan()
+    details = {"kind": "node", "name": "w9"}
+    assert plan.remarks == (PlannedRemark(host="cp1", task="look", text="node w9 is nobody's", details=details),)
+    assert not plan
+    stored = json.loads(json.dumps(plan.to_data()))
+    assert stored["remarks"] == [{"host": "cp1", "task": "look", "text": "node w9 is nobody's", "details": details}]
+    assert Plan.from_data(stored) == plan
+    assert [event.message for event in world.of(ActionSaid)] == ["warning: node w9 is nobody's"]

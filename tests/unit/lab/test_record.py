@@ -104,3 +104,34 @@ def test_an_unknown_host_names_the_known() -> None:
     with pytest.raises(LabError, match="no host 'w9'") as caught:
         record(workers=1).host("w9")
     assert "cp1, w1" in str(caught.value)
+
+
+def test_a_host_with_another_address_keeps_all_else() -> None:
+    first = record(control_planes=2, workers=1)
+    moved = first.with_address("cp1", "10.77.3.99")
+    assert [host.address for host in moved.hosts] == ["10.77.3.99", "10.77.3.12", "10.77.3.51"]
+    assert [(host.name, host.mac) for host in moved.hosts] == [(host.name, host.mac) for host in first.hosts]
+    again = moved.with_address("cp2", None).with_address("cp1", None)
+    addresses_now = [host.address for host in again.hosts]
+    assert len({*addresses_now, "10.77.3.11", "10.77.3.12", "10.77.3.99"}) == 6, "none that was had before"
+    assert again.with_address("cp1", "10.77.3.11").host("cp1").address == "10.77.3.11", "back again"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("10.77.3.12", "cp2's"),
+        ("10.77.3.1", "the gateway's"),
+        ("10.77.3.254", "this machine's"),
+        ("10.77.4.9", "not in the lab's network"),
+    ],
+)
+def test_an_address_must_be_free_and_of_the_lab(address: str, said: str) -> None:
+    with pytest.raises(LabError, match=said):
+        record(control_planes=2).with_address("cp1", address)
+
+
+def test_another_address_is_remembered(tmp_path: Path) -> None:
+    moved = record(control_planes=1).with_address("cp1", "10.77.3.99")
+    moved.write(tmp_path / "lab.json")
+    assert LabRecord.read(tmp_path / "lab.json") == moved

@@ -126,3 +126,10 @@ def test_cluster_info_is_what_a_joining_node_reads(sample: Callable[..., Any]) -
     info = next(one for one in made if one["metadata"]["name"] == "cluster-info")
     server = yaml.safe_load(info["data"]["kubeconfig"])["clusters"][0]["cluster"]["server"]
     assert server == "https://192.0.2.11:6443"
+
+
+def test_kubeadm_hears_of_certificates_that_live_for_hours(sample: Callable[..., Any]) -> None:
+    cluster = sample(pki={"validity": "90m"})
+    told = cluster_configuration(cluster.spec, cluster.inventory, cluster.images)
+    assert told["certificateValidityPeriod"] == "1h30m0s"
+    assert told["caCertificateValidityPeriod"] == "87600h0m0s"

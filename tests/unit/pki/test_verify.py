@@ -87,3 +87,23 @@ def test_what_cannot_last_longer_is_kept_until_it_ends() -> None:
     assert reasons(ASKED, signed.certificate, now=NOW, signer=short.certificate) == ()
     (told,) = reasons(ASKED, signed.certificate, now=NOW + timedelta(days=11), signer=short.certificate)
     assert "it expired" in told
+
+
+@pytest.mark.parametrize(
+    ("days", "left", "due"),
+    [
+        (365, 31, False),
+        (365, 29, True),
+        (30, 11, False),
+        (30, 9, True),
+        (1 / 24, 0.6 / 24, False),
+        (1 / 24, 0.01, True),
+    ],
+    ids=["a year", "its last month", "a month", "its last third", "an hour", "its last quarter"],
+)
+def test_soon_is_at_most_the_last_third(ca: Authority, days: float, left: float, due: bool) -> None:
+    """With 30 days alone, each run would renew what is valid for hours."""
+    short = leaf(ASKED, new_keys(1, KeyAlgorithm.ECDSA_P256)[0], ca, days=days, now=NOW).certificate
+    told = reasons(ASKED, short, now=NOW + timedelta(days=days - left), signer=ca.certificate)
+    assert bool(told) == due
+    assert not told or told[0].startswith("it expires ")

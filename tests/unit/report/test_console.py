@@ -130,6 +130,16 @@ def test_live_console_can_be_left_and_entered_again() -> None:
     assert stream.getvalue().count("+ file /a (missing)") == 2
 
 
+def test_a_warning_of_an_action_stays_on_the_screen_and_comes_once() -> None:
+    stream = io.StringIO()
+    sink = LiveConsole(Console(file=stream, width=80, force_terminal=True))
+    warning = ActionSaid(host="cp1", step="nodes.strangers", message="warning: node w9 is in the cluster")
+    for event in (*EVENTS, warning, warning, PlanReady(changes=0, hosts=0, seconds=0.1)):
+        sink(event)
+    assert stream.getvalue().count("warning: cp1: node w9 is in the cluster") == 1
+    assert "waits for" not in stream.getvalue(), "what is no warning goes with its line"
+
+
 def test_json_lines() -> None:
     stream = io.StringIO()
     sink = JsonLines(stream)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kubeforge.spec.durations import parse_duration
+from kubeforge.spec.durations import parse_duration, parse_seconds
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,14 @@ def test_gos_notation(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 24h"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(90, 90), (1.5, 1.5), ("90", 90), (" 0 ", 0), ("90s", 90), ("5m", 300)])
+def test_seconds_or_gos_notation(given: object, seconds: float) -> None:
+    assert parse_seconds(given) == seconds
+
+
+@pytest.mark.parametrize("given", ["", "soon", "-1", -1, "-5m", "nan", "inf", None])
+def test_what_are_no_seconds(given: object) -> None:
+    with pytest.raises(ValueError, match="write it like 24h"):
+        parse_seconds(given)

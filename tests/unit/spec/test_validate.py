@@ -68,6 +68,8 @@ SPEC = [
     ("endpoint:\n  port: 443\n", 4, "endpoint.port", "API servers listen on 6443", False),
     ("pki: {api_server_sans: [ok.example, 192.0.2.1, '*.ok', 'a b']}\n", 3, "pki.api_server_sans[3]", "neither", False),
     ("pki:\n  days: 20\n  ca_days: 10\n", 4, "pki.days", "20 days would outlive their CA of 10 days", False),
+    ("pki:\n  validity: 30s\n", 4, "pki.validity", "less than 60 s: they would end while they are", False),
+    ("pki:\n  validity: 300h\n  ca_days: 10\n", 4, "pki.validity", "300h would outlive their CA of 10 days", False),
     ("addons: {ingress: {http_port: 443}}\n", 3, "addons.ingress.https_port", "cannot both have port 443", False),
     ("addons: {ingress: {http_port: 10250}}\n", 3, "addons.ingress.http_port", "taken by the kubelet", False),
     ("addons: {ingress: {http_port: 30080}}\n", 3, "addons.ingress.http_port", "one of the NodePorts", False),
@@ -136,6 +138,7 @@ SPEC = [
     ("scheduler: {config: {profiles: [{schedulerName: mine}]}}\n", 3, "scheduler.config.profiles",
      "lacks default-scheduler", False),
     # nodes
+    ("upgrade: {groups: {kube_nod: {}}}\n", 3, "upgrade.groups.kube_nod", "is no group of the inventory; did", False),
     ("nodes:\n  w2: {}\n", 4, "nodes.w2", "neither host nor group of the inventory", False),
     ("nodes:\n  kube_nodes: {}\n", 4, "nodes.kube_nodes", "did you mean `kube_node`?", False),
     ("nodes: {w1: {labels: {'A.b/c': d}}}\n", 3, 'nodes.w1.labels["A.b/c"]', "`A.b` before the `/`", False),

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from kubeforge.artifacts.model import ImageArchive, LocalFile, Resolved
+from kubeforge.cluster import access
 from kubeforge.engine.model import Action, Context
 from kubeforge.engine.vault import OnceVault
 from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, fold
 from kubeforge.spec.paths import ETCD_MEMBER
-from kubeforge.tasks import etcd_runs, kubelet_rolled, rolling
+from kubeforge.tasks import addons, etcd_runs, kubelet_rolled, reset, rolling
 from kubeforge.tasks.etcd_runs import no_joiner
 from kubeforge.transport.memory import RUNNING, MemoryHost
+from tests.unit.tasks.memory_api import FixedAccess, MemoryApi
 from tests.unit.tasks.rolling_site import ECDSA, FOUNDED, Make
 
 PROGRAMS = (
@@ -147,3 +149,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rolling, "starts", lambda *_: 0)
     monkeypatch.setattr(rolling, "lacks_health", lambda _: None)
     monkeypatch.setattr(etcd_runs, "still_runs", lambda *_: "it still runs")
+
+
+@pytest.fixture
+def fleet(living_site: Make, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a cluster that lives, for whole playbooks over it; see tests.unit.tasks.fleet."""
+    from tests.unit.tasks.fleet import Fleet, node  # it uses this module
+
+    made, api = living_site(control_planes=3), MemoryApi()
+    for name in made.sample.inventory.hosts:
+        api.objects_["v1", "Node", "", name] = node(name)
+    monkeypatch.setattr(access, "Access", lambda: FixedAccess(api))
+    monkeypatch.setattr(reset, "connect", lambda _turns: api)
+    monkeypatch.setattr(addons, "refused_proxy_config", lambda *_: [])
+    return Fleet(made, api)

@@ -25,6 +25,7 @@ from kubeforge.spec.paths import (
     PKI,
 )
 from kubeforge.tasks import control_plane, images, kubelet, kubernetes, os, pki, runtime
+from kubeforge.tasks.runtime_rolled import RuntimeRolled
 from tests.conftest import make_sample
 
 Make = Callable[..., Any]
@@ -139,7 +140,8 @@ def test_containerd_of_a_node_that_lives_has_a_turn_of_its_own(site: Make) -> No
         return [one for one in made.operations("w1", task) if isinstance(one, Unit)]
 
     assert [unit.listens for unit in units(runtime.install)] == [()], "started, for images are imported next"
-    assert "file /etc/containerd/config.toml" in units(runtime.roll)[0].listens
+    rolled = [one for one in made.ask("w1", runtime.roll) if isinstance(one, RuntimeRolled)]
+    assert "file /etc/containerd/config.toml" in rolled[0].unit.listens
     assert "file /etc/containerd/config.toml" not in titles(made.ask("w1", runtime.install))
 
 

@@ -181,7 +181,7 @@ def test_starts_of_the_time_before_do_not_count(rolled: Make, monkeypatch: pytes
     _, action, run = rolled(never())
     monkeypatch.setattr(rolling, "starts", lambda *_: 7)
     monkeypatch.setattr(PodRolled, "_must_be_ended", lambda *_: True)
-    monkeypatch.setattr(rolling, "_end", lambda *_: None)
+    monkeypatch.setattr(rolling, "end_component", lambda *_: None)
     with pytest.raises(OperationFailed) as told:
         action.run(run)
     assert "was started twice" not in str(told.value)

@@ -75,7 +75,8 @@ class ApiServer:
                     status, said = outer.refused, json.dumps({"kind": "Status", "code": outer.refused, "message": "no"})
                 elif not said:
                     status = 200 if path in outer.answers else 404
-                    said = json.dumps(outer.answers.get(path, {"kind": "Status", "code": 404, "message": path}))
+                    found = outer.answers.get(path, {"kind": "Status", "code": 404, "message": path})
+                    said = found if isinstance(found, str) else json.dumps(found)
                 body = said.encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -1,0 +1,1 @@
+"""What an upgrade would meet and do: facts, and what they mean."""

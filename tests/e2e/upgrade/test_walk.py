@@ -1,0 +1,91 @@
+"""An upgrade of one control plane and one worker that is killed after every single step, and ends upgraded.
+
+Each run is killed with -9 as soon as it has ended a step that no run before had ended, so together they are cut off at
+every boundary there is. A gate is asked by every run before what it guards, and would hold up all runs alone.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.e2e.faults.conftest import Started
+from tests.e2e.ha.conftest import Ha, made
+from tests.e2e.ha.test_changing import respec
+from tests.e2e.upgrade.test_upgrade import NEW, OLD, versions
+
+pytestmark = pytest.mark.lab
+
+STOPS = ("drain ", "unit kubelet", "unit containerd", "artifact /usr/local/bin/kubelet")
+MOST = 80
+"""Runs; an upgrade of two hosts has about thirty steps."""
+
+
+@pytest.fixture(scope="module")
+def aged() -> Iterator[Ha]:
+    with made("walk", control_planes=1, workers=1, kubernetes=OLD) as forge:
+        respec(forge, lambda data: data.update(addons={}))
+        forge.apply().check(0)
+        forge.until_good()
+        yield forge
+
+
+def ended(run: Started) -> set[tuple[str, str]]:
+    """Return the steps that a run has ended so far: host and step."""
+    return {(event["host"], event["step"]) for event in run.events if event["event"] == "StepDone"}
+
+
+def walked(forge: Ha) -> list[list[tuple[str, str]]]:
+    """Upgrade, killed after each step; return what each run had done: host and step."""
+    done: list[list[tuple[str, str]]] = []
+    for _ in range(MOST):
+        known = {step for steps in done for step in steps}
+        with forge.starting(f"upgrade apply {NEW}") as run:
+            while run.child.poll() is None:
+                if ended(run) - known:
+                    run.send(signal.SIGKILL)
+                    run.child.wait(10)
+            done.append(sorted(ended(run)))
+            if run.child.returncode != -signal.SIGKILL:
+                run.said().check(0)
+                return done
+    pytest.fail(f"not done after {MOST} runs: {done[-3:]}")
+
+
+def test_it_ends_upgraded(aged: Ha) -> None:
+    done = walked(aged)
+    print(f"\n{len(done)} runs")
+    aged.until_good()
+    assert versions(aged) == {NEW}
+    assert yaml.safe_load((aged.inventory / "cluster.yml").read_text())["kubernetes"] == NEW
+    aged.run("plan", "--detailed-exitcode").check(0, "No changes.")
+    snapshots = json.loads(aged.run("etcd snapshot list", "-o", "json").out)
+    asked = [one for one in snapshots["snapshots"] if one["reason"].startswith("before the upgrade")]
+    assert len({one["name"] for one in asked}) == 1, "one snapshot for one upgrade"
+
+
+def test_nothing_is_done_twice(aged: Ha) -> None:
+    """What stops or drains anything was begun once, or was cut off and seen to its end by the next run."""
+    done: dict[tuple[str, str], list[str]] = {}
+    for number, run in list(enumerate(aged.runs()))[1:]:  # the first has founded the cluster
+        for line in (run / "events.jsonl").read_text().splitlines(keepends=True):
+            event = json.loads(line) if line.endswith("\n") else {"event": "cut off"}
+            if event["event"] == "ChangeDone" and event["title"].startswith(STOPS):
+                done.setdefault((event["host"], event["title"]), []).append(f"run {number}: {event}")
+    assert {key: told for key, told in done.items() if len(told) > 1} == {}
+
+
+def test_a_second_run_changes_nothing(aged: Ha) -> None:
+    aged.run(f"upgrade apply {NEW}", "--yes").check(0, "No changes.")
+
+
+def test_older_and_unknown_versions_are_refused(aged: Ha) -> None:
+    aged.run(f"upgrade apply {OLD}", "--yes").check(10, f"{OLD} is older than {NEW}", "upgrade rollback")
+    aged.run("upgrade apply 1.99.0", "--yes").check(10, "1.99")
+    respec(aged, lambda data: data.update(kubernetes=OLD))
+    aged.apply().check(12, f"set kubernetes in cluster.yml back to {NEW}", "kubeforge upgrade rollback")
+    respec(aged, lambda data: data.update(kubernetes=NEW))

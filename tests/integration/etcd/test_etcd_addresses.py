@@ -1,0 +1,126 @@
+"""Real etcd: members that all have other addresses, and what brings them together. The rules that ADR 0078 stands on.
+
+Here an address is a port of loopback, and the forwarder is systemd's own, as on a host.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeforge.cluster.etcd import NotYet, lacks_health, lives, members, update_member
+from tests.integration.etcd.conftest import free_ports
+
+pytestmark = pytest.mark.lab
+
+Make = Callable[[int], Any]
+PROXY = next((path for path in map(Path, ("/lib/systemd/systemd-socket-proxyd",)) if path.exists()), None)
+
+
+@pytest.fixture
+def three(members: Make) -> Any:
+    """Three members that serve, with five keys."""
+    made = members(3)
+    made.chain()
+    for name in made.names:
+        made.until(lambda name=name: lacks_health(made.host(name)) is None)
+    for number in range(5):
+        assert made.ask("m0", "put", f"k{number}", "v").returncode == 0
+    return made
+
+
+def move(made: Any, *names: str) -> dict[str, str]:
+    """End all members and start them again, some of them at other addresses; return those they had."""
+    before = {name: made.peers[name] for name in names}
+    for name in made.names:
+        made.stop(name)
+    for name, port in zip(names, free_ports(len(names)), strict=True):
+        made.peers[name] = f"http://127.0.0.1:{port}"
+    for name in made.names:
+        made.start(name, cluster=made.settled(name))
+    for name in made.names:
+        made.until(lambda name=name: lives(made.host(name)))
+    return before
+
+
+def tell(made: Any, peer: str, *names: str) -> None:
+    """Tell the members where some of them are now."""
+    for name in names:
+
+        def told(name: str = name) -> bool:
+            try:
+                known = next(one for one in members(made.host(peer)) if one.name == name)
+                if known.peer_urls == (made.peers[name],):
+                    return True
+                update_member(made.host(peer), known, made.peers[name])
+            except NotYet:
+                return False
+            return False
+
+        made.until(told)
+
+
+@contextmanager
+def forwarded(old: str, new: str) -> Iterator[None]:
+    """Lead connections to one URL to another."""
+    ends = [url.removeprefix("http://") for url in (old, new)]
+    argv = ["systemd-socket-activate", f"--listen={ends[0]}", str(PROXY), ends[1]]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def whole(made: Any) -> bool:
+    """Whether all serve, know one another, and have every key."""
+    if any(lacks_health(made.host(name)) is not None for name in made.names):
+        return False
+    known = {one.name: one.peer_urls for one in members(made.host("m0"))}
+    keys = made.ask("m2", "get", "k", "--prefix", "--keys-only").stdout.split()
+    return known == {name: (made.peers[name],) for name in made.names} and len(keys) == 5
+
+
+def ids(made: Any) -> set[str]:
+    return {one.id for one in members(made.host("m0"))}
+
+
+@pytest.mark.skipif(PROXY is None, reason="systemd-socket-proxyd is not here")
+def test_all_moved_find_one_another_by_one_borrowed_address(three: Any) -> None:
+    before = ids(three)
+    old = move(three, "m0", "m1", "m2")
+    assert all("LEADER" in str(lacks_health(three.host(name))).upper() for name in three.names)
+    with forwarded(old["m0"], three.peers["m0"]):
+        three.until(lambda: lacks_health(three.host("m1")) is None)
+        tell(three, "m1", "m0", "m1", "m2")
+    three.until(lambda: whole(three))
+    assert ids(three) == before, "it is the same raft: nothing was restored, nobody was removed"
+
+
+@pytest.mark.parametrize("names", [("m1",), ("m0", "m2")])
+def test_where_one_kept_its_address_they_find_one_another(three: Any, names: tuple[str, ...]) -> None:
+    before = ids(three)
+    move(three, *names)
+    three.until(lambda: lacks_health(three.host("m1")) is None)
+    tell(three, "m1", *names)
+    three.until(lambda: whole(three))
+    assert ids(three) == before
+
+
+def test_a_member_alone_is_told_its_own(members: Make) -> None:
+    made = members(1)
+    made.chain()
+    move(made, "m0")
+    made.until(lambda: lacks_health(made.host("m0")) is None)
+    tell(made, "m0", "m0")
+    (known,) = members_of(made)
+    assert known.peer_urls == (made.peers["m0"],)
+
+
+def members_of(made: Any) -> Any:
+    return members(made.host("m0"))
