@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "e2e"
+TURNS = "12345"
 ONCE = """
 from pathlib import Path
 
@@ -74,14 +75,19 @@ def words(turn: str) -> set[str]:
     return set(told(turn).splitlines()[-1].split())
 
 
+def files_of(words: set[str]) -> list[Path]:
+    """Return the files that pytest would run."""
+    named = [ROOT / word for word in words]
+    return [file for place in named for file in ([place] if place.is_file() else place.rglob("test_*.py"))]
+
+
 def test_every_test_has_its_turn() -> None:
-    files = {file.relative_to(ROOT) for file in (ROOT / "tests" / "e2e").rglob("test_*.py")}
-    every = set.intersection(*(words(turn) for turn in "123"))
-    assert every == {str(file) for file in files if len(file.parts) == 3}
-    turns = [words(turn) - every for turn in "123"]
-    assert sum(map(len, turns)) == len(set.union(*turns)), "each folder is of one turn"
-    assert set.union(*turns) == {str(file.parent) for file in files if len(file.parts) > 3}
-    assert words("all") == every | set.union(*turns)
+    files = set((ROOT / "tests" / "e2e").rglob("test_*.py"))
+    every = set.intersection(*map(words, TURNS))
+    assert every == {str(file.relative_to(ROOT)) for file in files if file.parent.name == "e2e"}
+    long = [file for turn in TURNS for file in files_of(words(turn) - every)]
+    assert sorted(long) == sorted(file for file in files if file.parent.name != "e2e"), "each is of one turn"
+    assert set(files_of(words("all"))) == files
 
 
 def test_the_commit_says_whose_turn_it_is(tmp_path: Path) -> None:
@@ -94,9 +100,14 @@ def test_the_commit_says_whose_turn_it_is(tmp_path: Path) -> None:
 
     git("init", "-q")
     turns = set()
-    for number in range(12):
+    for number in range(30):
         git("commit", "-q", "--allow-empty", "-m", str(number))
-        turn = int(git("rev-parse", "HEAD"), 16) % 3 + 1
-        assert f"of turn {turn} of 3" in told("commit", tmp_path)
+        turn = int(git("rev-parse", "HEAD"), 16) % len(TURNS) + 1
+        assert f"of turn {turn} of {len(TURNS)}" in told("commit", tmp_path)
         turns.add(turn)
-    assert turns == {1, 2, 3}
+    assert turns == set(map(int, TURNS))
+
+
+def test_a_tree_without_git_is_of_the_first_turn(tmp_path: Path) -> None:
+    (tmp_path / "tests" / "e2e").mkdir(parents=True)
+    assert "of turn 1 of" in told("commit", tmp_path)

@@ -46,7 +46,17 @@ def left(labs: Path) -> Iterator[Cluster]:
 
 
 def until_good(left: Cluster) -> None:
-    wait_until(left.is_good, seconds=120, why=lambda: left.forge("status", code=None).stdout)
+    """Wait until status finds nothing amiss.
+
+    One pod of CoreDNS was not ready after 120 s once, under load; a kubelet waits up to 2 min 3 s for a pod's volumes
+    before it tries again, and API servers restart here. Should that not be it, `describe` says what is.
+    """
+
+    def why() -> str:
+        pods = left.kubectl("describe", "pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")
+        return left.forge("status", code=None).stdout + pods
+
+    wait_until(left.is_good, seconds=240, why=why)
 
 
 def test_kubeadm_knows_and_renews_the_certificates_of_each(left: Cluster) -> None:
