@@ -1,6 +1,7 @@
 """Compiles a playbook for hosts: tasks are asked, their operations and actions come out in order. Asks no host itself.
 
-Consecutive operations of one play on one host form one batch, whichever tasks they come from; an action stands alone.
+Consecutive operations of one play on one host form one batch, whichever tasks they come from; an action stands alone,
+and what may do more than it foretells ends its batch.
 """
 
 from __future__ import annotations
@@ -250,13 +251,13 @@ class _Compiler:
     def steps(self, play: Play, context: Context) -> Iterator[Step]:
         waiting: list[tuple[str, Operation]] = []
         for call, item, around in self.items(play, context):
-            if isinstance(item, Operation):
-                waiting.append((call.name, item))
-                continue
-            if waiting:
+            if waiting and _ends(waiting[-1][1], item):
                 yield _batch(waiting)
                 waiting = []
-            yield ActionStep(action=item, task=call.name, context=around)
+            if isinstance(item, Operation):
+                waiting.append((call.name, item))
+            else:
+                yield ActionStep(action=item, task=call.name, context=around)
         if waiting:
             yield _batch(waiting)
 
@@ -340,6 +341,11 @@ def _notify(
     for call, item, _ in given:
         for label in call.notify:
             causes.setdefault(label, []).append(item)
+
+
+def _ends(last: Operation, following: Operation | Action) -> bool:
+    """Whether a batch ends between the two: what may find more than was foretold is decided anew (ADR 96)."""
+    return not isinstance(following, Operation) or (last.open_ended and not following.open_ended)
 
 
 def _batch(waiting: Sequence[tuple[str, Operation]]) -> Batch:

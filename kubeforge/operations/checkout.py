@@ -37,6 +37,7 @@ class Checkout(Operation):
     """
 
     kind: ClassVar[str] = "checkout"
+    open_ended: ClassVar[bool] = True
 
     path: str
     url: str

@@ -38,6 +38,7 @@ class Command(Operation):
     """
 
     kind: ClassVar[str] = "command"
+    open_ended: ClassVar[bool] = True
 
     argv: tuple[str, ...]
     creates: str | None = None

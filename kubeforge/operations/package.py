@@ -35,6 +35,7 @@ class Package(Operation):
     """
 
     kind: ClassVar[str] = "package"
+    open_ended: ClassVar[bool] = True
 
     name: str
     state: Literal["present", "absent"] = "present"
@@ -84,6 +85,7 @@ class Packages(Operation):
     """
 
     kind: ClassVar[str] = "packages"
+    open_ended: ClassVar[bool] = True
 
     names: tuple[str, ...]
     manager: Manager = "apt"

@@ -207,6 +207,7 @@ class SystemUpgrade(Operation):
     """
 
     kind: ClassVar[str] = "system upgrade"
+    open_ended: ClassVar[bool] = True
 
     held: tuple[str, ...] = HELD
     deadline: float = 1800.0

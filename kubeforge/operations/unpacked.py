@@ -31,6 +31,7 @@ class Unpacked(Operation):
     """
 
     kind: ClassVar[str] = "unpacked"
+    open_ended: ClassVar[bool] = True
 
     path: str
     archive: Content | str

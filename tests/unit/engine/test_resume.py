@@ -29,7 +29,7 @@ BOOK = """
   hosts: all
   tasks: [once.c]
 """
-EVENTS = 48
+EVENTS = 60
 """That a whole run of BOOK records."""
 
 ONCE = ["command a", "command b", "command c", "reboot"]
