@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from kubeforge.cli import extra_vars
 from kubeforge.cli.vault_options import vault_passwords
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ check: Final = click.option("--check", is_flag=True, help="Only show what would 
 diff: Final = click.option("--diff", is_flag=True, help="Show what changes inside of files.")
 yes: Final = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 variables: Final = click.option(
-    "-e", "--extra-vars", "variables", multiple=True, callback=lambda _ctx, _param, value: _pairs(value),
-    metavar="KEY=VALUE", help="A variable for tasks, over all others.",
+    "-e", "--extra-vars", "variables", multiple=True, callback=lambda _ctx, _param, value: extra_vars.read(value),
+    metavar="KEY=VALUE", help="A variable for tasks, over all others; also `{KEY: VALUE}` or `@FILE` with such.",
 )  # fmt: skip
 
 
@@ -124,13 +125,3 @@ def _portion(value: str | None) -> Portion | None:
 
 def _split(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(tag for value in values for tag in value.split(",") if tag)
-
-
-def _pairs(values: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for value in values:
-        key, equals, rest = value.partition("=")
-        if not equals or not key.isidentifier():
-            raise click.BadParameter(f"`{value}` is not KEY=VALUE")
-        pairs[key] = rest
-    return pairs

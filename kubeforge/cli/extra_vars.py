@@ -1,0 +1,54 @@
+"""What `-e` says: `KEY=VALUE`, variables as YAML or JSON (`{ports: [22, 443]}`), `@FILE` with such, as in Ansible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["read"]
+
+
+def read(values: Sequence[str]) -> dict[str, Any]:
+    """Return the variables of all options, later ones over earlier ones.
+
+    Raises:
+        click.BadParameter: one is neither of the three, or its file cannot be read.
+    """
+    variables: dict[str, Any] = {}
+    for value in values:
+        variables |= _read(value)
+    return variables
+
+
+def _read(value: str) -> dict[str, Any]:
+    if value.startswith("@"):
+        try:
+            text = Path(value[1:]).expanduser().read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.BadParameter(f"{value[1:]}: {getattr(error, 'strerror', None) or error}") from None
+        return _mapping(text, value[1:])
+    if value.startswith("{"):
+        return _mapping(value, value)
+    key, equals, rest = value.partition("=")
+    if not equals or not key.isidentifier():
+        raise click.BadParameter(f"`{value}` is not KEY=VALUE, {{KEY: VALUE}} or @FILE")
+    return {key: rest}
+
+
+def _mapping(text: str, source: str) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415 - --help reads no YAML
+
+    if text.startswith("$ANSIBLE_VAULT;"):
+        raise click.BadParameter(
+            f"{source} is encrypted; put it into group_vars/all/ of the inventory, where it is read"
+        )
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise click.BadParameter(f"{source}: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict) or not all(isinstance(key, str) and key.isidentifier() for key in found):
+        raise click.BadParameter(f"{source}: variables are expected, NAME: VALUE")
+    return found
