@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -69,7 +70,7 @@ class Unit(Operation):
             title=self.title,
             verb=steps[-1][1],
             why=", ".join(dict.fromkeys(why for _, _, why in steps if why)),
-            guard=Queries(units=(self.name,)),
+            guard=self._guard(verb for verb, _, _ in steps),
             effect=Observation(units={self.name: self._after(now)}),
             lines=tuple(
                 f"systemctl {verb}" if verb == "daemon-reload" else f"systemctl {verb} -- {quoted}"
@@ -77,6 +78,10 @@ class Unit(Operation):
             ),
             deadline=self.deadline,
         )
+
+    def _guard(self, verbs: Iterable[str]) -> Queries:
+        """Nothing where it is stopped or restarted: what ends again and again may do so between two looks."""
+        return Queries() if {"stop", "restart"} & {*verbs} else Queries(units=(self.name,))
 
     def _masking(self, now: UnitState) -> list[tuple[str, Verb, str]]:
         is_masked = now.load == "masked"

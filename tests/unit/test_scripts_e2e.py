@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "e2e"
-TURNS = "12345"
+TURNS = "123456"
 ONCE = """
 from pathlib import Path
 

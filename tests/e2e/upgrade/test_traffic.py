@@ -176,13 +176,20 @@ def test_nor_on_the_way_back(aged: Ha) -> None:
 
 
 def test_nor_while_etcd_changes(aged: Ha) -> None:
-    """Each API server ends before the etcd beside it does; 1.35 and 1.36 share an etcd, so a flag changes."""
+    """Each API server ends before the etcd beside it does; 1.35 and 1.36 share an etcd, so a flag changes.
+
+    A write that one member passes on to a leader which just hands over is dropped by raft, and answered after etcd's
+    own 7 s: that can be had of each handover by each of the two clients that write, and nothing else.
+    """
     respec(aged, flag("heartbeat-interval", "200", "etcd"))
     with aged.client("w1", LOCAL, PATIENT) as watched:
         aged.apply().check(0)
         watched.answered()
     print(f"\n{watched.record.told()}")
-    assert watched.record.failures == {}
+    failures = watched.record.failures
+    assert failures.keys() <= {"writer", "changer"}
+    assert all("etcdserver: request timed out" in told for bad in failures.values() for _, told in bad)
+    assert max(map(len, failures.values()), default=0) <= len(aged.planes)
     assert set(watched.record.acknowledged) <= aged.written()
 
 

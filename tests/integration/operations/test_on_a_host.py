@@ -100,6 +100,22 @@ def test_an_owed_restart_is_made_good(enter: Enter) -> None:
     remote.run(FAREWELL)
 
 
+def test_what_has_ended_meanwhile_is_stopped_and_restarted_all_the_same(enter: Enter) -> None:
+    """As a service without its data does again and again: there is never a moment in which it stays as it was seen."""
+    remote = enter("root")
+    apply(remote, operations(), "run-1")
+    stopped = [Unit(name="kfit.service", enabled=None, state="stopped")]
+    for listed in (operations(unit=UNIT + b"#\n"), stopped):
+        seen = look(remote, listed)
+        remote.run(("systemctl", "kill", "-s", "KILL", "kfit.service"))
+        wait_until(lambda: remote.run(("systemctl", "is-failed", "kfit.service"), expect=(0, 1)).status == 0)
+        results = remote.act(fold(listed, seen)[0], seen, run_id="run-2")
+        assert [result.status for result in results if result.title == "unit kfit.service"] == [0]
+    assert apply(remote, stopped, "run-x") == []
+    apply(remote, reset(ledger(remote)), "reset")
+    remote.run(FAREWELL)
+
+
 def test_a_disk_of_its_own_is_cleared_and_stays_mounted(enter: Enter) -> None:
     """A directory of Kubernetes that is a mount point, then or since; what is mounted below is not ours."""
     remote = enter("root")
