@@ -39,6 +39,7 @@ class Account(Operation):
     """
 
     kind: ClassVar[str] = "account"
+    open_ended: ClassVar[bool] = True
 
     name: str
     uid: int | None = None

@@ -68,6 +68,7 @@ class AsUser(Operation):
     """
 
     kind: ClassVar[str] = "as-user"
+    open_ended: ClassVar[bool] = True
 
     operation: Operation
     user: str

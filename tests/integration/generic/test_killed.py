@@ -59,7 +59,7 @@ TRACELESS = """
     - command.script: {text: "sleep 0.5; echo once >>/srv/kfit-traceless/script", name: two}
     - command.run: {command: [sh, -c, "echo once >>/srv/kfit-traceless/nobody"], name: three}
       become_user: nobody
-    - service.restart: {name: cron}
+    - service.restart: {name: ssh}
     - wait.file: {path: /srv/kfit-traceless/script, deadline: 30}
     - command.run: {command: [sh, -c, "sleep 0.5; echo once >>/srv/kfit-traceless/last"], name: four}
 """
