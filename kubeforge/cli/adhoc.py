@@ -35,7 +35,17 @@ _parallel = click.option("-f", "--forks", "--parallel", type=click.IntRange(min=
 _pattern = click.argument("pattern")
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+class _Exec(click.Command):
+    """Where `--` tells the command from what is ours, our options may stand behind the pattern, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; without `--` all behind the pattern is the command's."""
+        ctx.allow_interspersed_args = "--" in args
+        ctx.ignore_unknown_options = "--" not in args
+        return super().parse_args(ctx, args)
+
+
+@click.command("exec", cls=_Exec)
 @options.inventory
 @options.variables
 @options.passwords()
@@ -72,6 +82,8 @@ def exec_(  # noqa: PLR0917 - click passes them by name
     words = command[1:] if command[0] == "--" else command
     if not words:
         raise click.UsageError("what shall be run?")
+    if words[0].startswith("-"):
+        raise click.UsageError(f"`{words[0]}` is no command; put `--` before the command and options before that")
     line = words[0] if len(words) == 1 else join(words)
     with _chosen(inventory_path, variables, asked, pattern, forks) as chosen:
         live = output == "table" and not grouped

@@ -32,6 +32,14 @@ BOOK = """
     - name: again
       command.run: {command: [sh, -c, "echo handled >>/srv/kfit-killed/handled"], name: again}
 """
+
+
+@pytest.fixture(autouse=True)
+def own_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No run of an earlier lab of this name can be gone on with."""
+    monkeypatch.setenv("KUBEFORGE_STATE", str(tmp_path / "state"))
+
+
 PROGRAM = (sys.executable, "-c", "from kubeforge.cli import main; main()", "playbook", "run")
 
 

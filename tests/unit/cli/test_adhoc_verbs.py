@@ -42,6 +42,13 @@ def test_one_hosts_output_is_as_it_is(site: Path) -> None:
     assert forge(site, "exec", "db", "printf '\\001\\377x'").stdout == b"\x01\xffx"
 
 
+def test_options_may_stand_behind_the_pattern_where_two_dashes_end_them(site: Path) -> None:
+    assert forge(site, "exec", "web", "-g", "--", "echo", "-g").stdout.endswith(b"status 0\n  -g\n")
+    assert forge(site, "exec", "db", "echo", "-g").stdout == b"-g\n"
+    assert b"`-g` is no command; put `--` before" in forge(site, "exec", "web", "-g", "echo").stderr
+    assert b"No such option '--grouqed'" in forge(site, "exec", "web", "--grouqed", "--", "echo").stderr
+
+
 def test_the_same_output_is_shown_once(site: Path) -> None:
     done = forge(site, "exec", "-g", "all", "echo same")
     assert done.stdout.decode().splitlines() == ["3 hosts: web1, web2, db1  status 0", "  same"]
