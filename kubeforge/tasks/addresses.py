@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from kubeforge.cluster.access import api_of
@@ -21,7 +22,7 @@ from kubeforge.inventory.model import CONTROL_PLANE, Host, Inventory
 from kubeforge.manifests.control_plane import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
 from kubeforge.operations.absent import Absent
 from kubeforge.operations.file import File
-from kubeforge.operations.model import Change, Queries, Verb
+from kubeforge.operations.model import Change, Entry, Queries, Verb
 from kubeforge.operations.unit import Unit
 from kubeforge.spec.paths import COMPONENT_DEADLINE, MOVED_FROM, NODE_DEADLINE
 from kubeforge.tasks import etcd_runs, moving
@@ -127,11 +128,12 @@ class HostMoved(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodsFollow(Action):
-    """No pod on the host's network says the old address.
+    """No pod on the host's network says the old address, or has read it when it started.
 
-    The kubelet never changes the address of such a pod once it has one (pkg/kubelet/kubelet_pods.go,
-    generateAPIPodStatus: "They are immutable once set"), and what is in it has read it when it started. Those of a
-    controller are deleted; mirror pods are the kubelet's own.
+    Some keep the old one for life (pkg/kubelet/kubelet_pods.go, generateAPIPodStatus: "They are immutable once set").
+    Others get the new one when the kubelet starts, and go on with what they have read: seen with flannel, which told
+    the other nodes the old address, and no packet came. Those of a controller are deleted; mirror pods are the
+    kubelet's own.
 
     Args:
         move: of the host.
@@ -151,16 +153,18 @@ class PodsFollow(Action):
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Delete them until none is left; a pod that nobody would make again is left alone, and named."""
         api, deleted, named = api_of(run), set[str](), set[str]()
+        noted = run.remote.observe(Queries(stats=(MOVED_FROM,))).paths[MOVED_FROM]
+        since = noted.modified if isinstance(noted, Entry) else None
 
         def lacks() -> str | None:
-            stale = list(self._stale(api))
+            stale = [pod for pod in self._own(api) if self._says(pod) or _is_older(pod, since)]
             for pod in stale:
                 self._renew(run, api, pod, deleted, named)
             waiting = [_name(pod) for pod in stale if _name(pod) not in named]
-            return f"{', '.join(waiting)} still says {self.move.old}" if waiting else None
+            return f"{', '.join(waiting)} still goes by {self.move.old}" if waiting else None
 
         condition = Condition(
-            name=f"no pod on the host's network says {self.move.old}",
+            name=f"no pod on the host's network goes by {self.move.old}",
             lacks=lacks,
             deadline=NODE_DEADLINE,
             evidence=lambda: kubelet_log(run.remote),
@@ -168,11 +172,15 @@ class PodsFollow(Action):
         await_condition(condition, run, step=self.title)
         return [self._change(f"{len(deleted)} pods on the host's network started anew")]
 
-    def _stale(self, api: Api) -> Iterator[Obj]:
+    def _own(self, api: Api) -> Iterator[Obj]:
+        """Yield the pods on the host's network that somebody could start anew."""
         for pod in pods_of(api, self.move.host):
             ours = pod["spec"].get("hostNetwork") and pod["spec"].get("nodeName") == self.move.host
-            if ours and not is_mirror(pod) and (pod.get("status") or {}).get("podIP") == self.move.old:
+            if ours and not is_mirror(pod):
                 yield pod
+
+    def _says(self, pod: Obj) -> bool:
+        return bool((pod.get("status") or {}).get("podIP") == self.move.old)
 
     def _renew(self, run: ActionContext, api: Api, pod: Obj, deleted: set[str], named: set[str]) -> None:
         name = _name(pod)
@@ -216,3 +224,10 @@ class AddressSettled(Action):
 
 def _name(pod: Obj) -> str:
     return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+
+
+def _is_older(pod: Obj, since: float | None) -> bool:
+    """Whether a container of it ran before `since`, seconds since 1970 by the host's own clock."""
+    states = [one.get("state", {}).get("running", {}) for one in (pod.get("status") or {}).get("containerStatuses", ())]
+    begun = [datetime.fromisoformat(state["startedAt"]).timestamp() for state in states if state.get("startedAt")]
+    return since is not None and any(moment < since for moment in begun)

@@ -194,7 +194,7 @@ def test_killed_while_addresses_follow(forge: Ha) -> None:
 def test_everything_was_stopped_by_hand(forge: Ha) -> None:
     """Units ended, containers too, the hosts up: apply starts all of it, also members that never serve alone."""
     units = "kubelet etcd kubeforge-haproxy kubeforge-keepalived containerd"
-    kill = "pkill -KILL -x containerd-shim; pkill -KILL -x etcd; pkill -KILL -x kube-apiserver; true"
+    kill = "; ".join(f"pkill -KILL -x {name} || :" for name in ("containerd-shim", "etcd", "kube-apiserver"))
     for host in forge.lab.hosts:
         forge.sh(
             host.name, f"systemctl stop {units} 2>/dev/null || true; systemctl disable kubelet etcd 2>/dev/null || true"

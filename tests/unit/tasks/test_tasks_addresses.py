@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -217,14 +218,18 @@ def test_a_member_that_does_not_run_is_waited_for(three: Any, monkeypatch: pytes
         all_moved(made).run(talk(made, "cp1"))
 
 
-def pod(name: str, address: str, **values: Any) -> dict[str, Any]:
+NOTED = 1_795_000_000  # 2026-11-18T11:06:40Z
+BEFORE, SINCE = "2026-11-18T11:06:30Z", "2026-11-18T11:06:50Z"
+
+
+def pod(name: str, address: str, started: str = SINCE, **values: Any) -> dict[str, Any]:
     metadata = {"name": name, "namespace": "kube-system", "ownerReferences": [{"kind": "DaemonSet"}]}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {**metadata, **values.pop("metadata", {})},
         "spec": {"nodeName": "cp1", "hostNetwork": True, **values},
-        "status": {"podIP": address},
+        "status": {"podIP": address, "containerStatuses": [{"state": {"running": {"startedAt": started}}}]},
     }
 
 
@@ -235,6 +240,7 @@ def test_pods_on_the_hosts_network_are_renewed_and_no_others(
     pods = [
         pod("kube-proxy-a", MOVE.old),
         pod("flannel-new", MOVE.new),
+        pod("flannel-that-read-the-old-one", MOVE.new, BEFORE),
         pod("coredns", "10.244.0.3", hostNetwork=False),
         pod("elsewhere", MOVE.old, nodeName="w1"),
         pod("etcd-cp1", MOVE.old, metadata={"annotations": {"kubernetes.io/config.mirror": "x"}}),
@@ -243,8 +249,9 @@ def test_pods_on_the_hosts_network_are_renewed_and_no_others(
     for one in pods:
         api.objects_["v1", "Pod", "kube-system", one["metadata"]["name"]] = one
     monkeypatch.setattr(addresses, "api_of", FixedAccess(api).api)
+    made.hosts["cp1"].overlay(Observation(paths={MOVED_FROM: Entry(stat.S_IFREG | 0o600, modified=NOTED)}))
     (change,) = PodsFollow(move=MOVE).run(talk(made, "cp1"))
-    assert change.why == "1 pods on the host's network started anew"
+    assert change.why == "2 pods on the host's network started anew"
     left = {key[3] for key in api.objects_}
     assert left == {"flannel-new", "coredns", "elsewhere", "etcd-cp1", "by-hand"}
 
