@@ -79,6 +79,23 @@ def way(moves: Sequence[Move]) -> tuple[Move, tuple[str, ...]]:
     )
 
 
+def freed_first(order: Sequence[str], moves: Sequence[Move]) -> list[str]:
+    """Return hosts in this order, but who has another's old address behind that one.
+
+    etcd knows no two members by one URL ("Peer URLs already exists"). In a ring somebody is told too early and asked
+    again until the deadline.
+    """
+    by_host = {move.host: move for move in moves}
+    found: list[str] = []
+    left = list(order)
+    while left:
+        held = {by_host[host].old: host for host in left}
+        free = (host for host in left if held.get(by_host[host].new, host) == host)
+        found.append(next(free, left[0]))
+        left.remove(found[-1])
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeersFollow(Action):
     """Every member's peer URL is where its host is now. One host's action does it for all.
@@ -127,6 +144,7 @@ class PeersFollow(Action):
                 for lender in lenders:
                     stack.enter_context(borrowed(run.remote_of(lender), target))
                 order.sort(key=[target.host, *lenders, *order].index)
+            order = freed_first(order, self.moves)
             self._wait(run, "more than half of the members serve", lambda: _unserved(etcd_runs.surveyed(run)))
             for name in order:
                 url = peer_url(run.context.inventory.hosts[name])

@@ -139,6 +139,9 @@ def serve(machine: Machine, cluster: Any) -> None:
 
 
 def apply(machine: Machine, documents: list[dict[str, Any]]) -> None:
+    """Static pods without their UID: it is for the kubelet, and no client may choose one."""
+    for one in documents:
+        one["metadata"].pop("uid", None)
     text = dump_all(documents)
     done = machine.kubectl(
         "apply", "--server-side", "--validate=strict", "--field-manager=kubeforge", "-f-", given=text

@@ -192,6 +192,24 @@ def test_members_that_all_moved_are_brought_together(three: Any, monkeypatch: py
     ]
 
 
+def test_who_has_anothers_old_address_is_told_behind_that_one(three: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """etcd knows no two members by one URL: cp2 has cp1's, cp3 has cp2's, and cp3's nobody has."""
+    made = move(three, cp1="192.0.2.91", cp2="192.0.2.11", cp3="192.0.2.12")
+    etcd = Members(made, monkeypatch, serves=False)
+    all_moved(made).run(talk(made, "cp1"))
+    assert etcd.log == [
+        "cp3 shows both",
+        "cp1 borrows 192.0.2.13",
+        "cp1 https://192.0.2.91:2380",
+        "cp2 https://192.0.2.11:2380",
+        "cp3 https://192.0.2.12:2380",
+        "cp1 gives back",
+        "cp3 shows its own",
+    ]
+    ring = [Move(host=host, old=old, new=new) for host, old, new in (("a", "1", "2"), ("b", "2", "1"), ("c", "3", "4"))]
+    assert etcd_addresses.freed_first(["a", "b", "c"], ring) == ["c", "a", "b"]
+
+
 def test_where_one_kept_its_address_nothing_is_borrowed(three: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = move(three, cp1="192.0.2.91", cp3="192.0.2.93")
     etcd = Members(made, monkeypatch, serves=True)
