@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -23,7 +23,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.types import PatchType
 
 from kubeforge.cluster.credentials import Credentials, tls_context
-from kubeforge.cluster.kinds import KINDS, Kind, Obj, sort_key
+from kubeforge.cluster.kinds import KINDS, Kind, Obj
 from kubeforge.cluster.tunnel import Opener, TunnelTransport
 from kubeforge.errors import ApiError, ApiUnavailable
 from kubeforge.spec.paths import API_PORT
@@ -221,12 +221,6 @@ class Api:
         return f"/{kind.path}/{space}{kind.plural}/{metadata['name']}"
 
     # many objects
-
-    def apply_all(self, objects: Iterable[Obj]) -> None:
-        """Apply objects side by side, namespaces and CRDs before all others."""
-        listed = list(objects)
-        for stage in sorted({sort_key(obj) for obj in listed}):
-            self.each([partial(self.apply, obj) for obj in listed if sort_key(obj) == stage])
 
     def each(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         """Make calls side by side and return their results in order.

@@ -5,6 +5,7 @@ The shape is stable: fields are added, and none is renamed or taken away, while 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -126,16 +127,16 @@ class ClusterStatus:
 
     def to_data(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        said = _plain(asdict(self))
+        said = plain(asdict(self))
         return {"version": VERSION, "verdict": str(self.verdict), "good": self.exit_code == 0, **said}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn what JSON and YAML do not know into text."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, Mapping):
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%SZ")
     return str(value) if isinstance(value, StrEnum) else value

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from kubeforge.cluster.status.model import Problem, Severity
+from kubeforge.cluster.status.model import Problem, Severity, plain
 from kubeforge.errors import ConnectionFailed, UnfitHost
 
 __all__ = ["VERSION", "AddonStep", "Choice", "Done", "HostStep", "Need", "Restart", "Step", "UpgradePlan", "Verdict"]
@@ -207,17 +207,6 @@ class UpgradePlan:
 
     def to_data(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        said: dict[str, Any] = _plain(asdict(self))
+        said: dict[str, Any] = plain(asdict(self))
         del said["entered"]
         return {"version": VERSION, "verdict": str(self.verdict), "good": self.exit_code == 0, **said}
-
-
-def _plain(value: Any) -> Any:
-    """Turn what JSON and YAML do not know into text."""
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return str(value) if isinstance(value, StrEnum) else value

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from kubeforge.lab.lab import Lab
 from kubeforge.lab.record import addresses
-from kubeforge.lab.removal import remains, remove
 from kubeforge.spec.releases import RECOMMENDED
-from tests.e2e.ha.conftest import LABS, QUICK, Ha
+from tests.e2e.ha.conftest import QUICK, Ha, made
 from tests.e2e.nodes.wire import Wire, watched
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshot.sh"
@@ -85,26 +79,13 @@ class Fleet(Ha):
 @contextmanager
 def fleet(name: str, *written: str, spec: dict[str, Any] | None = None, **hosts: int) -> Iterator[Fleet]:
     """Make a lab, write some of its hosts into the inventory, and found a cluster on those."""
-    if os.geteuid() != 0:
-        pytest.skip("labs need root")
-    LABS.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="nodes-", dir=LABS))
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("KUBEFORGE_LABS", str(folder))
-            try:
-                with Lab.up(name, kubernetes=RECOMMENDED, progress=None, **hosts) as lab:
-                    listed = yaml.safe_load((lab.inventory / "hosts.yml").read_text())
-                    made = Fleet(lab, lab.inventory, folder / "state", {"KUBEFORGE_LABS": str(folder)}, listed)
-                    file = lab.inventory / "cluster.yml"
-                    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **(spec or {})}))
-                    made.write(*written)
-                    made.before.update({host.name: made.snapshot(host.name) for host in lab.hosts})
-                    made.apply().check(0)
-                    made.until_good(90)
-                    yield made
-            finally:
-                for left in remains():
-                    remove(left)
-    finally:
-        shutil.rmtree(folder)
+    with made(name, kubernetes=RECOMMENDED, **hosts) as ha:
+        listed = yaml.safe_load((ha.inventory / "hosts.yml").read_text())
+        herd = Fleet(ha.lab, ha.inventory, ha.state, ha.environment, listed)
+        file = ha.inventory / "cluster.yml"
+        file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **(spec or {})}))
+        herd.write(*written)
+        herd.before.update({host.name: herd.snapshot(host.name) for host in ha.lab.hosts})
+        herd.apply().check(0)
+        herd.until_good(90)
+        yield herd

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from kubeforge.artifacts.cache import Cache
 from kubeforge.artifacts.model import SourceChoice, Versions, silent
 from kubeforge.artifacts.resolve import resolve
-from kubeforge.cluster.etcd import founding_snapshot, lives
+from kubeforge.cluster.etcd import founding_snapshot, lacks_health, lives
 from kubeforge.operations.model import Entry, Observation, Queries
 from kubeforge.spec.paths import BIN, ETCD_DATA, ETCD_WAL
 from kubeforge.spec.releases import release
@@ -163,3 +164,20 @@ class ProcessHost(MemoryHost):
 
 
 _TLS = ("--endpoints=", "--cacert=", "--cert=", "--key=")
+
+
+def serving(members: Callable[[int], Any], *, keys: int) -> Any:
+    """Return three members that serve, with keys k0, k1 and so on."""
+    made = members(3)
+    made.chain()
+    for name in made.names:
+        made.until(lambda name=name: lacks_health(made.host(name)) is None)
+    for number in range(keys):
+        assert made.ask("m0", "put", f"k{number}", "v").returncode == 0
+    return made
+
+
+@pytest.fixture
+def three(members: Callable[[int], Any]) -> Any:
+    """Three members that serve, with five keys."""
+    return serving(members, keys=5)

@@ -22,18 +22,6 @@ Make = Callable[[int], Any]
 PROXY = next((path for path in map(Path, ("/lib/systemd/systemd-socket-proxyd",)) if path.exists()), None)
 
 
-@pytest.fixture
-def three(members: Make) -> Any:
-    """Three members that serve, with five keys."""
-    made = members(3)
-    made.chain()
-    for name in made.names:
-        made.until(lambda name=name: lacks_health(made.host(name)) is None)
-    for number in range(5):
-        assert made.ask("m0", "put", f"k{number}", "v").returncode == 0
-    return made
-
-
 def move(made: Any, *names: str) -> dict[str, str]:
     """End all members and start them again, some of them at other addresses; return those they had."""
     before = {name: made.peers[name] for name in names}

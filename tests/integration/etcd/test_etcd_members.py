@@ -28,18 +28,6 @@ pytestmark = pytest.mark.lab
 Make = Callable[[int], Any]
 
 
-@pytest.fixture
-def three(members: Make) -> Any:
-    """Three members that serve, with five keys."""
-    made = members(3)
-    made.chain()
-    for name in made.names:
-        made.until(lambda name=name: lacks_health(made.host(name)) is None)
-    for number in range(5):
-        assert made.ask("m0", "put", f"k{number}", "v").returncode == 0
-    return made
-
-
 def until(made: Any, call: Callable[[], object]) -> object:
     """Call until etcd does not say `not yet` any more: it counts a peer only after five seconds of connection."""
     done: list[object] = []

@@ -17,6 +17,7 @@ from kubeforge.manifests import etcd_snapshot
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.releases import release
 from kubeforge.tasks.etcd_data import _RESTORE
+from tests.integration.etcd.conftest import serving
 
 pytestmark = pytest.mark.lab
 
@@ -29,13 +30,7 @@ LEAP = 1_000_000_000
 @pytest.fixture
 def three(members: Make) -> Any:
     """Three members that serve, with fifty keys."""
-    made = members(3)
-    made.chain()
-    for name in made.names:
-        made.until(lambda name=name: lacks_health(made.host(name)) is None)
-    for number in range(50):
-        assert made.ask("m0", "put", f"k{number}", "v").returncode == 0
-    return made
+    return serving(members, keys=50)
 
 
 def take(made: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> subprocess.CompletedProcess[str]:
