@@ -139,6 +139,7 @@ NODE_PORTS: Final = (30000, 32767)
 API_DEADLINE: Final = 180.0
 APPLY_DEADLINE: Final = 60.0
 NODE_DEADLINE: Final = 180.0
+POD_DEADLINE: Final = 30.0  # for each node, where a DaemonSet replaces its pods one after the other
 ETCD_DEADLINE: Final = 120.0
 ETCD_TURN_DEADLINE: Final = 30.0
 ETCD_COUNT_DEADLINE: Final = 30.0  # an election takes seconds; a member that is gone for longer is not waited for

@@ -15,7 +15,6 @@ from kubeforge.checks.model import PATIENCE
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, await_condition
-from kubeforge.cluster.kinds import Obj
 from kubeforge.documents import dump
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import UnfitHost
@@ -42,6 +41,7 @@ from kubeforge.spec.paths import (
 )
 from kubeforge.tasks.packages import packages
 from kubeforge.tasks.registry import task
+from kubeforge.tasks.rollouts import Workload, old_template
 
 __all__ = ["Answers", "RolledOut", "answers", "balance", "install", "reads", "retire"]
 
@@ -153,10 +153,10 @@ class RolledOut(Action):
     """Every pod of some DaemonSets is of the newest template, so none asks an endpoint that was.
 
     Args:
-        workloads: kind, namespace and name; other kinds than DaemonSets are not looked at.
+        workloads: other kinds than DaemonSets are not looked at.
     """
 
-    workloads: tuple[tuple[str, str, str], ...]
+    workloads: tuple[Workload, ...]
 
     @property
     def title(self) -> str:
@@ -186,17 +186,7 @@ class RolledOut(Action):
         for kind, namespace, name in self.workloads:
             found = api.get("apps/v1", kind, name, namespace) if kind == "DaemonSet" else None
             if found is not None:
-                yield _old_template(found)
-
-
-def _old_template(found: Obj) -> str | None:
-    """Say how many pods of a DaemonSet are still the old ones."""
-    namespace, name = found["metadata"]["namespace"], found["metadata"]["name"]
-    status = found.get("status") or {}
-    wanted, updated = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
-    if status.get("observedGeneration", 0) < found["metadata"]["generation"] or updated < wanted:
-        return f"{namespace}/{name}: {updated} of {wanted} pods are new"
-    return None
+                yield old_template(found)
 
 
 def _units(context: Context) -> dict[str, str]:

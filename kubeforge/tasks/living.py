@@ -64,8 +64,14 @@ def reads(inventory: Inventory, host: Host) -> Queries:
 
 
 def lives(context: Context, host: str) -> bool:
-    """Whether a control plane was whole when the run began; one whose address is another one since is not."""
-    there = isinstance(context.seen[host].paths.get(manifest_path(CONTROLLER_MANAGER)), Entry)
+    """Whether a control plane was whole when the run began; one whose address is another one since is not.
+
+    One whose power went just when that manifest was replaced (ADR 97) has the old one aside.
+    """
+    seen = context.seen[host].paths
+    there = any(
+        isinstance(seen.get(path), Entry) for path in (manifest_path(CONTROLLER_MANAGER), folder(CONTROLLER_MANAGER))
+    )
     return there and not moving.moves(context, [context.inventory.hosts[host]])
 
 

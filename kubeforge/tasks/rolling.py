@@ -28,6 +28,7 @@ from kubeforge.manifests.etcd import client_url
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.absent import Absent
 from kubeforge.operations.kept_file import KeptFile
+from kubeforge.operations.kept_manifest import KeptManifest
 from kubeforge.operations.model import Change, Operation, Verb
 from kubeforge.secret import Secret
 from kubeforge.spec.paths import COMPONENT_DEADLINE, GATE_DEADLINE
@@ -75,7 +76,9 @@ def rolled(
     due = changed or bool(ended) or any(content is not None for content in reads.values())
     if not due and not living.is_unproved(context, name):
         return
-    manifest = _kept(name, manifest_path(name), dump(pod).encode())
+    # Not with a client: the kubelet would want to tell the API of the pod that goes, and wait for it.
+    kind = KeptManifest if client is None else KeptFile
+    manifest = _kept(name, manifest_path(name), dump(pod).encode(), kind=kind)
     files = (manifest, *(_kept(name, path, content) for path, content in reads.items()))
     if due:
         if ask and not ended:
@@ -94,8 +97,8 @@ def restarted(context: Context) -> set[str]:
     return context.vault.once("rolling.restarted", set[str])
 
 
-def _kept(component: str, path: str, content: bytes | Secret | None) -> KeptFile:
-    return KeptFile(path=path, content=content, mode=0o600, aside=living.aside(component, path))
+def _kept(component: str, path: str, content: bytes | Secret | None, *, kind: type[KeptFile] = KeptFile) -> KeptFile:
+    return kind(path=path, content=content, mode=0o600, aside=living.aside(component, path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

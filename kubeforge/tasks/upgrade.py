@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kubeforge.addons import registry
 from kubeforge.cluster.access import api_of
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import ApiUnavailable, ConnectionFailed, UnfitHost
@@ -27,6 +28,7 @@ from kubeforge.tasks import addons as own_addons
 from kubeforge.tasks import bootstrap, living
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.remark import Remark
+from kubeforge.tasks.rollouts import AddonsRolledOut
 from kubeforge.tasks.trust import reads as trust_reads
 
 __all__ = ["LIMIT", "KubeletsFollow", "addons", "check", "left_behind", "objects", "running", "servers_running"]
@@ -72,9 +74,11 @@ def objects(context: Context) -> Iterator[Action]:
 
 @task("upgrade.addons", reads=living.reads)
 def addons(context: Context) -> Iterator[Action]:
-    """CoreDNS, kube-proxy and all other addons of the new version, once no API server is older."""
+    """CoreDNS, kube-proxy and all other addons of the new version, once no API server is older; and their pods."""
     if not left_behind(context):
         yield from own_addons.apply(context)
+        workloads = tuple(one.workload for one in registry.enabled(context.cluster) if one.workload)
+        yield AddonsRolledOut(name="upgrade.addons", workloads=workloads)
 
 
 def running(context: Context, host: str) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """How long it takes until something that is restarted serves again: a table of seconds. Estimates, all of them.
 
 Figures with a source were measured on two cores with small clusters; they say what to expect, never what is waited for
-(conditions have deadlines, see `spec.paths`). No run of a whole upgrade has been measured for docs/performance.md yet.
+(conditions have deadlines, see `spec.paths`).
 Sources: "birth" is shared/docs/bring-up.md ("Component times", "Lost by kubeadm"), "parts" is shared/docs/parts.md
-("Images"), "noop" is docs/performance.md ("Applies with nothing to do").
+("Images"), "noop" and "upgrade" are docs/performance.md ("Applies with nothing to do", "Upgrades").
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _CONTAINER: Final = 1.3  # birth: from the kubelet's sync loop until containers 
 
 DURATIONS: Final[Mapping[str, Duration]] = {
     "etcd": Duration(_CONTAINER + 0.9, "birth: containers 1.3, serves 0.9 after its start"),
-    "kube-apiserver": Duration(_CONTAINER + 3.5, "birth: containers 1.3, readyz 3.5 after its start"),
-    "kube-controller-manager": Duration(_CONTAINER + 5.0, "birth: containers 1.3, controllers 5 at a leader's start"),
-    "kube-scheduler": Duration(_CONTAINER + 1.0),
-    "kubelet": Duration(0.6 + 1.0, "birth: sync loop 0.6, Ready about 1 after its start"),
-    "containerd": Duration(2.0),
+    "kube-apiserver": Duration(12.0, "upgrade: 10.7 to 12.7, 4 of them to end in order"),
+    "kube-controller-manager": Duration(3.5, "upgrade: 3.2 to 4.0"),
+    "kube-scheduler": Duration(3.6, "upgrade: 3.5 to 3.8"),
+    "kubelet": Duration(1.5, "upgrade: 0.8 to 1.9"),
+    "containerd": Duration(1.5, "upgrade: 0.8 to 1.9"),
     "kube-proxy": Duration(_CONTAINER + 1.0),
     "flannel": Duration(_CONTAINER + 1.0),
     "coredns": Duration(_CONTAINER + 2.0),

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ import yaml
 
 from kubeforge.lab.lab import Lab
 from kubeforge.lab.removal import remains, remove
+from kubeforge.spec.paths import HAPROXY_UNIT
 from kubeforge.spec.releases import RECOMMENDED
 from tests.e2e.conftest import wait_until
 from tests.e2e.faults.conftest import Forge
@@ -43,6 +45,7 @@ class Record:
         closed: how often a server closed a kept connection between two requests.
         sent_on: how many requests on kept connections a server that was ending sent to another.
         cut: how many were on their way when the server closed their kept connection, and were sent again.
+        balancer: what the balancer beside the client said meanwhile, with monotonic seconds.
     """
 
     loops: Mapping[str, Mapping[str, Sequence[Any]]]
@@ -50,6 +53,7 @@ class Record:
     closed: int = 0
     sent_on: int = 0
     cut: int = 0
+    balancer: Sequence[str] = ()
 
     @property
     def failures(self) -> dict[str, Sequence[Any]]:
@@ -80,7 +84,7 @@ class Record:
             for name, loop in self.loops.items()
         ]
         kept = f"kept connections: {self.closed} closed between requests, {self.sent_on} sent on, {self.cut} cut"
-        return "\n".join([*lines, kept])
+        return "\n".join([*lines, kept, *self.balancer])
 
 
 @dataclass
@@ -169,6 +173,7 @@ class Ha(Forge):
         assert init is not None
         inside = ["nsenter", f"--net=/proc/{init.pid}/ns/net"]
         argv = [*inside, sys.executable, "-m", "tests.e2e.ha.client", server, *options]
+        begun = time.time()
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
             try:
                 assert child.stdin is not None
@@ -177,9 +182,16 @@ class Ha(Forge):
                 watched.answered()
                 yield watched
                 out, _ = child.communicate(timeout=30)
-                watched.record = Record(**json.loads(out))
+                watched.record = Record(**json.loads(out), balancer=self._balancer(host, begun))
             finally:
                 child.kill()
+
+    def _balancer(self, host: str, since: float) -> list[str]:
+        """Return how a host's balancer judged the API servers; nothing where it has none."""
+        unit = HAPROXY_UNIT.rpartition("/")[2]
+        words = ["journalctl", "-u", unit, f"--since=@{since:.0f}", "-o", "short-monotonic", "--no-pager"]
+        lines = self.lab.host(host).run(words).stdout.splitlines()
+        return [line for line in lines if " Server " in line]
 
     def written(self) -> set[str]:
         """Return the names of all ConfigMaps a client has written."""

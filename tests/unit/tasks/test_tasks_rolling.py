@@ -168,3 +168,15 @@ def test_files_of_the_api_server_come_first_and_go_last(living_site: Make) -> No
     assert new != old
     told = titles(made.ask("cp1", control_plane.roll))
     assert told[-2:] == ["pod kube-apiserver", f"absent {old}"]
+
+
+def test_power_that_goes_while_a_manifest_is_replaced(living_site: Make) -> None:
+    """The old one lies aside and none is there: the cluster lives all the same; the new one is written and judged."""
+    made = living_site(controller_manager={"extra_args": {"concurrent-gc-syncs": "30"}})
+    path = manifest_path("kube-controller-manager")
+    aside = {living.folder("kube-controller-manager"): Entry(0o040700), path: None}
+    made.hosts["cp1"].overlay(Observation(paths=aside, hashes={path: None}))
+    made.begin()
+    assert living.is_founded(made.context("cp1", control_plane.roll))
+    assert f"file {path}" in titles(made.ask("cp1", control_plane.controllers))
+    assert "pod kube-controller-manager" in titles(made.ask("cp1", control_plane.roll))

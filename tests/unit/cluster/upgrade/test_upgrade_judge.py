@@ -333,5 +333,5 @@ def test_as_data() -> None:
     assert data["problems"][0]["severity"] == "note"
     assert data["restarts"][0] == {
         "step": NEW, "turn": 1, "hosts": ["cp2"], "what": "kube-apiserver", "now": OLD, "then": NEW,
-        "seconds": 4.8, "measured": "birth: containers 1.3, readyz 3.5 after its start",
+        "seconds": 12.0, "measured": "upgrade: 10.7 to 12.7, 4 of them to end in order",
     }  # fmt: skip

@@ -1,0 +1,68 @@
+"""A manifest that is replaced: the old one goes, its pod ends, the new one comes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kubeforge.operations.kept_manifest import KeptManifest
+from kubeforge.transport.memory import MemoryHost
+
+OLD = "metadata:\n  uid: 0123abcd\n"
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Path:
+    """A folder of programs: a cgroup is found twice, and whoever waits notes what he saw of the manifest."""
+    programs = {
+        "systemctl": 'test ! -e "$SCENE/off"',
+        "find": 'echo "$@" >> "$SCENE/asked"; test "$(wc -l < "$SCENE/asked")" -gt 2 || echo pod',
+        "sleep": 'echo "$1 $(ls "$SCENE/there")" >> "$SCENE/waited"',
+    }
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (tmp_path / "there").mkdir()
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return tmp_path
+
+
+def replaced(scene: Path, old: str) -> tuple[str, list[str]]:
+    """Return what is there in the end, and how long was waited, each with what was there meanwhile."""
+    path, aside, payload = scene / "there" / "x.yaml", scene / "aside" / "x.yaml", scene / "payload"
+    path.write_text(old)
+    payload.write_text("new")
+    host = MemoryHost("h", files={str(path): old.encode()})
+    file = KeptManifest(path=str(path), content=b"new", aside=str(aside))
+    change = file.decide(host.observe(file.observe()))
+    assert change is not None
+    env = {"PATH": f"{scene / 'bin'}:{os.environ['PATH']}", "P": str(payload), "SCENE": str(scene)}
+    subprocess.run(["sh", "-euc", "\n".join(change.lines)], env=env, check=True)
+    assert aside.read_text() == old
+    waited = scene / "waited"
+    return path.read_text(), waited.read_text().splitlines() if waited.exists() else []
+
+
+def test_there_is_none_until_the_old_pod_has_ended(around: Path) -> None:
+    assert replaced(around, OLD) == ("new", ["0.1 ", "0.1 ", "1.2 "])
+    assert "*pod0123abcd*" in (around / "asked").read_text()
+
+
+def test_a_pod_that_cannot_be_found_is_not_waited_for(around: Path) -> None:
+    assert replaced(around, "metadata: {}\n") == ("new", [])
+
+
+def test_nobody_ends_it_where_no_kubelet_runs(around: Path) -> None:
+    (around / "off").touch()
+    assert replaced(around, OLD) == ("new", [])
+
+
+def test_a_manifest_that_was_not_there_is_a_file_like_any_other() -> None:
+    file = KeptManifest(path="/m/x.yaml", content=b"new", aside="/aside/x.yaml")
+    change = file.decide(MemoryHost("h").observe(file.observe()))
+    assert change is not None
+    assert not any("rm -f" in line for line in change.lines)
