@@ -13,7 +13,6 @@ from kubeforge.addons import registry
 from kubeforge.checks.cluster import endpoint as endpoint_check
 from kubeforge.checks.model import PATIENCE
 from kubeforge.cluster.access import api_of
-from kubeforge.cluster.api import Api
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.documents import dump
 from kubeforge.engine.model import Action, ActionContext, Context
@@ -41,7 +40,7 @@ from kubeforge.spec.paths import (
 )
 from kubeforge.tasks.packages import packages
 from kubeforge.tasks.registry import task
-from kubeforge.tasks.rollouts import Workload, old_template
+from kubeforge.tasks.rollouts import Workload, behind, old_template
 
 __all__ = ["Answers", "RolledOut", "answers", "balance", "install", "reads", "retire"]
 
@@ -173,20 +172,15 @@ class RolledOut(Action):
         return [Change(title=self.title, verb=Verb.RUN, why="no pod uses the endpoint that was")]
 
     def _wait(self, run: ActionContext) -> bool:
+        everywhere = [one for one in self.workloads if one[0] == "DaemonSet"]
         condition = Condition(
             name="the pods on all nodes use the new endpoint",
-            lacks=lambda: next(filter(None, self._behind(api_of(run))), None),
+            lacks=lambda: next(behind(api_of(run), everywhere, lambda _, found: old_template(found)), None),
             deadline=NODE_DEADLINE,
             remedy="see why the pods do not start (kubectl -n kube-system get pods -o wide), then run again",
         )
         await_condition(condition, run, step=self.title)
         return True
-
-    def _behind(self, api: Api) -> Iterator[str | None]:
-        for kind, namespace, name in self.workloads:
-            found = api.get("apps/v1", kind, name, namespace) if kind == "DaemonSet" else None
-            if found is not None:
-                yield old_template(found)
 
 
 def _units(context: Context) -> dict[str, str]:

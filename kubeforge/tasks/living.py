@@ -68,10 +68,8 @@ def lives(context: Context, host: str) -> bool:
 
     One whose power went just when that manifest was replaced (ADR 97) has the old one aside.
     """
-    seen = context.seen[host].paths
-    there = any(
-        isinstance(seen.get(path), Entry) for path in (manifest_path(CONTROLLER_MANAGER), folder(CONTROLLER_MANAGER))
-    )
+    there = isinstance(context.seen[host].paths.get(manifest_path(CONTROLLER_MANAGER)), Entry)
+    there = there or _lies_aside(context, host, CONTROLLER_MANAGER)
     return there and not moving.moves(context, [context.inventory.hosts[host]])
 
 
@@ -127,7 +125,11 @@ def _pod_of(manifest: bytes) -> object:
 
 def is_unproved(context: Context, component: str) -> bool:
     """Whether an earlier run changed a component of this host and was cut off before it was seen to serve."""
-    return isinstance(context.seen[context.host.name].paths.get(folder(component)), Entry)
+    return _lies_aside(context, context.host.name, component)
+
+
+def _lies_aside(context: Context, host: str, component: str) -> bool:
+    return isinstance(context.seen[host].paths.get(folder(component)), Entry)
 
 
 def has_its_turn(context: Context, component: str, manifest: bytes) -> bool:

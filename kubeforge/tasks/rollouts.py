@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ from kubeforge.errors import ApiUnavailable
 from kubeforge.operations.model import Change, Verb
 from kubeforge.spec.paths import NODE_DEADLINE, POD_DEADLINE
 
-__all__ = ["AddonsRolledOut", "Workload", "old_template"]
+__all__ = ["AddonsRolledOut", "Workload", "behind", "old_template"]
 
 Workload = tuple[str, str, str]
 """Kind, namespace and name."""
@@ -61,7 +61,7 @@ class AddonsRolledOut(Action):
             run.say(f"DaemonSets are not waited for, as these nodes are not Ready: {', '.join(away)}")
         condition = Condition(
             name="the addons' pods are the new ones and serve",
-            lacks=lambda: next(_behind(api, workloads), None),
+            lacks=lambda: next(behind(api, workloads, _lacks_pods), None),
             deadline=NODE_DEADLINE + POD_DEADLINE * sum(host.is_node for host in run.context.inventory.hosts.values()),
             remedy=_REMEDY,
         )
@@ -73,9 +73,9 @@ class AddonsRolledOut(Action):
 
     def _behind_now(self, run: ActionContext) -> bool:
         try:
-            return next(_behind(api_of(run), self.workloads), None) is not None
+            return next(behind(api_of(run), self.workloads, _lacks_pods), None) is not None
         except ApiUnavailable:
-            return False  # nothing was asked of it before either: the objects' own plan says so
+            return False  # where no API answers, all objects are planned to be applied
 
 
 def old_template(found: Obj) -> str | None:
@@ -87,12 +87,19 @@ def old_template(found: Obj) -> str | None:
     return None
 
 
-def _behind(api: Api, workloads: Sequence[Workload]) -> Iterator[str]:
+def behind(api: Api, workloads: Sequence[Workload], lacks: Callable[[str, Obj], str | None]) -> Iterator[str]:
+    """Say what workloads lack; one that is not there lacks nothing.
+
+    Args:
+        api: is asked.
+        workloads: in this order.
+        lacks: is given the kind and what lives; says what is missing, None: nothing.
+    """
     for kind, namespace, name in workloads:
         found = api.get("apps/v1", kind, name, namespace)
-        lacks = None if found is None else _lacks_pods(kind, found)
-        if lacks is not None:
-            yield lacks
+        missing = None if found is None else lacks(kind, found)
+        if missing is not None:
+            yield missing
 
 
 def _lacks_pods(kind: str, found: Obj) -> str | None:
