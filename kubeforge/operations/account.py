@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from kubeforge.errors import InputError, Problem
+from kubeforge.operations.group import Group
 from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.operations.shell import join, quote
 from kubeforge.secret import Secret
@@ -17,6 +19,8 @@ __all__ = ["Account", "Password"]
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _HASH = re.compile(rb"[!*]?[!-9;-~]*")
 _NO_SUCH_USER = 6  # userdel(8): gone already
+_OWN_GROUPS_GO = "grep -Eiqs '^[[:space:]]*USERGROUPS_ENAB[[:space:]]+yes' /etc/login.defs && echo yes || :"
+"""Prints yes where userdel takes the user's group of the same name along (login.defs(5))."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,7 @@ class Account(Operation):
     Args:
         name: as in /etc/passwd.
         uid: its number.
-        group: its own group, by name; it must exist. None: one of its own name is made with it.
+        group: its own group, by name; it must exist. None: the one of its own name, which is made with it if missing.
         groups: others it is in; it leaves those that are not named. None: as it is.
         append: it leaves none.
         home: home directory.
@@ -73,19 +77,22 @@ class Account(Operation):
         shown = f"printf '%s\\n' \"$r\" | cut -d: -f1,3,5-; id -gn -- {name}; {others}"
         return f"if r=$(getent passwd {name}); then {shown}; fi"
 
+    @property
+    def _namesake(self) -> str:
+        """Prints the line of the group of the same name: as `Group` asks, which may come next."""
+        return Group(name=self.name).probe
+
     def observe(self) -> Queries:
-        """Ask what it is like."""
-        return Queries(outputs=(self.probe,))
+        """Ask what it is like, and about the group of its name."""
+        return Queries(outputs=(self.probe, self._namesake, _OWN_GROUPS_GO))
 
     def decide(self, seen: Observation) -> Change | None:
         """Make it, change what differs, or remove it."""
         said = seen.outputs.get(self.probe, "")
         if self.state == "absent":
-            options = ("--remove",) if self.remove_home else ()
-            gone = ("userdel", *options, "--", self.name)
-            return self._change(Verb.REMOVE, "is there", gone, "") if said.strip() else None
+            return self._gone(seen) if said.strip() else None
         if not said.strip():
-            return self._made()
+            return self._made(seen.outputs.get(self._namesake, "").strip())
         rows = [*said.split("\n"), "", ""]
         differing = list(self._differing(rows))
         if not differing:
@@ -113,10 +120,22 @@ class Account(Operation):
                 listed = ",".join(sorted({*self.groups, *(others if self.append else ())}))
                 yield f"groups are {', '.join(sorted(others)) or 'none'}", ("--groups", listed)
 
-    def _made(self) -> Change:
+    def _gone(self, seen: Observation) -> Change:
+        """Remove it, and with it what userdel(8) takes along: a group of its name that nobody else is in."""
+        group = [*seen.outputs[self.probe].split("\n"), ""][1]
+        members = [*seen.outputs.get(self._namesake, "").strip().split(":"), "", "", "", ""][3]
+        alone = not {*members.split(",")} - {"", self.name}
+        along = group == self.name and alone and bool(seen.outputs.get(_OWN_GROUPS_GO, "").strip())
+        options = ("--remove",) if self.remove_home else ()
+        effect = {self._namesake: ""} if along else {}
+        return self._change(Verb.REMOVE, "is there", ("userdel", *options, "--", self.name), "", effect)
+
+    def _made(self, namesake: str) -> Change:
+        """Make it; `namesake` is the line of the group of its name, which is then its own and need not be made."""
         options: list[str] = ["--system"] if self.system else []
         options += ["--create-home"] if self.create_home else ["--no-create-home"]
-        options += ["--gid", self.group] if self.group is not None else ["--user-group"]
+        own = self.name if self.group is None and namesake else self.group
+        options += ["--user-group"] if own is None else ["--gid", own]
         options += ["--groups", ",".join(self.groups)] if self.groups else []
         for option, value in (
             ("--uid", self.uid),
@@ -126,7 +145,8 @@ class Account(Operation):
         ):
             options += [] if value is None else [option, str(value)]
         after = self._after([f"{self.name}::::", self.group or self.name, ""])
-        return self._change(Verb.CREATE, "is missing", ("useradd", *options, "--", self.name), after)
+        effect = {self._namesake: f"{self.name}:x::"} if own is None else {}
+        return self._change(Verb.CREATE, "is missing", ("useradd", *options, "--", self.name), after, effect)
 
     def _after(self, rows: list[str]) -> str:
         """Return what the probe prints once everything is as it shall be."""
@@ -142,13 +162,15 @@ class Account(Operation):
         listed = sorted({*others, *(self.groups or ())} - {group})
         return f"{':'.join((name, *wanted))}\n{group}\n{' '.join(listed)}"
 
-    def _change(self, verb: Verb, why: str, argv: tuple[str, ...], after: str) -> Change:
+    def _change(
+        self, verb: Verb, why: str, argv: tuple[str, ...], after: str, more: Mapping[str, str] = MappingProxyType({})
+    ) -> Change:
         gone = f"{join(('userdel', '--', self.name))} || [ $? -eq {_NO_SUCH_USER} ]"
         return Change(
             title=self.title,
             verb=verb,
             why=why,
-            effect=Observation(outputs={self.probe: after}),
+            effect=Observation(outputs={self.probe: after, **more}),
             lines=(join(argv),),
             undo=(gone,) if verb is Verb.CREATE else (),
         )

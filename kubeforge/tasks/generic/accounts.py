@@ -48,7 +48,7 @@ def present(
     Args:
         name: to log in with.
         uid: its number.
-        group: its own group, by name, which must exist; nothing said: one of its own name is made with it.
+        group: its own group, by name, which must exist; nothing said: the one of its own name, made with it if missing.
         groups: others it is in; it leaves those that are not named.
         append: it leaves none.
         home: home directory; one that is changed is not moved.

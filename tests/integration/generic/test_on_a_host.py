@@ -61,6 +61,14 @@ CASES: Final[dict[str, str]] = {
 - group.absent: {name: kfit}
 - cron.job: {name: kfit, state: absent}
 """,
+    "group first": """
+- group.present: {name: kfit-own}
+- user.present: {name: kfit-own}
+""",
+    "group last": """
+- user.absent: {name: kfit-own}
+- group.absent: {name: kfit-own}
+""",
     "host": """
 - host.entries: {addresses: {192.0.2.7: [kfit-a, kfit-b]}, name: kfit}
 - host.timezone: {name: Etc/UTC}

@@ -58,6 +58,40 @@ def test_an_account_that_is_there(account: Account, line: str | None, why: str) 
         assert account.decide(seen(account, APP).after(change)) is None
 
 
+@pytest.mark.parametrize(
+    ("said", "namesake", "enabled", "along"),
+    [
+        (APP, "app:x:1001:\n", "yes\n", True),
+        (APP, "app:x:1001:app\n", "yes\n", True),
+        (APP, "app:x:1001:app,other\n", "yes\n", False),
+        (APP, "app:x:1001:\n", "", False),
+        (APP.replace("\napp\n", "\nusers\n"), "app:x:1001:\n", "yes\n", False),
+    ],
+)
+def test_a_user_takes_its_group_along_where_userdel_does(
+    said: str,
+    namesake: str,
+    enabled: str,
+    along: bool,
+) -> None:
+    """So that a plan does not promise to remove a group that is gone by then."""
+    user, group = Account(name="app", state="absent"), Group(name="app", state="absent")
+    probe, grouped, login_defs = user.observe().outputs
+    assert grouped == group.probe
+    before = Observation(outputs={probe: said, grouped: namesake, login_defs: enabled})
+    titles = [change.title for change in fold([user, group], before)[0]]
+    assert titles == (["account app"] if along else ["account app", "group app"])
+
+
+def test_a_new_user_gets_the_group_of_its_name_that_is_there() -> None:
+    """Useradd refuses to make it again."""
+    user, group = Account(name="app"), Group(name="app")
+    nothing = Observation(outputs={user.probe: "", group.probe: ""})
+    assert fold([group, user], nothing)[0][1].lines == ("useradd --create-home --gid app -- app",)
+    (change,) = fold([user, group], nothing)[0]
+    assert change.lines == ("useradd --create-home --user-group -- app",)
+
+
 def test_a_password_is_a_secret_all_the_way() -> None:
     password = Password(user="app", hashed=Secret("$6$salt$hash"))
     digest = hashlib.sha256(b"$6$salt$hash").hexdigest()
