@@ -147,7 +147,8 @@ def ssh(
         transport = connections.get(known.hosts[host])
         if not isinstance(transport, SshTransport):
             raise click.UsageError(f"{host} is this machine (ansible_connection: local)")
-        line = command[0] if len(command) == 1 else join(command) or None
+        words = command[1:] if command[:1] == ("--",) else command
+        line = words[0] if len(words) == 1 else join(words) or None
         code = interactive(transport, line)
     ctx.exit(code)
 

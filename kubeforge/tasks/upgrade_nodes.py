@@ -10,6 +10,7 @@ from typing import Final
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.cordon import is_cordoned
+from kubeforge.cluster.evidence import kubelet_log
 from kubeforge.cluster.kinds import Obj, is_ready
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.engine.playbook import Portion
@@ -18,7 +19,7 @@ from kubeforge.errors import ApiUnavailable
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.model import Change, Queries, Verb
 from kubeforge.spec.nodes import runs_workloads
-from kubeforge.spec.paths import BIN, GATE_DEADLINE
+from kubeforge.spec.paths import BIN, GATE_DEADLINE, NODE_DEADLINE
 from kubeforge.spec.releases import minor_of
 from kubeforge.tasks import living
 from kubeforge.tasks.drain import Drain, Uncordon
@@ -27,7 +28,18 @@ from kubeforge.tasks.parts import is_another
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.variables import flag
 
-__all__ = ["DRAIN", "DrainFirst", "GroupSpares", "Released", "drain", "drains", "release", "spare"]
+__all__ = [
+    "DRAIN",
+    "DrainFirst",
+    "GroupSpares",
+    "Released",
+    "Reported",
+    "drain",
+    "drains",
+    "release",
+    "reported",
+    "spare",
+]
 
 DRAIN: Final = "upgrade_drain"
 """Variable: `yes` or `no`, over what cluster.yml says."""
@@ -61,6 +73,13 @@ def drain(context: Context) -> Iterator[Action]:
     if wish is not False and _has_elsewhere(context):
         first = Drain(node=context.host.name, options=options_of(context.vars))
         yield DrainFirst(drain=first, wanted=context.cluster.kubernetes, always=wish is True)
+
+
+@task("upgrade.reported")
+def reported(context: Context) -> Iterator[Action]:
+    """Wait until a node's kubelet has told the cluster its new version: a second or more after it serves."""
+    if context.host.is_node:
+        yield Reported(node=context.host.name, wanted=context.cluster.kubernetes)
 
 
 @task("upgrade.release")
@@ -153,6 +172,56 @@ class Released(Action):
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Uncordon it."""
         return self.uncordon.run(run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported(Action):
+    """What the cluster knows of a node is from the kubelet that runs there now.
+
+    Args:
+        node: its name.
+        wanted: version of its kubelet.
+    """
+
+    node: str
+    wanted: str
+
+    @property
+    def title(self) -> str:
+        """Names the node."""
+        return f"report of {self.node}"
+
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        """Look whether it is another version's; where no API answers now, it is asked when the node's turn has come."""
+        try:
+            why = self._lacks(run)
+        except ApiUnavailable as error:
+            why = f"not known: {error.cause}"
+        return [self._change(f"wait for {self.wanted}: {why}")] if why else []
+
+    def run(self, run: ActionContext) -> Sequence[Change]:
+        """Wait for it.
+
+        Raises:
+            DeadlineExceeded: the kubelet serves and tells the API nothing.
+        """
+        condition = Condition(
+            name=f"{self.node} is known to run {self.wanted}",
+            lacks=lambda: self._lacks(run),
+            deadline=NODE_DEADLINE,
+            evidence=lambda: kubelet_log(run.remote),
+        )
+        await_condition(condition, run, step=self.title)
+        return [self._change(f"its kubelet is {self.wanted}")]
+
+    def _lacks(self, run: ActionContext) -> str | None:
+        node = api_of(run).get("v1", "Node", self.node)
+        if node is None:
+            return "the node is not registered"
+        return None if _kubelet(node) == self.wanted else f"its kubelet is still {_kubelet(node)}"
+
+    def _change(self, why: str) -> Change:
+        return Change(title=self.title, verb=Verb.RUN, why=why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

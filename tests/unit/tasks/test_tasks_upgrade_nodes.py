@@ -9,7 +9,7 @@ import pytest
 from kubeforge.errors import ApiUnavailable, DeadlineExceeded
 from kubeforge.tasks import upgrade_nodes
 from kubeforge.tasks.drain import Drain
-from kubeforge.tasks.upgrade_nodes import DRAIN, DrainFirst, GroupSpares, drain, drains, spare
+from kubeforge.tasks.upgrade_nodes import DRAIN, DrainFirst, GroupSpares, Reported, drain, drains, spare
 from tests.unit.tasks.memory_api import MemoryApi
 from tests.unit.tasks.rolling_site import Make, talk
 from tests.unit.tasks.upgrade_site import NEW, OLD, ROLL, Upgrading
@@ -102,6 +102,19 @@ def test_an_api_that_is_silent_makes_the_plan_say_so(upgrading: Make, monkeypatc
     action = DrainFirst(drain=Drain(node="w1"), wanted=NEW, always=False)
     (change,) = action.plan(talk(upgrading().made, "w1"))
     assert change.why == "its pods are not known yet: nobody answers"
+
+
+def test_a_node_has_arrived_when_its_new_kubelet_has_told_so(upgrading: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Node object is Ready, and of the old version, for a second or more after the new kubelet serves."""
+    monkeypatch.setattr(upgrade_nodes, "NODE_DEADLINE", 0.05)
+    run, action = talk(upgrading().made, "w1"), Reported(node="w1", wanted=NEW)
+    api = serves(monkeypatch, node("w1", OLD))
+    assert [change.why for change in action.plan(run)] == [f"wait for {NEW}: its kubelet is still {OLD}"]
+    with pytest.raises(DeadlineExceeded, match=f"its kubelet is still {OLD}"):
+        action.run(run)
+    api.objects_["v1", "Node", "", "w1"] = node("w1", NEW)
+    assert [change.why for change in action.run(run)] == [f"its kubelet is {NEW}"]
+    assert action.plan(run) == []
 
 
 def test_a_group_says_how_many_may_be_away(site: Make) -> None:
