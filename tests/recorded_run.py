@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kubeforge.engine.plan import Plan, PlannedChange, PlannedStep
+from kubeforge.engine.events import WARNING
+from kubeforge.engine.plan import Plan, PlannedChange, PlannedRemark, PlannedStep
 from kubeforge.engine.records import RunRecord
 from kubeforge.operations.model import Diff, Verb
 
@@ -49,7 +50,8 @@ def _plan(names: list[str]) -> Plan:
     steps = [PlannedStep(host=name, play=_PLAY, step="os.prepare", action=False, changes=(motd, key)) for name in names]
     wait = PlannedChange(title="wait", verb=Verb.RUN, why="until it serves")
     steps += [PlannedStep(host=name, play=_WAIT, step="wait", action=True, changes=(wait,)) for name in names]
-    return Plan(playbook="apply", hosts=tuple(names), plays=(_PLAY, _WAIT), steps=tuple(steps))
+    remarks = (PlannedRemark(host="cp1", task="look", text="node w9 is nobody's"),)
+    return Plan(playbook="apply", hosts=tuple(names), plays=(_PLAY, _WAIT), steps=tuple(steps), remarks=remarks)
 
 
 def _site(names: list[str]) -> dict[str, Any]:
@@ -62,7 +64,8 @@ def _site(names: list[str]) -> dict[str, Any]:
 
 def _events(names: list[str], *, failed: bool) -> list[dict[str, Any]]:
     said: list[dict[str, Any]] = [
-        {"event": "RunStarted", "at": BEGAN, "run_id": FIRST, "mode": "apply", "playbook": "apply", "hosts": names}
+        {"event": "RunStarted", "at": BEGAN, "run_id": FIRST, "mode": "apply", "playbook": "apply", "hosts": names},
+        {"event": "Warned", "at": BEGAN, "host": None, "message": "an earlier run was cut off"},
     ]
     for name in names:
         step = {"host": name, "play": _PLAY, "step": "os.prepare"}
@@ -86,6 +89,8 @@ def _wait(name: str, *, failed: bool) -> list[dict[str, Any]]:
         {"event": "StepStarted", "at": BEGAN + 5, **step, "changes": 1},
         {"event": "ActionSaid", "at": BEGAN + 6, "host": name, "step": "wait", "message": "nearly"},
     ]
+    warned = ("node w9 is nobody's", "its clock is off") if name == "cp1" else ()
+    said += [{**said[1], "message": f"{WARNING}{text}"} for text in warned]
     if failed:
         return [*said, {"event": "StepFailed", "at": BEGAN + 9, **step, "failure": _failure()}]
     change = {"title": "wait", "verb": "run", "why": "until it serves", "seconds": 2.0}

@@ -59,7 +59,8 @@ def show(inventory_path: Path | None, cluster: str | None, run: str, output: str
     if output == "table":
         print_run(found, console(stderr=False))
     else:
-        answer({**found.to_data(), "changes": as_data(found.changes), "problems": as_data(found.failures)}, output)
+        parts = {"changes": found.changes, "problems": found.failures, "remarks": found.remarks}
+        answer({**found.to_data(), **{name: as_data(rows) for name, rows in parts.items()}}, output)
 
 
 @runs.command()

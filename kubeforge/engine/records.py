@@ -6,13 +6,14 @@ A run that was killed has no result and may end in half a line; what it wrote un
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from kubeforge.engine.events import WARNING
 from kubeforge.engine.journal import RUN_ID
 from kubeforge.engine.plan import Plan
 from kubeforge.errors import InputError, Problem
@@ -26,6 +27,7 @@ __all__ = [
     "ChangeRecord",
     "FailureRecord",
     "HostRecord",
+    "RemarkRecord",
     "RunRecord",
     "StepRecord",
     "find",
@@ -94,6 +96,19 @@ class FailureRecord:
     cause: str
     remedy: str | None = None
     evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemarkRecord:
+    """What stopped nothing and should be known.
+
+    Args:
+        host: whose; None: nobody's in particular.
+        text: one or two sentences.
+    """
+
+    host: str | None
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +249,13 @@ class RunRecord:
         )
 
     @cached_property
+    def remarks(self) -> tuple[RemarkRecord, ...]:
+        """What was warned of, in the plan and then in the order of time, each once."""
+        planned = self.plan.remarks if self.plan is not None else ()
+        told = [RemarkRecord(host=one.host, text=one.text) for one in planned]
+        return tuple(dict.fromkeys([*told, *_warnings(self.events)]))
+
+    @cached_property
     def steps(self) -> tuple[StepRecord, ...]:
         """Every step that was begun, in that order."""
         return tuple(_steps(self.events))
@@ -316,6 +338,13 @@ def _unclear(word: str, runs: Sequence[RunRecord], *, many: bool) -> str:
         return "no run is recorded here yet"
     names = ", ".join(run.run_id for run in runs[:5]) + (", …" if len(runs) > 5 else "")
     return f"{word} means several runs: {names}" if many else f"no run is called {word}; the newest are: {names}"
+
+
+def _warnings(events: Sequence[Data]) -> Iterator[RemarkRecord]:
+    for event in events:
+        said = str(event.get("message", ""))
+        if event["event"] == "Warned" or (event["event"] == "ActionSaid" and said.startswith(WARNING)):
+            yield RemarkRecord(host=event["host"], text=said.removeprefix(WARNING))
 
 
 def _steps(events: Sequence[Data]) -> list[StepRecord]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from kubeforge.engine.events import WARNING
 from kubeforge.engine.records import ChangeRecord, FailureRecord, RunRecord
 from kubeforge.report.tables import add_row, new_table, print_table
 from kubeforge.report.words import STYLES, SYMBOLS, counted, span
@@ -82,7 +83,7 @@ def print_list(runs: Sequence[RunRecord], console: Console) -> None:
 
 
 def print_run(run: RunRecord, console: Console) -> None:
-    """Print one run: what went wrong first, then what was done, host by host."""
+    """Print one run: what went wrong first, what was warned of, then what was done, host by host."""
     words, style = _ended(run)
     console.print(
         Text(f"{run.playbook} on {run.cluster}, {run.began:%Y-%m-%d %H:%M:%S} UTC: {words}", style=f"bold {style}")
@@ -90,6 +91,9 @@ def print_run(run: RunRecord, console: Console) -> None:
     for failure in run.failures:
         for line in _failure(failure):
             console.print(line, soft_wrap=True)
+    for remark in run.remarks:
+        whose = f"{remark.host}: " if remark.host else ""
+        console.print(Text(f"{WARNING}{whose}{remark.text}", style="yellow"), soft_wrap=True)
     for host in dict.fromkeys(change.host for change in run.changes):
         mine = [change for change in run.changes if change.host == host]
         console.print(Text(f"{host} ({counted(len(mine), 'change')})", style="bold"))

@@ -40,6 +40,11 @@ def test_a_failed_run(tmp_path: Path) -> None:
     assert (failure.host, failure.step, failure.evidence) == ("w2", "wait", ("first line", "last line"))
     (failed,) = [step for step in run.steps if step.failed]
     assert (failed.host, failed.began, failed.ended, failed.said) == ("w2", BEGAN + 5, BEGAN + 9, ("nearly",))
+    assert [(one.host, one.text) for one in run.remarks] == [
+        ("cp1", "node w9 is nobody's"),
+        (None, "an earlier run was cut off"),
+        ("cp1", "its clock is off"),
+    ]
     first = run.hosts[0]
     assert (first.name, first.address, first.groups) == ("cp1", "192.0.2.1", ("kube_control_plane",))
 

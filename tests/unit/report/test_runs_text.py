@@ -35,7 +35,12 @@ def test_one_run_says_first_what_went_wrong(tmp_path: Path) -> None:
     assert lines[0] == "apply on demo, 2026-11-18 11:06:40 UTC: failed, 1 change left"
     assert lines[1].startswith("w2: wait: it does not serve")
     assert lines[2:5] == ["    first line", "    last line", "  next: run again"]
-    assert lines[5:8] == ["cp1 (3 changes)", "  ~ file /etc/motd  other content", "  + file /etc/key  is missing"]
+    assert lines[5:8] == [
+        "warning: cp1: node w9 is nobody's",
+        "warning: an earlier run was cut off",
+        "warning: cp1: its clock is off",
+    ]
+    assert lines[8:11] == ["cp1 (3 changes)", "  ~ file /etc/motd  other content", "  + file /etc/key  is missing"]
 
 
 def test_two_runs_are_compared(tmp_path: Path) -> None:
