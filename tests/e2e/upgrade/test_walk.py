@@ -13,9 +13,10 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from tests.e2e.conftest import wait_until
 from tests.e2e.faults.conftest import Started
 from tests.e2e.ha.conftest import Ha, made
-from tests.e2e.ha.test_changing import respec
+from tests.e2e.ha.test_changing import flag, respec
 from tests.e2e.upgrade.test_upgrade import NEW, OLD, versions
 
 pytestmark = pytest.mark.lab
@@ -81,6 +82,37 @@ def test_nothing_is_done_twice(aged: Ha) -> None:
 
 def test_a_second_run_changes_nothing(aged: Ha) -> None:
     aged.run(f"upgrade apply {NEW}", "--yes").check(0, "No changes.")
+
+
+SCHEDULER = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+
+
+def killed_while_away(aged: Ha, lines: str) -> None:
+    """Change the scheduler's log level; end the controller with -9 while there is no manifest (ADR 97)."""
+    respec(aged, flag("v", lines, "scheduler"))
+    with aged.started() as run:
+        run.until(lambda: aged.sh("cp1", f"test -e {SCHEDULER} || echo away").strip() == "away", within=180)
+        run.send(signal.SIGKILL)
+        run.child.wait(10)
+
+
+def is_as_wanted(aged: Ha, lines: str) -> None:
+    aged.good()
+    assert f"--v={lines}" in aged.sh("cp1", f"cat {SCHEDULER}")
+
+
+def test_a_manifest_that_is_away_comes_without_the_controller(aged: Ha) -> None:
+    killed_while_away(aged, "1")
+    wait_until(lambda: "--v=1" in aged.sh("cp1", f"cat {SCHEDULER} || :"), seconds=60)
+    is_as_wanted(aged, "1")
+
+
+def test_power_goes_while_a_manifest_is_away(aged: Ha) -> None:
+    """The host is a living control plane for all that, and is not founded anew."""
+    killed_while_away(aged, "3")
+    aged.lab.host("cp1").kill()
+    aged.lab.host("cp1").start()
+    is_as_wanted(aged, "3")
 
 
 def test_older_and_unknown_versions_are_refused(aged: Ha) -> None:
