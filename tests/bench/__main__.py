@@ -15,6 +15,7 @@ BENCHES = (
     ["tests.bench.ssh", "--hosts", "50", "--turns", "3", "--json", "build/bench/ssh.json"],
     ["tests.bench.fifty"],
     ["tests.bench.five_hundred"],
+    ["tests.bench.executors"],
 )
 
 
