@@ -19,12 +19,22 @@ from kubeforge.manifests.arguments import Argument, command, extra_arguments
 from kubeforge.manifests.static_pod import Mount, Probe, static_pod
 from kubeforge.spec.addresses import host_port
 from kubeforge.spec.model import ClusterSpec
-from kubeforge.spec.paths import ETCD_CLIENT_PORT, ETCD_DATA, ETCD_METRICS_PORT, ETCD_PEER_PORT, ETCD_PKI
+from kubeforge.spec.paths import ETCD_CLIENT_PORT, ETCD_DATA, ETCD_METRICS_PORT, ETCD_PEER_PORT, ETCD_PKI, UNUSED_PORT
 
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Host, Inventory
 
-__all__ = ["ETCD", "arguments", "client_url", "founding", "member_extra", "peer_url", "restore_flags", "settled"]
+__all__ = [
+    "ETCD",
+    "arguments",
+    "client_url",
+    "founding",
+    "member_extra",
+    "parked_url",
+    "peer_url",
+    "restore_flags",
+    "settled",
+]
 
 ETCD: Final = "etcd"
 _ADVERTISE: Final = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
@@ -41,6 +51,11 @@ def client_url(host: Host) -> str:
 def peer_url(host: Host) -> str:
     """Return the URL other members use."""
     return f"https://{host_port(host.address, ETCD_PEER_PORT)}"
+
+
+def parked_url(host: Host) -> str:
+    """Return a URL by which no member is reached, and which no other member can have."""
+    return f"https://{host_port(host.address, UNUSED_PORT)}"
 
 
 def founding(spec: ClusterSpec, inventory: Inventory, host: Host, images: Mapping[str, str]) -> Object:

@@ -7,14 +7,18 @@ when it is done with the old pod starts it at once.
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, replace
 from typing import Final
 
+from kubeforge.operations.attributes import check_path, entry_at
+from kubeforge.operations.kept import keeping
 from kubeforge.operations.kept_file import KeptFile
-from kubeforge.operations.model import Change, Observation, Verb
+from kubeforge.operations.model import Change, Entry, Observation, Queries, Verb
+from kubeforge.operations.restore import Restore
 from kubeforge.operations.shell import quote
 
-__all__ = ["KeptManifest"]
+__all__ = ["KeptManifest", "RestoredManifest"]
 
 _LONGEST: Final = 600  # tenths of a second: what a pod may take to end (30 s), and the kubelet to see it
 # The kubelet looks at its containers every second (genericPlegRelistPeriod), and only then is done with the pod.
@@ -45,6 +49,40 @@ class KeptManifest(KeptFile):
         change = KeptFile.decide(self, seen)
         if change is None or change.payload is None or change.verb is not Verb.UPDATE:
             return change
-        *staged, renamed = change.lines
-        ended = f"sh -c {quote(_ENDED)} sh {quote(self.path)} {_LONGEST} {_LOOKS}"
-        return replace(change, lines=(*staged, ended, renamed))
+        return _gone_first(change, self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredManifest(Restore):
+    """A Restore that a kubelet follows, in the same order; what it replaces is set aside, so that the host still lives.
+
+    Args:
+        aside: absolute path of the copy.
+    """
+
+    aside: str
+
+    def __post_init__(self) -> None:
+        Restore.__post_init__(self)
+        check_path(self.aside, self.kind)
+
+    def observe(self) -> Queries:
+        """Ask what Restore asks, and whether something is set aside."""
+        return Queries.merge((Restore.observe(self), Queries(stats=(self.aside,))))
+
+    def decide(self, seen: Observation) -> Change | None:
+        """Decide as Restore does; a manifest that is there goes before the other one comes."""
+        change = Restore.decide(self, seen)
+        now = entry_at(self.path, seen, self.title)
+        if change is None or change.verb is not Verb.UPDATE or now is None:
+            return change
+        kept = Entry(stat.S_IFREG | now.permissions, now.owner, now.group)
+        gone = _gone_first(change, self.path)
+        return keeping(gone, seen, path=self.path, aside=self.aside, copy="cp -pT", kept=kept)
+
+
+def _gone_first(change: Change, path: str) -> Change:
+    """Have the last line, which renames the new manifest into place, wait until the old one's pod has ended."""
+    *staged, renamed = change.lines
+    ended = f"sh -c {quote(_ENDED)} sh {quote(path)} {_LONGEST} {_LOOKS}"
+    return replace(change, lines=(*staged, ended, renamed))

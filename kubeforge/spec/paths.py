@@ -125,6 +125,7 @@ API_PORT: Final = 6443
 BALANCER_PORT: Final = 8443  # beside an API server, which listens on every address
 ETCD_CLIENT_PORT: Final = 2379
 ETCD_PEER_PORT: Final = 2380
+UNUSED_PORT: Final = 1  # tcpmux (RFC 1078): nobody listens there any more
 ETCD_METRICS_PORT: Final = 2381
 KUBELET_PORT: Final = 10250
 KUBELET_HEALTH_PORT: Final = 10248

@@ -28,7 +28,7 @@ from kubeforge.cluster.etcd_survey import Survey
 from kubeforge.engine.model import Action, ActionContext, Context
 from kubeforge.errors import UnfitHost
 from kubeforge.inventory.model import Host, Inventory
-from kubeforge.manifests.etcd import peer_url
+from kubeforge.manifests.etcd import parked_url, peer_url
 from kubeforge.operations.model import Change, Queries, Verb
 from kubeforge.spec.paths import ETCD_DEADLINE
 from kubeforge.tasks import etcd_runs, living, moving
@@ -37,7 +37,7 @@ from kubeforge.tasks.moving import Move
 from kubeforge.tasks.registry import task
 from kubeforge.tasks.trust import reads as trust_reads
 
-__all__ = ["PeersFollow", "addresses", "way"]
+__all__ = ["PeersFollow", "addresses", "telling", "way"]
 
 _TITLE: Final = "etcd.addresses"
 
@@ -79,20 +79,33 @@ def way(moves: Sequence[Move]) -> tuple[Move, tuple[str, ...]]:
     )
 
 
-def freed_first(order: Sequence[str], moves: Sequence[Move]) -> list[str]:
+def telling(order: Sequence[str], moves: Sequence[Move]) -> list[tuple[str, bool]]:
     """Return hosts in this order, but who has another's old address behind that one.
 
-    etcd knows no two members by one URL ("Peer URLs already exists"). In a ring somebody is told too early and asked
-    again until the deadline.
+    etcd knows no two members by one URL ("Peer URLs already exists"). Where they have taken one another's addresses in
+    a ring, the last of it that another waits for is parked first: known by a URL that nobody else ever has.
+
+    Args:
+        order: hosts of members.
+        moves: of at least these.
+
+    Returns:
+        Each host, and whether it is parked; one that is parked comes once more.
     """
     by_host = {move.host: move for move in moves}
-    found: list[str] = []
-    left = list(order)
+    found: list[tuple[str, bool]] = []
+    left, parked = list(order), set[str]()
     while left:
-        held = {by_host[host].old: host for host in left}
-        free = (host for host in left if held.get(by_host[host].new, host) == host)
-        found.append(next(free, left[0]))
-        left.remove(found[-1])
+        held = {by_host[host].old: host for host in left if host not in parked}
+        free = [host for host in left if held.get(by_host[host].new, host) == host]
+        if free:
+            found.append((free[0], False))
+            left.remove(free[0])
+        else:
+            wanted = {by_host[host].new for host in left}
+            last = next(host for old, host in reversed(held.items()) if old in wanted)
+            found.append((last, True))
+            parked.add(last)
     return found
 
 
@@ -144,11 +157,11 @@ class PeersFollow(Action):
                 for lender in lenders:
                     stack.enter_context(borrowed(run.remote_of(lender), target))
                 order.sort(key=[target.host, *lenders, *order].index)
-            order = freed_first(order, self.moves)
             self._wait(run, "more than half of the members serve", lambda: _unserved(etcd_runs.surveyed(run)))
-            for name in order:
-                url = peer_url(run.context.inventory.hosts[name])
-                self._wait(run, f"etcd knows {name} at {url}", partial(_unknown, run, name, url))
+            for name, parked in telling(order, self.moves):
+                host = run.context.inventory.hosts[name]
+                urls = (parked_url(host), peer_url(host)) if parked else (peer_url(host),)
+                self._wait(run, f"etcd knows {name} at {urls[0]}", partial(_unknown, run, name, urls))
         return True
 
     def _start(self, run: ActionContext) -> None:
@@ -183,8 +196,8 @@ def _unserved(found: Survey) -> str | None:
     return None if found.serving else "; ".join(one.about for one in found.standings)
 
 
-def _unknown(run: ActionContext, name: str, url: str) -> str | None:
-    """Say why the members do not know one of them by a peer URL; tell them, where they can be told."""
+def _unknown(run: ActionContext, name: str, urls: Sequence[str]) -> str | None:
+    """Say why the members know one of them by none of these peer URLs; tell them the first, where they can be told."""
     serving = etcd_runs.surveyed(run).serving
     if not serving:
         return "nobody serves who could be told"
@@ -193,9 +206,9 @@ def _unknown(run: ActionContext, name: str, url: str) -> str | None:
         known: Member | None = next((one for one in members(peer) if one.name == name), None)
         if known is None:
             return None  # taken out of etcd: that is for `etcd.ready` to say
-        if known.peer_urls == (url,):
+        if known.peer_urls in [(url,) for url in urls]:
             return None
-        update_member(peer, known, url)
+        update_member(peer, known, urls[0])
     except NotYet as error:
         return error.cause
     return "it is being told"

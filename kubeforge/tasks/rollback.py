@@ -20,6 +20,7 @@ from kubeforge.manifests.etcd import ETCD
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.absent import Absent
 from kubeforge.operations.image_absent import ImagesAbsent
+from kubeforge.operations.kept_manifest import RestoredManifest
 from kubeforge.operations.model import Operation, Queries
 from kubeforge.operations.restore import Restore, RestoreUnit
 from kubeforge.operations.unit import Unit
@@ -172,7 +173,7 @@ def pods(context: Context) -> Iterator[Operation | Action]:
         yield from _pod(back, API_SERVER)
     else:
         yield from _pod(back, API_SERVER)
-        yield from _pod(back, ETCD)
+        yield from _pod(back, ETCD, alone=True)
 
 
 @task("rollback.stopped", reads=reads)
@@ -222,8 +223,11 @@ def _with_unit(context: Context, name: str) -> Iterator[Operation]:
         yield RestoreUnit(unit=Unit(name=name, enabled=None, listens=tuple(one.title for one in restores)))
 
 
-def _pod(back: Kept, name: str) -> Iterator[Operation | Action]:
-    restore = back.components.get(manifest_path(name))
+def _pod(back: Kept, name: str, *, alone: bool = False) -> Iterator[Operation | Action]:
+    """Yield what puts back a static pod; `alone`: the only etcd, without which the kubelet cannot tell of its end."""
+    path = manifest_path(name)
+    restore = back.components.get(path)
     if restore is not None:
-        yield restore
+        aside = living.aside(name, path)
+        yield restore if alone else RestoredManifest(path=path, prior=restore.prior, purge=restore.purge, aside=aside)
         yield PodServes(component=name)

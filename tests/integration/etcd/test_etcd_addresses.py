@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from kubeforge.cluster.etcd import NotYet, lacks_health, lives, members, update_member
+from kubeforge.errors import OperationFailed
 from tests.integration.etcd.conftest import free_ports
 
 pytestmark = pytest.mark.lab
@@ -25,15 +26,19 @@ PROXY = next((path for path in map(Path, ("/lib/systemd/systemd-socket-proxyd",)
 def move(made: Any, *names: str) -> dict[str, str]:
     """End all members and start them again, some of them at other addresses; return those they had."""
     before = {name: made.peers[name] for name in names}
+    restart(made, {name: f"http://127.0.0.1:{port}" for name, port in zip(names, free_ports(len(names)), strict=True)})
+    return before
+
+
+def restart(made: Any, peers: dict[str, str]) -> None:
+    """End all members and start them again, some of them at these addresses."""
     for name in made.names:
         made.stop(name)
-    for name, port in zip(names, free_ports(len(names)), strict=True):
-        made.peers[name] = f"http://127.0.0.1:{port}"
+    made.peers.update(peers)
     for name in made.names:
         made.start(name, cluster=made.settled(name))
     for name in made.names:
         made.until(lambda name=name: lives(made.host(name)))
-    return before
 
 
 def serving(made: Any) -> list[str]:
@@ -105,6 +110,22 @@ def test_where_one_kept_its_address_they_find_one_another(three: Any, names: tup
     move(three, *names)
     three.until(lambda: lacks_health(three.host("m1")) is None)
     tell(three, *names)
+    three.until(lambda: whole(three))
+    assert ids(three) == before
+
+
+def test_who_took_each_others_addresses_are_told_by_way_of_a_third(three: Any) -> None:
+    """etcd knows no two members by one URL, not even for a moment."""
+    before, first, second = ids(three), three.peers["m0"], three.peers["m1"]
+    restart(three, {"m0": second, "m1": first})
+    three.until(lambda: lacks_health(three.host("m2")) is None)
+    moved = next(one for one in members(three.host("m2")) if one.name == "m0")
+    with pytest.raises(OperationFailed, match="Peer URLs already exists"):
+        update_member(three.host("m2"), moved, second)
+    three.peers["m1"] = "http://127.0.0.1:1"
+    tell(three, "m1")
+    three.peers["m1"] = first
+    tell(three, "m0", "m1")
     three.until(lambda: whole(three))
     assert ids(three) == before
 

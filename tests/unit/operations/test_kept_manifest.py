@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeforge.operations.kept_manifest import KeptManifest
+from kubeforge.operations.kept_manifest import KeptManifest, RestoredManifest
+from kubeforge.operations.restore import Prior
 from kubeforge.transport.memory import MemoryHost
 
 OLD = "metadata:\n  uid: 0123abcd\n"
@@ -66,3 +67,29 @@ def test_a_manifest_that_was_not_there_is_a_file_like_any_other() -> None:
     change = file.decide(MemoryHost("h").observe(file.observe()))
     assert change is not None
     assert not any("rm -f" in line for line in change.lines)
+
+
+def test_one_that_is_put_back_waits_as_well_and_the_host_still_lives(around: Path) -> None:
+    """What it replaces lies aside meanwhile: by that a host whose power goes just then is known to live."""
+    path, aside, copy = around / "there" / "x.yaml", around / "aside" / "x.yaml", around / "copy"
+    path.write_text("metadata:\n  uid: fedc\nnew")
+    copy.write_text(OLD)
+    files = {str(path): path.read_bytes(), str(copy): OLD.encode()}
+    restored = RestoredManifest(path=str(path), prior=Prior(kind="copy", copy=str(copy)), aside=str(aside))
+    host = MemoryHost("h", files=files)
+    change = restored.decide(host.observe(restored.observe()))
+    assert change is not None
+    env = {"PATH": f"{around / 'bin'}:{os.environ['PATH']}", "SCENE": str(around)}
+    subprocess.run(["sh", "-euc", "\n".join(change.lines)], env=env, check=True)
+    assert (path.read_text(), aside.read_text()) == (OLD, "metadata:\n  uid: fedc\nnew")
+    assert (around / "waited").read_text().splitlines()[0].split()[:1] == ["0.1"]
+    assert "*podfedc*" in (around / "asked").read_text()
+
+
+def test_one_that_is_missing_is_put_back_at_once() -> None:
+    copy = Prior(kind="copy", copy="/copy")
+    restored = RestoredManifest(path="/there/x.yaml", prior=copy, aside="/aside/x.yaml")
+    host = MemoryHost("h", files={"/copy": OLD.encode()})
+    change = restored.decide(host.observe(restored.observe()))
+    assert change is not None
+    assert not [line for line in change.lines if "systemctl" in line or "/aside" in line]

@@ -206,8 +206,44 @@ def test_who_has_anothers_old_address_is_told_behind_that_one(three: Any, monkey
         "cp1 gives back",
         "cp3 shows its own",
     ]
-    ring = [Move(host=host, old=old, new=new) for host, old, new in (("a", "1", "2"), ("b", "2", "1"), ("c", "3", "4"))]
-    assert etcd_addresses.freed_first(["a", "b", "c"], ring) == ["c", "a", "b"]
+
+
+def test_a_ring_is_broken_by_a_url_that_nobody_has(three: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has another's: told in any order, etcd would refuse the first for ever."""
+    made = move(three, cp1="192.0.2.13", cp2="192.0.2.11", cp3="192.0.2.12")
+    etcd = Members(made, monkeypatch, serves=False)
+    all_moved(made).run(talk(made, "cp1"))
+    assert etcd.log == [
+        "cp1 shows both",
+        "cp3 borrows 192.0.2.11",
+        "cp2 https://192.0.2.11:1",
+        "cp3 https://192.0.2.12:2380",
+        "cp1 https://192.0.2.13:2380",
+        "cp2 https://192.0.2.11:2380",
+        "cp3 gives back",
+        "cp1 shows its own",
+    ]
+
+
+MOVES = {"a": ("1", "2"), "b": ("2", "1"), "c": ("3", "4"), "d": ("5", "3"), "e": ("6", "7"), "f": ("7", "6")}
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ("ab", "B a b"),
+        ("abc", "c B a b"),
+        ("dc", "c d"),
+        ("acb", "c B a b"),
+        ("abef", "F e f B a b"),
+        ("dabc", "c d B a b"),
+    ],
+)
+def test_who_is_told_when(order: str, told: str) -> None:
+    """A capital: parked."""
+    moves = [Move(host=host, old=old, new=new) for host, (old, new) in MOVES.items()]
+    found = etcd_addresses.telling(order, moves)
+    assert " ".join(host.upper() if parked else host for host, parked in found) == told
 
 
 def test_where_one_kept_its_address_nothing_is_borrowed(three: Any, monkeypatch: pytest.MonkeyPatch) -> None:
