@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from kubeforge.engine.events import ChangeDone, Event, as_data
 from kubeforge.errors import KubeforgeError
+from kubeforge.spec.naming import cluster_name
 
 if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
 
-__all__ = ["KEEP", "Journal", "filed_under", "runs_folder"]
+__all__ = ["KEEP", "Journal", "filed_by", "filed_under", "runs_folder"]
 
 KEEP = 50
 """Runs kept per cluster."""
@@ -49,10 +50,24 @@ def runs_folder(cluster: str, environment: Mapping[str, str] = os.environ) -> Pa
 
 
 def filed_under(inventory: Inventory, cluster: str | None = None) -> str:
-    """Return what the record of a run is filed under: the cluster's name, else one of the inventory's path."""
-    if cluster is not None:
-        return cluster
-    source = inventory.source
+    """Return what the record of a run is filed under; see `filed_by`.
+
+    Args:
+        inventory: of the run.
+        cluster: the name of the cluster that the run is about; None: it is about none.
+    """
+    return cluster or filed_by(inventory.source)
+
+
+def filed_by(source: Path | None) -> str:
+    """Return what runs over an inventory are filed under: the name in its cluster.yml, else one of its path.
+
+    Args:
+        source: the inventory's path; of several, the first.
+    """
+    named = cluster_name(source) if source else None
+    if named:
+        return named
     names = [source.stem, *(parent.name for parent in source.absolute().parents)] if source else []
     return next((name for name in names if name and name not in PLACES), "default")
 
