@@ -59,7 +59,7 @@ class Continuing:
         from kubeforge.engine.journal import runs_folder
         from kubeforge.engine.resume import GoingOn, chosen, unfinished_hosts
 
-        run = chosen(runs_folder(cluster), self.resume or _LAST, playbook)
+        run = chosen(runs_folder(cluster), self.resume or _LAST, playbook, refused=self.resume is None)
         within = unfinished_hosts(run) if self.retry_failed else None
         return GoingOn(run, self.doubtful) if self.resume is not None else None, within
 

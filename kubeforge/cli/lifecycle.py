@@ -116,6 +116,7 @@ def attempt(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> 
     elif made.failures:
         click.echo(f"Without {_hosts(made)}: what is due there waits until this runs again.", err=True)
     if blocked or not made:
+        run.record(made)
         return made.exit_code
     if not agreed():
         click.echo("Nothing was done.", err=True)

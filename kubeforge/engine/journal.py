@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["KEEP", "Journal", "filed_by", "filed_under", "runs_folder"]
 
 KEEP = 50
-"""Runs kept per cluster."""
+"""Runs kept per cluster; and as many of those that began nothing, which shall not push out the others."""
+
+UNBEGUN = "unbegun"
+"""Empty file in the record of a run that began nothing."""
 
 STATE_VARIABLE = "KUBEFORGE_STATE"
 PLACES = frozenset({"hosts", "inventory"})
@@ -78,6 +81,7 @@ class Journal:
     Args:
         folder: of the cluster's runs.
         run_id: `20261121T103500-ab12cd`, so that names sort by time.
+        begins: whether the run is going to do anything.
 
     Attributes:
         path: the run's directory.
@@ -87,11 +91,13 @@ class Journal:
         KubeforgeError: it cannot be written.
     """
 
-    def __init__(self, folder: Path, run_id: str) -> None:
+    def __init__(self, folder: Path, run_id: str, *, begins: bool = True) -> None:
         self.path = folder / run_id
         self.broken: str | None = None
         try:
             self.path.mkdir(parents=True, mode=0o700)
+            if not begins:
+                _private(self.path / UNBEGUN).close()
             self._events = _private(self.path / "events.jsonl")
         except OSError as error:
             raise KubeforgeError(
@@ -139,7 +145,10 @@ def _private(path: Path) -> TextIO:
 
 
 def _collect(folder: Path) -> None:
-    """Remove all but the newest runs."""
-    runs = sorted(entry for entry in folder.iterdir() if RUN_ID.fullmatch(entry.name))
-    for old in runs[:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+    """Remove all but the newest runs of either kind."""
+    kinds: dict[bool, list[Path]] = {}
+    for run in sorted(entry for entry in folder.iterdir() if RUN_ID.fullmatch(entry.name)):
+        kinds.setdefault((run / UNBEGUN).exists(), []).append(run)
+    for runs in kinds.values():
+        for old in runs[:-KEEP]:
+            shutil.rmtree(old, ignore_errors=True)

@@ -32,6 +32,9 @@ class Opened:
     def blocked(self, plan: Plan) -> bool:
         return False
 
+    def record(self, plan: Plan) -> None:
+        """Nothing to write."""
+
     def show_plan(self, plan: Plan, *, diff: bool) -> None:
         """Nothing to show."""
 

@@ -63,6 +63,9 @@ class Opened:
     def blocked(self, plan: Plan) -> bool:
         return False
 
+    def record(self, plan: Plan) -> None:
+        """Nothing to write."""
+
     def show_plan(self, plan: Plan, *, diff: bool) -> None:
         self.did.append("show diff" if diff else "show")
 
