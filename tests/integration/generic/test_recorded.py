@@ -21,7 +21,7 @@ BOOK = """
 - play: Look
   hosts: all
   tasks:
-    - check.that: {that: ["{{ facts.cpus >= least }}"]}
+    - check.that: {that: ["{{ facts.cpus >= least | int }}"]}
 """
 
 
