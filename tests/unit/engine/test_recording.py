@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ class Site:
 
 
 @pytest.fixture
-def site(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setenv("KUBEFORGE_STATE", str(tmp_path))
     world = make("w1", "w2")
     world.task("once", lambda _: [Command(argv=("once",))])
