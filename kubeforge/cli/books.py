@@ -3,13 +3,14 @@
 # ruff: noqa: PLC0415 - a verb imports only what it uses
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubeforge.cli.runs import Choices, Run, aside, display_for, session_of, show_libraries
 from kubeforge.cli.session import inventory_of
+from kubeforge.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from kubeforge.engine.model import Task
@@ -20,16 +21,25 @@ if TYPE_CHECKING:
 __all__ = ["checked", "opened_book", "opened_call"]
 
 
-def checked(file: Path) -> Playbook:
-    """Return a playbook in which nothing is wrong.
+def checked(files: Sequence[Path]) -> Iterator[tuple[Path, Playbook]]:
+    """Yield the playbooks in which nothing is wrong, each with its file.
 
     Raises:
-        InputError: it, or a Python file beside it, has problems; all of them.
+        InputError: the others, or Python files beside them, have problems; all of them, in the end.
     """
     from kubeforge.engine.playbook_loader import load
     from kubeforge.tasks.beside import registry_for
 
-    return load(file, registry_for(file))
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            found = load(file, registry_for(file))
+        except InputError as error:
+            problems += error.problems
+        else:
+            yield file, found
+    if problems:
+        raise InputError(list(dict.fromkeys(problems)))  # a tasks.py may lie beside several
 
 
 @contextmanager

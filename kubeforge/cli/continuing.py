@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from kubeforge.engine.resume import GoingOn
 
-__all__ = ["Continuing", "continuing_options"]
+__all__ = ["Continuing", "begun_anew", "continuing_options"]
 
 _LAST: Final = "last"
 
@@ -59,7 +59,7 @@ class Continuing:
         from kubeforge.engine.journal import runs_folder
         from kubeforge.engine.resume import GoingOn, chosen, unfinished_hosts
 
-        run = chosen(runs_folder(cluster), self.resume or _LAST, playbook)
+        run = chosen(runs_folder(cluster), self.resume or _LAST, playbook, refused=self.resume is None)
         within = unfinished_hosts(run) if self.retry_failed else None
         return GoingOn(run, self.doubtful) if self.resume is not None else None, within
 
@@ -74,3 +74,13 @@ def continuing_options(function: Callable[..., None]) -> Callable[..., None]:
         function(continuing=Continuing(resume=resume, retry_failed=retry_failed, doubtful=doubtful), **given)
 
     return _resume(_retry(_doubtful(command)))
+
+
+def begun_anew(function: Callable[..., None]) -> Callable[..., None]:
+    """Hand over a `continuing` that says nothing, for verbs that have no such options."""
+
+    @wraps(function)
+    def command(**given: Any) -> None:
+        function(continuing=Continuing(), **given)
+
+    return command

@@ -55,8 +55,7 @@ def check(files: tuple[Path, ...]) -> None:
     """Find unknown tasks, wrong arguments and broken templates in playbooks; asks no host."""
     from kubeforge.cli.books import checked
 
-    for file in files:
-        found = checked(file)
+    for file, found in checked(files):
         tasks = sum(len(play.tasks) for play in found.plays)
         click.echo(f"{file}: {len(found.plays)} plays, {tasks} tasks, nothing wrong")
 

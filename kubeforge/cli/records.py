@@ -107,7 +107,7 @@ def _found(inventory_path: Path | None, cluster: str | None, run: str) -> RunRec
 
 
 def _folder(inventory_path: Path | None, cluster: str | None) -> Path:
-    from kubeforge.cli.session import examine_input
+    from kubeforge.cli.session import filed
     from kubeforge.engine.journal import runs_folder
 
-    return runs_folder(cluster or examine_input(inventory_path, {}).required()[1].name)
+    return runs_folder(cluster or filed(inventory_path))

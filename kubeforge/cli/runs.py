@@ -14,6 +14,7 @@ import click
 
 from kubeforge.cli.boundary import console, show_warnings
 from kubeforge.cli.session import examine_input, supplier
+from kubeforge.errors import KubeforgeError
 
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
@@ -113,6 +114,13 @@ class Run:
         else:
             form = report.as_json if self._form == "json" else report.as_yaml
             click.echo(form(plan, self._warnings))
+
+    def record(self, plan: Plan) -> None:
+        """Record a plan that is not carried out; where that cannot be, only say so: nothing was to be done anyway."""
+        try:
+            self.session.record(plan)
+        except KubeforgeError as error:
+            click.echo(f"warning: {error.cause}", err=True)
 
     def apply(self, plan: Plan) -> RunResult:
         """Carry a plan out."""

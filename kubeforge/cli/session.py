@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
     from kubeforge.spec.model import ClusterSpec
 
-__all__ = ["Given", "Input", "chosen_inventory", "examine_input", "inventory_of", "shelf", "supplier"]
+__all__ = ["Given", "Input", "chosen_inventory", "examine_input", "filed", "inventory_of", "shelf", "supplier"]
 
 Given = Path | tuple[Path, ...] | None
 """What `-i` says: nothing, a source, or several."""
@@ -116,6 +116,25 @@ def examine_input(given: Given, variables: Mapping[str, Any], *, kubernetes: str
         problems = error.problems
     examined = examine(path, inventory, kubernetes=kubernetes)
     return Input(path=path, inventory=inventory, spec=examined.spec, problems=(*problems, *examined.problems))
+
+
+def filed(given: Given) -> str:
+    """Return what an inventory's runs are filed under; the inventory itself is not read.
+
+    Args:
+        given: see `chosen_inventory`.
+
+    Raises:
+        InputError: it is not there.
+    """
+    from kubeforge.engine.journal import filed_by
+    from kubeforge.spec.naming import cluster_name
+
+    paths = chosen_inventory(given)
+    missing = [path for path in paths if not path.exists() and "," not in str(path)]
+    if missing:
+        raise InputError([Problem(message="there is no such inventory", file=str(path)) for path in missing])
+    return next(filter(None, map(cluster_name, paths)), None) or filed_by(paths[0])
 
 
 def inventory_of(

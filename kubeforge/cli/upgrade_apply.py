@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.lifecycle import attempt, confirmed, run_options
+from kubeforge.cli.lifecycle import anew_options, attempt, confirmed
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices
@@ -19,7 +19,7 @@ __all__ = ["apply", "rollback"]
 
 @click.command()
 @click.argument("version")
-@run_options
+@anew_options
 @click.option("--via", multiple=True, metavar="VERSION", help="The patch of a minor on the way; else its newest.")
 @click.option("--drain/--no-drain", default=None, help="Whether pods leave a node first.  [default: at another minor]")
 @options.diff
@@ -34,7 +34,6 @@ def apply(choices: Choices, *, version: str, via: tuple[str, ...], drain: bool |
     from kubeforge.cli.series import entered
     from kubeforge.spec.upgrade_path import wanted_version
 
-    _refuse_continuing(choices)
     if not yes:
         refuse_without_terminal("upgrade apply")
     with entered(choices, kubernetes=wanted_version(version, ())) as inside:
@@ -46,16 +45,6 @@ def apply(choices: Choices, *, version: str, via: tuple[str, ...], drain: bool |
             if code:
                 click.get_current_context().exit(code)
         _note(inside, steps[-1])
-
-
-def _refuse_continuing(choices: Choices) -> None:
-    """Refuse to go on with a recorded run: it may be of another step, or of fewer hosts than this one is about.
-
-    Raises:
-        click.UsageError: that is wished.
-    """
-    if choices.continuing.resume is not None or choices.continuing.retry_failed:
-        raise click.UsageError("the same command goes on with an upgrade: no --resume, no --retry-failed")
 
 
 def _steps(inside: Entered, version: str, via: tuple[str, ...]) -> tuple[str, ...]:
@@ -107,7 +96,7 @@ def _note(inside: Entered, version: str) -> None:
 
 
 @click.command()
-@run_options
+@anew_options
 @click.option(
     "--from-snapshot", is_flag=True, help="Bring etcd back to the snapshot before the upgrade, where it must."
 )
@@ -126,7 +115,6 @@ def rollback(choices: Choices, *, from_snapshot: bool, drain: bool | None, diff:
 
     if choices.limit or choices.tags:
         raise click.UsageError("an upgrade is taken back on all hosts: no --limit, no --tags")
-    _refuse_continuing(choices)
     if not yes:
         refuse_without_terminal("upgrade rollback")
     with entered(choices) as inside:

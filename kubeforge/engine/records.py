@@ -11,16 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from kubeforge.engine.events import WARNING
 from kubeforge.engine.journal import RUN_ID
 from kubeforge.engine.plan import Plan
 from kubeforge.errors import InputError, Problem
-
-if TYPE_CHECKING:
-    from kubeforge.inventory.model import Host
-    from kubeforge.spec.model import ClusterSpec
 
 __all__ = [
     "LAST",
@@ -32,7 +28,6 @@ __all__ = [
     "StepRecord",
     "find",
     "recorded",
-    "site",
 ]
 
 LAST: Final = "last"
@@ -261,6 +256,16 @@ class RunRecord:
         return tuple(_steps(self.events))
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything was: not where nothing was to do, or something was in the way from the start."""
+        return bool(self.steps)
+
+    @property
+    def was_idle(self) -> bool:
+        """Whether nothing was to do, and nothing in the way."""
+        return self.plan is not None and not self.plan and not self.failures
+
+    @property
     def remaining(self) -> int:
         """Planned changes that were not made."""
         planned = self.plan.changes if self.plan is not None else 0
@@ -285,24 +290,6 @@ class RunRecord:
             "failures": len(self.failures),
             "exit_code": self.exit_code,
         }
-
-
-def site(cluster: str, hosts: Sequence[Host], spec: ClusterSpec | None) -> dict[str, Any]:
-    """Return what a run records of its hosts, for reports; nothing of how they are entered.
-
-    Args:
-        cluster: what the run is filed under.
-        hosts: that take part.
-        spec: of the cluster, where the run is about one.
-    """
-    endpoint = spec.endpoint.kind if spec else None
-    return {
-        "version": 1,
-        "cluster": cluster,
-        "kubernetes": spec.kubernetes if spec else None,
-        "endpoint": str(endpoint) if endpoint else None,
-        "hosts": [{"name": one.name, "address": one.address, "groups": sorted(one.groups)} for one in hosts],
-    }
 
 
 def recorded(folder: Path) -> list[RunRecord]:

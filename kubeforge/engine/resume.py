@@ -31,22 +31,22 @@ SKIP: Final = "skip"
 """What is done about changes of which nobody knows whether they were made."""
 
 
-def chosen(folder: Path, word: str, playbook: str) -> RunRecord:
+def chosen(folder: Path, word: str, playbook: str, *, refused: bool = False) -> RunRecord:
     """Return the run to go on with.
 
     Args:
         folder: of the cluster's runs.
-        word: see `records.find`; `last`: the newest of this playbook that had begun.
+        word: see `records.find`; `last`: the newest of this playbook, but not one with nothing to do.
         playbook: name of the one that is to be run.
+        refused: whether `last` may be one that began nothing though an earlier one left something.
 
     Raises:
         InputError: there is none, it is of another playbook, or it left nothing.
     """
     begun = [run for run in recorded(folder) if run.plan is not None]
     gone_on = {str(run.resumed.get("run")): run for run in begun}
-    mine = (run for run in begun if run.playbook == playbook and run.run_id not in gone_on)
-    # Names tell the second; of two runs within one, the file system tells which came later.
-    run = max(mine, key=_order, default=None) if word == LAST else find(folder, word)
+    mine = [run for run in begun if run.playbook == playbook and run.run_id not in gone_on]
+    run = _last(mine, refused=refused) if word == LAST else find(folder, word)
     if run is not None and run.run_id in gone_on:
         message = f"run {gone_on[run.run_id].run_id} went on with {run.run_id} already: go on with that one"
         raise InputError([Problem(message=message, file=str(run.path))])
@@ -57,7 +57,7 @@ def chosen(folder: Path, word: str, playbook: str) -> RunRecord:
             else "no such run had begun"
         )
         raise InputError([Problem(message=f"{said}; there is no run of {playbook} to go on with", file=str(folder))])
-    if run.exit_code == 0 and run.remaining == 0:
+    if _is_well(run):
         raise InputError(
             [Problem(message=f"run {run.run_id} ended well: there is nothing to go on with", file=str(run.path))],
             remedy="run without --resume and --retry-failed, or name another run (kubeforge runs list)",
@@ -65,7 +65,19 @@ def chosen(folder: Path, word: str, playbook: str) -> RunRecord:
     return run
 
 
+def _last(runs: Sequence[RunRecord], *, refused: bool) -> RunRecord | None:
+    """Return the newest; one that began nothing hides none that left something: that alone knows what was done."""
+    newest = sorted((run for run in runs if run.resumed or not run.was_idle), key=_order, reverse=True)
+    begun = None if refused else next((run for run in newest if run.resumed or run.has_begun), None)
+    return begun if begun is not None and not _is_well(begun) else next(iter(newest), None)
+
+
+def _is_well(run: RunRecord) -> bool:
+    return run.exit_code == 0 and run.remaining == 0
+
+
 def _order(run: RunRecord) -> tuple[str, int]:
+    """Order runs by time: names tell the second, the file system which of two within one came later."""
     return run.run_id.partition("-")[0], (run.path / "plan.json").stat().st_mtime_ns
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from kubeforge.engine import lock
+from kubeforge.engine import lock, recording
 from kubeforge.engine.collecting import KEPT, collect_all
 from kubeforge.engine.entering import entered, tell_unmade
 from kubeforge.engine.events import (
@@ -29,7 +29,6 @@ from kubeforge.engine.events import (
     HostFailed,
     HostWaits,
     PlanReady,
-    RunDone,
     RunStarted,
     Sink,
     Stopping,
@@ -41,7 +40,7 @@ from kubeforge.engine.gather import FactsReader, Gathered, Gathering
 from kubeforge.engine.interrupt import stopped_by_signals
 from kubeforge.engine.journal import Journal, filed_under, runs_folder
 from kubeforge.engine.model import Context, Task
-from kubeforge.engine.notes import settle
+from kubeforge.engine.notes import settle_all
 from kubeforge.engine.plan import Plan
 from kubeforge.engine.planner import Planner
 from kubeforge.engine.playbook import Play, Playbook, Portion
@@ -49,7 +48,6 @@ from kubeforge.engine.playbook_loader import load
 from kubeforge.engine.pools import pools_of
 from kubeforge.engine.prepared import Prepared, guarded
 from kubeforge.engine.program import Parts, Roster, compile_host, reads_of, roster
-from kubeforge.engine.records import site
 from kubeforge.engine.remotes import ConnectedRemotes, Looking, Remotes
 from kubeforge.engine.result import RunResult, done_of, remaining_of
 from kubeforge.engine.resume import GoingOn
@@ -171,7 +169,7 @@ class Session:
             The plan; hosts that could not be planned are among its failures, all of them.
         """
         began = time.monotonic()
-        self._started("plan")
+        self.events.emit(self._start("plan"))
         tell_unmade(self.inventory, self.who.playbook, self.events)
         failures = self._gather()
         self._looking.ended()
@@ -231,12 +229,13 @@ class Session:
             pools=() if self.spec is None else pools_of(self.spec, self.inventory),
         )
         with ExitStack() as stack:
-            journal = self._recorded(stack, plan)
-            self._started("apply")
+            if journal := self._opened(stack, plan, begins=runner.has_work):
+                self.events.add(journal)
+                stack.callback(self.events.remove, journal)
+            self.events.emit(self._start("apply"))
             stack.enter_context(stopped_by_signals(self._stop, self.events))
             if runner.has_work and self._lock:
-                held = stack.enter_context(self._locked(runner.failures))
-                runner.permitted = partial(held.wait, self._stop)
+                runner.permitted = self._held(stack, plan, runner, journal)
             try:
                 runner.run()
                 self._settle(runner)
@@ -245,23 +244,38 @@ class Session:
                 result = self._result(runner, began, journal)
         return result
 
+    def record(self, plan: Plan) -> None:
+        """Record a plan that is not carried out, as nothing is to do or it is `blocked`; asks no host, tells no sink.
+
+        Raises:
+            KubeforgeError: the record cannot be written.
+        """
+        with ExitStack() as stack:
+            if journal := self._opened(stack, plan, begins=False):
+                journal(self._start("apply"))
+                recording.refused(journal, plan, plan.failures)
+
     def stop(self) -> None:
         """Stop after what runs now, as the first Ctrl-C does; from any thread."""
         self._stop.set()
 
-    def _recorded(self, stack: ExitStack, plan: Plan) -> Journal | None:
-        """Open the run's journal; events go there until `stack` is left."""
+    def _opened(self, stack: ExitStack, plan: Plan, *, begins: bool) -> Journal | None:
+        """Open the run's journal; it is closed when `stack` is left."""
         if not self._record:
             return None
-        journal = stack.enter_context(Journal(runs_folder(self._cluster), self.run_id))
-        if self._going_on:
-            journal.write("resumed", self._going_on.to_data())
-        journal.write("plan", plan.to_data())  # a record without one has changed nothing
         hosts = [self.inventory.hosts[name] for name in self.who.everyone]
-        journal.write("site", site(self._cluster, hosts, self.spec))
-        self.events.add(journal)
-        stack.callback(self.events.remove, journal)
-        return journal
+        about, path = recording.site(self._cluster, hosts, self.spec), runs_folder(self._cluster) / self.run_id
+        opened = recording.opened(path, plan, about, going_on=self._going_on, begins=begins)
+        return stack.enter_context(opened)
+
+    def _held(self, stack: ExitStack, plan: Plan, runner: Runner, journal: Journal | None) -> Callable[[], None]:
+        """Hold the cluster's lock until `stack` is left; a run that does not get it is recorded as refused."""
+        try:
+            return partial(stack.enter_context(self._locked(runner.failures)).wait, self._stop)
+        except KubeforgeError as error:
+            if journal:
+                recording.refused(journal, plan, [Failure.of(error), *plan.failures])
+            raise
 
     def _locked(self, failures: list[Failure]) -> AbstractContextManager[lock.RunLock]:
         """Hold the cluster's lock; when it is lost for good that is a failure, and the run stops as by Ctrl-C."""
@@ -283,12 +297,9 @@ class Session:
     def _settle(self, runner: Runner) -> None:
         """End the notes of earlier runs on hosts where nothing is left to do."""
         unsettled = {step.host for step in runner.remaining} | {failure.host for failure in runner.failures}
-        for host, left in self._interrupted.items():
-            if host not in unsettled:
-                try:
-                    settle(self._remotes.remote(host), left)
-                except KubeforgeError as error:
-                    self.events.emit(Warned(host=host, message=f"the note of run {left.run_id} stays: {error.cause}"))
+        left = {host: note for host, note in self._interrupted.items() if host not in unsettled}
+        for host, why in settle_all(left, self._remotes.remote):
+            self.events.emit(Warned(host=host, message=why))
 
     def _collect(self, runner: Runner) -> None:
         """Let old generations go where a good run has added one to as many as are kept."""
@@ -296,17 +307,16 @@ class Session:
             return
         known = {host: self._gathered.known(host) for host in runner.changed_hosts}
         full = [host for host, answer in known.items() if answer is None or answer.facts.generations >= KEPT]
-        connect, run_id = self._remotes.remote, self.run_id
-        collect_all(full, connect=connect, executor=self._executor, events=self.events, run_id=run_id)
+        connect = self._remotes.remote
+        collect_all(full, connect=connect, executor=self._executor, events=self.events, run_id=self.run_id)
 
     @property
     def _cluster(self) -> str:
         """What the run's record is filed under."""
         return filed_under(self.inventory, self.spec.name if self.spec else None)
 
-    def _started(self, mode: str) -> None:
-        book = self.who.playbook
-        self.events.emit(RunStarted(run_id=self.run_id, mode=mode, playbook=book.name, hosts=self.who.everyone))
+    def _start(self, mode: str) -> RunStarted:
+        return RunStarted(run_id=self.run_id, mode=mode, playbook=self.who.playbook.name, hosts=self.who.everyone)
 
     def _gather(self) -> list[Failure]:
         """Ask every host whose facts or reads the plays want, in parallel; return what failed, in inventory order."""
@@ -371,8 +381,7 @@ class Session:
         return self._planned[1]
 
     def _result(self, runner: Runner, began: float, journal: Journal | None) -> RunResult:
-        names = [play.name for play in self.who.playbook.plays]
-        remaining = remaining_of(runner.remaining, runner.done, names)
+        remaining = remaining_of(runner.remaining, runner.done, [play.name for play in self.who.playbook.plays])
         result = RunResult(
             run_id=self.run_id,
             done=done_of(runner.done),
@@ -387,14 +396,5 @@ class Session:
             journal.write("result", result.to_data())
             if journal.broken:
                 self.events.emit(Warned(host=None, message=f"{journal.path} is not whole: {journal.broken}"))
-        self.events.emit(
-            RunDone(
-                run_id=self.run_id,
-                changed=len(result.done),
-                remaining=result.remaining_changes,
-                failures=result.failures,
-                seconds=result.seconds,
-                exit_code=result.exit_code,
-            )
-        )
+        self.events.emit(recording.ended(result))
         return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -17,6 +18,8 @@ __all__ = ["Lines", "as_data", "print_ends", "print_groups"]
 
 _LONGEST = 64 * 1024
 """Bytes of a line without an end that are shown at once."""
+_CONTINUES = 0x80
+"""The upper two bits of a byte that begins no character in UTF-8."""
 
 
 class Lines:
@@ -86,12 +89,12 @@ def print_ends(answers: Sequence[Answer], console: Console) -> None:
 
 
 def as_data(answers: Sequence[Answer]) -> list[dict[str, object]]:
-    """Return answers as plain data; output that is no UTF-8 has marks in its place."""
+    """Return answers as plain data; output that is no UTF-8 stands there byte for byte, too, as `output_base64`."""
     return [
         {
             "host": answer.host,
             "status": answer.status,
-            "output": answer.output.decode("utf-8", "replace"),
+            **_output_data(answer),
             "size": answer.size,
             "sha256": answer.digest,
             "seconds": answer.seconds,
@@ -99,6 +102,17 @@ def as_data(answers: Sequence[Answer]) -> list[dict[str, object]]:
         }
         for answer in answers
     ]
+
+
+def _output_data(answer: Answer) -> dict[str, str]:
+    kept = answer.output
+    if answer.size > len(kept):  # where it was cut, a character may have been, too
+        kept = kept[next((place for place in range(len(kept[:4])) if kept[place] & 0xC0 != _CONTINUES), 0) :]
+    try:
+        return {"output": kept.decode("utf-8")}
+    except UnicodeDecodeError:
+        shown = answer.output.decode("utf-8", "replace")
+        return {"output": shown, "output_base64": b64encode(answer.output).decode("ascii")}
 
 
 def _end(answer: Answer) -> str:

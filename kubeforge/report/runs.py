@@ -128,13 +128,15 @@ def _plays(run: RunRecord) -> dict[str, float]:
 
 
 def _ended(run: RunRecord) -> tuple[str, str]:
+    if run.failures and not run.has_begun:
+        return f"nothing done, {counted(len(run.failures), 'failure')}", "red"
     if run.failures:
         return f"failed, {counted(run.remaining, 'change')} left", "red"
     if run.exit_code is None:
         return "cut off", "yellow"
     if run.remaining:
         return f"stopped, {counted(run.remaining, 'change')} left", "yellow"
-    return "well", ""
+    return "nothing to do" if run.was_idle else "well", ""
 
 
 def _failure(failure: FailureRecord) -> Iterator[Text]:

@@ -84,7 +84,7 @@ def _hosts(names: Sequence[str], total: int) -> str:
 def _verdict(run: RunRecord) -> tuple[str, str]:
     """Return a class and words for how the run ended."""
     if run.failures:
-        return "failed", "Failed"
+        return "failed", "Failed" if run.has_begun else "Nothing done"
     if run.exit_code is None:
         return "cut", "Was cut off"
     if run.remaining:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from kubeforge.engine.adhoc import Answer
+from kubeforge.report.adhoc import as_data
 
 HOSTS = """
 all:
@@ -72,6 +76,24 @@ def test_a_pattern_that_means_nobody_is_an_error(site: Path) -> None:
     done = forge(site, "exec", "wbe", "true")
     assert done.returncode == 10
     assert b"wbe" in done.stderr
+
+
+def test_binary_output_is_not_lost(site: Path) -> None:
+    told = json.loads(forge(site, "exec", "-o", "json", "db1", "printf 'a\\377\\000b'").stdout)
+    assert base64.b64decode(told[0]["output_base64"]) == b"a\xff\x00b"
+    assert told[0]["output"] == "a\ufffd\x00b"
+
+
+@pytest.mark.parametrize("kept", ["€x".encode(), "€x".encode()[1:], "€x".encode()[2:], b"x"])
+def test_text_that_was_cut_within_a_character_is_text(kept: bytes) -> None:
+    (told,) = as_data([Answer(host="w1", status=0, output=kept, size=10)])
+    assert "output_base64" not in told
+    assert told["output"] in {"€x", "x"}
+
+
+def test_a_character_that_ends_nowhere_is_no_text() -> None:
+    (told,) = as_data([Answer(host="w1", status=0, output="€".encode()[1:], size=2)])
+    assert told["output_base64"] == base64.b64encode("€".encode()[1:]).decode()
 
 
 def test_answers_as_data(site: Path) -> None:

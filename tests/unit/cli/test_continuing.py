@@ -32,6 +32,9 @@ class Opened:
     def blocked(self, plan: Plan) -> bool:
         return False
 
+    def record(self, plan: Plan) -> None:
+        """Nothing to write."""
+
     def show_plan(self, plan: Plan, *, diff: bool) -> None:
         """Nothing to show."""
 
@@ -71,10 +74,15 @@ def test_doubtful_alone_means_nothing(said: list[Choices], capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("words", ["apply 1.36.3", "rollback"])
-@pytest.mark.parametrize("option", ["--resume", "--retry-failed"])
+@pytest.mark.parametrize("option", ["--resume", "--retry-failed", "--doubtful"])
 def test_upgrades_go_on_by_the_same_command(words: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """So they do not offer what goes on with a recorded run."""
     assert guarded(root, ["upgrade", *words.split(), "--yes", option], "kubeforge") == 64
-    assert "the same command goes on with an upgrade" in capsys.readouterr().err
+    assert "No such option" in capsys.readouterr().err
+    guarded(root, ["upgrade", words.partition(" ")[0], "--help"], "kubeforge")
+    told = capsys.readouterr().out
+    assert option not in told
+    assert "--forks" in told
 
 
 @pytest.mark.parametrize(("word", "bulk"), [("5", Portion(5)), ("30%", Portion(30, percent=True))])

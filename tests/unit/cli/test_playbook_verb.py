@@ -33,6 +33,24 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{book}: 1 plays, 1 tasks, nothing wrong\n"
 
 
+def test_check_tells_what_is_wrong_with_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in {
+        "a": BOOK,
+        "b": "- play: B\n  hosts: all\n  tasks: [debug.facts]\n",
+        "c": "- {play: C}\n",
+    }.items():
+        (tmp_path / f"{name}.yml").write_text(text)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/tasks.py").write_text("import nowhere_at_all\n")
+    files = [str(tmp_path / name) for name in ("a.yml", "b.yml", "c.yml", "d.yml", "folder/e.yml", "folder/f.yml")]
+    assert guarded(root, ["playbook", "check", *files], "kubeforge") == 10
+    said = capsys.readouterr()
+    assert said.out == f"{files[1]}: 1 plays, 1 tasks, nothing wrong\n"
+    for file in (files[0], files[2], files[3], str(tmp_path / "folder/tasks.py")):
+        assert file in said.err
+    assert said.err.count("nowhere_at_all") == 1
+
+
 def test_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "site.py").write_text(CODE)
     assert guarded(root, ["playbook", "schema", str(tmp_path / "site.yml")], "kubeforge") == 0
@@ -62,6 +80,9 @@ class Opened:
 
     def blocked(self, plan: Plan) -> bool:
         return False
+
+    def record(self, plan: Plan) -> None:
+        """Nothing to write."""
 
     def show_plan(self, plan: Plan, *, diff: bool) -> None:
         self.did.append("show diff" if diff else "show")
