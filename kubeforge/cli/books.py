@@ -41,7 +41,7 @@ def opened_book(choices: Choices, file: Path) -> Iterator[Run]:
         file: the playbook.
 
     Raises:
-        InputError: playbook, tasks or inventory have problems.
+        InputError: playbook, tasks or inventory have problems, or a play is for nobody; all at once.
     """
     from kubeforge.engine.playbook_loader import load
     from kubeforge.tasks.beside import registry_for
@@ -78,7 +78,7 @@ def opened_call(choices: Choices, title: str, pattern: str, call: TaskCall) -> I
 def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, folder: Path | None) -> Iterator[Run]:
     from kubeforge.cli.facts_first import with_facts
     from kubeforge.cli.passwords import entering
-    from kubeforge.engine.entering import entered
+    from kubeforge.engine.entering import entered, refuse_nobody
     from kubeforge.engine.journal import filed_under
 
     def read(facts: Mapping[str, Mapping[str, Any]] | None = None) -> Inventory:
@@ -88,15 +88,17 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
         )
 
     inventory = read()
+    wanted = book.tagged(choices.tags)
+    refuse_nobody(inventory, wanted, choices.limit)
     show_libraries(choices.verbose)
     going_on = choices.continuing.of(filed_under(inventory), book.name)
     display = display_for(verbose=choices.verbose > 0)
-    first = inventory if inventory.wants_facts else entered(inventory, book, choices.variables)
+    first = inventory if inventory.wants_facts else entered(inventory, wanted, choices.variables)
     with entering(first, choices.asked, lambda: aside(display)) as (told, connections):
         known = told
         if told.wants_facts:
             grown = with_facts(told, read, connections, pattern=choices.limit, forks=choices.forks)
-            known = entered(grown, book, choices.variables)
+            known = entered(grown, wanted, choices.variables)
             _leave_others(connections, told, known)
         with session_of(
             choices, (book, registry), known, connections, spec=None, display=display, artifacts=None, going_on=going_on
