@@ -12,6 +12,7 @@ from kubeforge.cli.runs import Choices, Run, aside, display_for, session_of, sho
 from kubeforge.cli.session import inventory_of
 
 if TYPE_CHECKING:
+    from kubeforge.cli.session import Given
     from kubeforge.engine.model import Task
     from kubeforge.engine.playbook import Playbook, TaskCall
     from kubeforge.inventory.model import Inventory
@@ -20,16 +21,24 @@ if TYPE_CHECKING:
 __all__ = ["checked", "opened_book", "opened_call"]
 
 
-def checked(file: Path) -> Playbook:
+def checked(file: Path, given: Given = None) -> Playbook:
     """Return a playbook in which nothing is wrong.
 
+    Args:
+        file: the playbook.
+        given: the inventory for which it must be right, too; None: for any.
+
     Raises:
-        InputError: it, or a Python file beside it, has problems; all of them.
+        InputError: it, or a Python file beside it, has problems; all of them. The inventory has, or plays are for nobody.
     """
+    from kubeforge.engine.entering import refuse_nobody
     from kubeforge.engine.playbook_loader import load
     from kubeforge.tasks.beside import registry_for
 
-    return load(file, registry_for(file))
+    book = load(file, registry_for(file))
+    if given is not None:
+        refuse_nobody(inventory_of(given, {}, playbook_folder=file.parent, facts_come=True), book)
+    return book
 
 
 @contextmanager

@@ -68,6 +68,16 @@ def test_groups_that_facts_make(names: dict[str, Any]) -> None:
         api.load("inventory", memory=names["hosts"], facts=True)
 
 
+def test_a_play_for_nobody(names: dict[str, Any], tmp_path: Path) -> None:
+    site = api.load("inventory", tasks=[names["motd"]], memory=names["hosts"])
+    (tmp_path / "site.yml").write_text("- play: A\n  hosts: web:&db\n  tasks: [web.motd]\n")
+    with pytest.raises(api.InputError, match="site.yml:2: hosts: no host is left in 'web:&db'"):
+        site.open("site.yml")
+    (tmp_path / "site.yml").write_text(PLAYBOOK + "\n- {play: Other, hosts: db, tasks: [web.motd]}\n")
+    with site.open("site.yml", limit="w1") as run:
+        assert run.plan().hosts == ("w1",)
+
+
 def test_what_is_wrong_is_raised(names: dict[str, Any], tmp_path: Path) -> None:
     site = api.load("inventory", memory=names["hosts"])
     with pytest.raises(api.InputError, match="there is no task"):
