@@ -29,7 +29,8 @@ def checked(file: Path, given: Given = None) -> Playbook:
         given: the inventory for which it must be right, too; None: for any.
 
     Raises:
-        InputError: it, or a Python file beside it, has problems; all of them. The inventory has, or plays are for nobody.
+        InputError: it, or a Python file beside it, has problems; all of them. Likewise the inventory; and plays that
+            are for nobody there.
     """
     from kubeforge.engine.entering import refuse_nobody
     from kubeforge.engine.playbook_loader import load

@@ -134,8 +134,8 @@ class Play:
         run_once: only the first host of the pattern takes part.
         tags: words that select the play.
         max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
-        each_batch: whether `max_failures` is of each batch by itself, none of which may fail wholly: what Ansible means by
-            `max_fail_percentage` where there is `serial` (tried with ansible-core, see tests).
+        each_batch: whether `max_failures` is of each batch by itself, and none may fail wholly: Ansible's meaning of
+            `max_fail_percentage` where there is `serial` (tried with ansible-core).
         ignore_unreachable: whether hosts that cannot be reached when the run is planned are left out, and do not count
             as failed; who is lost later does.
         order: in which its hosts take their turns.

@@ -97,8 +97,9 @@ class Runner:
                 continue
             began = time.monotonic()
             self.events.emit(PlayStarted(play=play.name, hosts=tuple(mine)))
-            for self._batch in play.batches(list(mine), everyone=self.who.hosts[number], pools=self.pools):
-                self._run_batch(number, {host: mine[host] for host in self._batch if host not in self._failed})
+            for batch in play.batches(list(mine), everyone=self.who.hosts[number], pools=self.pools):
+                self._batch = batch
+                self._run_batch(number, {host: mine[host] for host in batch if host not in self._failed})
                 if self.stop.is_set() or self._over_limit(number):
                     break
             seconds = time.monotonic() - began

@@ -33,7 +33,7 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{book}: 1 plays, 1 tasks, nothing wrong\n"
 
 
-NOBODY = "- play: A\n  tasks: [package.upgraded]\n  hosts: web\n- {play: B, hosts: 'w1,wbe', tasks: [package.upgraded]}\n"
+NOBODY = "- play: A\n  tasks: [debug.facts]\n  hosts: web\n- {play: B, hosts: 'w1,wbe', tasks: [debug.facts]}\n"
 
 
 @pytest.mark.parametrize("words", [["run", "--check"], ["run", "--yes", "--ask-pass"], ["check"]])
