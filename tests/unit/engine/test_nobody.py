@@ -38,7 +38,8 @@ BOOK = """
 def grouped(world: Any, **groups: tuple[str, ...]) -> Inventory:
     """Put the world's hosts into groups."""
     known: Mapping[str, tuple[str, ...]] = world.inventory.groups
-    world.inventory = made = replace(world.inventory, groups={**known, **groups})
+    made: Inventory = replace(world.inventory, groups={**known, **groups})
+    world.inventory = made
     return made
 
 
