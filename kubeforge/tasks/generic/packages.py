@@ -15,12 +15,12 @@ from kubeforge.tasks.registry import task
 
 __all__ = ["apt_repository", "package_absent", "present", "rpm_repository", "upgraded"]
 
-_MANAGERS: Final[Mapping[Family, Literal["apt", "dnf", "zypper"]]] = {"debian": "apt", "rhel": "dnf", "suse": "zypper"}
-_KEYRINGS: Final = "/etc/apt/keyrings"
-_UPDATE: Final = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "update")
 # Where the sources do not answer or another zypper works, the upgrade itself then tells.
 _ZYPPER_NONE_DUE: Final = "due=$(zypper --quiet --non-interactive list-updates) && ! echo \"$due\" | grep -q '^v '"
 _ZYPPER_GOOD: Final = (0, 102)  # zypper(8): installed, and a reboot is needed
+_MANAGERS: Final[Mapping[Family, Literal["apt", "dnf", "zypper"]]] = {"debian": "apt", "rhel": "dnf", "suse": "zypper"}
+_KEYRINGS: Final = "/etc/apt/keyrings"
+_UPDATE: Final = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "update")
 _UPGRADE: Final[Mapping[Family, tuple[tuple[str, ...], str]]] = {
     # what upgrades, and what succeeds where there is nothing to upgrade
     "debian": (
