@@ -7,8 +7,9 @@
         plan = run.plan(diff=True)
         result = run.apply(plan)
 
-The names in `__all__` are stable; everything else may change with any version. Nothing is printed; what goes wrong
-before a host is touched is raised, what goes wrong on hosts is in the result. docs/api.md has examples that are tested.
+The names in `__all__` are stable, and so are `kubeforge.testing` and the functions that docs/tasks/ names; all else may
+change with any version. Nothing is printed; what goes wrong before a host is touched is raised, what goes wrong on
+hosts is in the result. docs/api.md has examples that are tested.
 """
 
 # ruff: noqa: PLC0415 - importing this takes milliseconds; a script pays for what it uses
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from kubeforge.api.site import Answer, Run, Site
     from kubeforge.cluster.status.model import ClusterStatus
     from kubeforge.engine.events import Event, Failure
-    from kubeforge.engine.model import Action, Context, Facts
+    from kubeforge.engine.model import Action, ActionContext, Context, Facts
     from kubeforge.engine.plan import Plan
     from kubeforge.engine.result import RunResult
     from kubeforge.errors import InputError, KubeforgeError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from kubeforge.operations.command import Command
     from kubeforge.operations.directory import Directory
     from kubeforge.operations.file import File
+    from kubeforge.operations.model import Change, Operation, Queries, Verb
     from kubeforge.operations.package import Package
     from kubeforge.operations.symlink import Symlink
     from kubeforge.operations.unit import Unit
@@ -44,7 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Action",
+    "ActionContext",
     "Answer",
+    "Change",
     "ClusterSpec",
     "ClusterStatus",
     "Command",
@@ -60,21 +64,26 @@ __all__ = [
     "Inventory",
     "KubeforgeError",
     "MemoryHost",
+    "Operation",
     "Package",
     "Plan",
+    "Queries",
     "Run",
     "RunResult",
     "Secret",
     "Site",
     "Symlink",
     "Unit",
+    "Verb",
     "load",
     "task",
 ]
 
 _HOMES: Final = {
     "Action": "kubeforge.engine.model",
+    "ActionContext": "kubeforge.engine.model",
     "Answer": "kubeforge.api.site",
+    "Change": "kubeforge.operations.model",
     "ClusterSpec": "kubeforge.spec.model",
     "ClusterStatus": "kubeforge.cluster.status.model",
     "Command": "kubeforge.operations.command",
@@ -90,14 +99,17 @@ _HOMES: Final = {
     "Inventory": "kubeforge.inventory.model",
     "KubeforgeError": "kubeforge.errors",
     "MemoryHost": "kubeforge.transport.memory",
+    "Operation": "kubeforge.operations.model",
     "Package": "kubeforge.operations.package",
     "Plan": "kubeforge.engine.plan",
+    "Queries": "kubeforge.operations.model",
     "Run": "kubeforge.api.site",
     "RunResult": "kubeforge.engine.result",
     "Secret": "kubeforge.secret",
     "Site": "kubeforge.api.site",
     "Symlink": "kubeforge.operations.symlink",
     "Unit": "kubeforge.operations.unit",
+    "Verb": "kubeforge.operations.model",
     "task": "kubeforge.tasks.registry",
 }
 

@@ -13,6 +13,7 @@ from kubeforge.cli.session import inventory_of
 from kubeforge.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from kubeforge.cli.session import Given
     from kubeforge.engine.model import Task
     from kubeforge.engine.playbook import Playbook, TaskCall
     from kubeforge.inventory.model import Inventory
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["checked", "opened_book", "opened_call"]
 
 
-def checked(files: Sequence[Path]) -> Iterator[tuple[Path, Playbook]]:
+def checked(files: Sequence[Path], given: Given = None) -> Iterator[tuple[Path, Playbook]]:
     """Yield the playbooks in which nothing is wrong, each with its file.
 
+    Args:
+        files: the playbooks.
+        given: the inventory for which they must be right, too; None: for any.
+
     Raises:
-        InputError: the others, or Python files beside them, have problems; all of them, in the end.
+        InputError: the others, or Python files beside them, have problems; all of them, in the end. Likewise the
+            inventory; and plays that are for nobody there.
     """
+    from kubeforge.engine.entering import refuse_nobody
     from kubeforge.engine.playbook_loader import load
     from kubeforge.tasks.beside import registry_for
 
@@ -34,6 +41,8 @@ def checked(files: Sequence[Path]) -> Iterator[tuple[Path, Playbook]]:
     for file in files:
         try:
             found = load(file, registry_for(file))
+            if given is not None:
+                refuse_nobody(inventory_of(given, {}, playbook_folder=file.parent, facts_come=True), found)
         except InputError as error:
             problems += error.problems
         else:
@@ -51,7 +60,7 @@ def opened_book(choices: Choices, file: Path) -> Iterator[Run]:
         file: the playbook.
 
     Raises:
-        InputError: playbook, tasks or inventory have problems.
+        InputError: playbook, tasks or inventory have problems, or a play is for nobody; all at once.
     """
     from kubeforge.engine.playbook_loader import load
     from kubeforge.tasks.beside import registry_for
@@ -88,7 +97,7 @@ def opened_call(choices: Choices, title: str, pattern: str, call: TaskCall) -> I
 def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, folder: Path | None) -> Iterator[Run]:
     from kubeforge.cli.facts_first import with_facts
     from kubeforge.cli.passwords import entering
-    from kubeforge.engine.entering import entered
+    from kubeforge.engine.entering import entered, refuse_nobody
     from kubeforge.engine.journal import filed_under
 
     def read(facts: Mapping[str, Mapping[str, Any]] | None = None) -> Inventory:
@@ -98,15 +107,17 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
         )
 
     inventory = read()
+    wanted = book.tagged(choices.tags)
+    refuse_nobody(inventory, wanted, choices.limit)
     show_libraries(choices.verbose)
     going_on = choices.continuing.of(filed_under(inventory), book.name)
     display = display_for(verbose=choices.verbose > 0)
-    first = inventory if inventory.wants_facts else entered(inventory, book, choices.variables)
+    first = inventory if inventory.wants_facts else entered(inventory, wanted, choices.variables)
     with entering(first, choices.asked, lambda: aside(display)) as (told, connections):
         known = told
         if told.wants_facts:
             grown = with_facts(told, read, connections, pattern=choices.limit, forks=choices.forks)
-            known = entered(grown, book, choices.variables)
+            known = entered(grown, wanted, choices.variables)
             _leave_others(connections, told, known)
         with session_of(
             choices, (book, registry), known, connections, spec=None, display=display, artifacts=None, going_on=going_on

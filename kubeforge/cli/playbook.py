@@ -13,6 +13,7 @@ from kubeforge.cli.lifecycle import carry_out, confirmed, run_options
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices
+    from kubeforge.cli.session import Given
 
 __all__ = ["playbook"]
 
@@ -51,11 +52,15 @@ def run(choices: Choices, *, file: Path, check: bool, diff: bool, yes: bool) -> 
 
 @playbook.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
-def check(files: tuple[Path, ...]) -> None:
-    """Find unknown tasks, wrong arguments and broken templates in playbooks; asks no host."""
+@options.inventory
+def check(files: tuple[Path, ...], *, inventory_path: Given) -> None:
+    """Find unknown tasks, wrong arguments and broken templates in playbooks; asks no host.
+
+    Where an inventory is given, also plays that are for nobody there, and groups that it does not have.
+    """
     from kubeforge.cli.books import checked
 
-    for file, found in checked(files):
+    for file, found in checked(files, inventory_path):
         tasks = sum(len(play.tasks) for play in found.plays)
         click.echo(f"{file}: {len(found.plays)} plays, {tasks} tasks, nothing wrong")
 

@@ -14,12 +14,12 @@ from kubeforge.engine.model import Context
 from kubeforge.engine.playbook import Playbook, TaskCall
 from kubeforge.engine.program import roster
 from kubeforge.engine.vault import OnceVault
-from kubeforge.errors import KubeforgeError
+from kubeforge.errors import InputError, KubeforgeError
 from kubeforge.inventory.model import Connection, Host, Inventory
-from kubeforge.inventory.patterns import unmade
+from kubeforge.inventory.patterns import depends_on_facts, of_facts, unmade
 from kubeforge.transport.base import Remote
 
-__all__ = ["LOCALHOST", "entered", "tell_unmade"]
+__all__ = ["LOCALHOST", "entered", "refuse_nobody", "tell_unmade"]
 
 LOCALHOST = "localhost"
 """As in Ansible: this machine, also where the inventory does not list it."""
@@ -33,24 +33,54 @@ def entered(inventory: Inventory, playbook: Playbook, variables: Mapping[str, An
 
     Args:
         inventory: as loaded.
-        playbook: what will be done.
+        playbook: what will be done, already cut down to the wanted tags.
         variables: over those of plays and hosts; a template may name by them who work is delegated to.
 
     Raises:
         InputError: see `roster`.
     """
-    calls = [call for play in playbook.plays for call in (*play.tasks, *play.handlers)]
-    hosts = dict(inventory.hosts)
-    if LOCALHOST not in hosts and any(call.delegate_to == LOCALHOST for call in calls):
-        local = Connection(kind="local", address=LOCALHOST, become=os.geteuid() != 0)
-        hosts[LOCALHOST] = Host(name=LOCALHOST, connection=local)
-    known = replace(inventory, hosts=hosts) if len(hosts) != len(inventory.hosts) else inventory
-    if all(call.become is None for call in calls):
+    known = _with_this_machine(inventory, playbook)
+    if all(call.become is None for call in _calls(playbook)):
         return known
+    hosts = dict(known.hosts)
     for name, wanted in _wanted(known, playbook, variables or {}).items():
         if name in hosts:
             hosts[name] = replace(hosts[name], connection=raised(hosts[name].connection, wanted))
     return replace(known, hosts=hosts)
+
+
+def _calls(playbook: Playbook) -> list[TaskCall]:
+    return [call for play in playbook.plays for call in (*play.tasks, *play.handlers)]
+
+
+def _with_this_machine(inventory: Inventory, playbook: Playbook) -> Inventory:
+    if LOCALHOST in inventory.hosts or all(call.delegate_to != LOCALHOST for call in _calls(playbook)):
+        return inventory
+    local = Connection(kind="local", address=LOCALHOST, become=os.geteuid() != 0)
+    return replace(inventory, hosts={**inventory.hosts, LOCALHOST: Host(name=LOCALHOST, connection=local)})
+
+
+def refuse_nobody(inventory: Inventory, playbook: Playbook, limit: str | None = None) -> None:
+    """Judge for whom the plays are, before anybody is asked for anything; not those that facts will tell of.
+
+    Args:
+        inventory: as loaded.
+        playbook: already cut down to the wanted tags.
+        limit: a pattern; only its hosts take part.
+
+    Raises:
+        InputError: see `roster`.
+    """
+    plays = tuple(play for play in playbook.plays if not _is_open(inventory, play.hosts))
+    known = _with_this_machine(inventory, playbook)
+    roster(replace(playbook, plays=plays), known, None if inventory.wants_facts else limit)
+
+
+def _is_open(inventory: Inventory, pattern: str) -> bool:
+    try:
+        return depends_on_facts(inventory, pattern)
+    except InputError:
+        return False  # what is wrong with it is told with its place
 
 
 def _wanted(inventory: Inventory, playbook: Playbook, variables: Mapping[str, Any]) -> dict[str, list[TaskCall]]:
@@ -83,7 +113,10 @@ def _nobody(host: str) -> Remote:
 
 
 def tell_unmade(inventory: Inventory, playbook: Playbook, events: Events) -> None:
-    """Warn of plays for groups that facts may make, and have made of nobody."""
-    for play in playbook.plays:
-        for group in unmade(inventory, play.hosts):
+    """Warn of plays for groups that facts may make, and that are for nobody by that."""
+    for play, hosts in zip(playbook.plays, roster(playbook, inventory).hosts, strict=True):
+        groups = unmade(inventory, play.hosts)
+        for group in groups:
             events.emit(Warned(host=None, message=f"{play.name}: no host is in {group}, a group that facts make"))
+        if not (hosts or groups) and of_facts(inventory, play.hosts):
+            events.emit(Warned(host=None, message=f"{play.name}: no host is left in {play.hosts!r}, by facts"))

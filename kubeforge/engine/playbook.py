@@ -134,6 +134,8 @@ class Play:
         run_once: only the first host of the pattern takes part.
         tags: words that select the play.
         max_failures: hosts that may fail before the run stops; 0: the first failure stops it.
+        each_batch: whether `max_failures` is of each batch by itself, and none may fail wholly: Ansible's meaning of
+            `max_fail_percentage` where there is `serial` (tried with ansible-core).
         ignore_unreachable: whether hosts that cannot be reached when the run is planned are left out, and do not count
             as failed; who is lost later does.
         order: in which its hosts take their turns.
@@ -142,6 +144,7 @@ class Play:
         facts: whether the hosts' facts are gathered beforehand; they are still had on demand when not.
         bulk: at most so many hosts at a time whatever `serial` says; None: as many as there are.
         line: 1-based, in the playbook's file.
+        hosts_line: where its `hosts` stand, likewise.
     """
 
     name: str
@@ -152,6 +155,7 @@ class Play:
     run_once: bool = False
     tags: frozenset[str] = frozenset()
     max_failures: Portion = Portion(0)
+    each_batch: bool = False
     ignore_unreachable: bool = False
     vars: Mapping[str, Any] = field(default_factory=dict)
     facts: bool = True
@@ -159,6 +163,7 @@ class Play:
     handlers: tuple[TaskCall, ...] = ()
     bulk: Portion | None = None
     line: int | None = None
+    hosts_line: int | None = None
 
     def of(self, *, first: bool) -> Play:
         """Return the play of one of its hosts: what is done once is done by the first one."""
@@ -211,11 +216,13 @@ class Playbook:
         name: file name without suffix.
         plays: in order.
         file: path as the user gave it.
+        shipped: whether it is one of kubeforge's own, which are for clusters of any shape: its plays may be for nobody.
     """
 
     name: str
     plays: tuple[Play, ...]
     file: str | None = None
+    shipped: bool = False
 
     @property
     def tags(self) -> frozenset[str]:

@@ -17,6 +17,7 @@ from kubeforge.engine.playbook import Order, Play, Playbook, Portion, TaskCall, 
 from kubeforge.engine.playbook_calls import BECOMING, SURROUNDINGS, CallReader, becoming
 from kubeforge.engine.playbook_nodes import NodeReader
 from kubeforge.errors import InputError, Problem
+from kubeforge.resources import playbooks
 
 __all__ = ["PLAY_KEYS", "load", "parse"]
 
@@ -27,7 +28,7 @@ PLAY_KEYS: Final = (
 
 
 def load(path: Path, registry: Mapping[str, Task]) -> Playbook:
-    """Read a playbook from a file.
+    """Read a playbook from a file; one in the folder of kubeforge's own is one of these.
 
     Raises:
         InputError: it cannot be read, or has problems; all of them.
@@ -37,7 +38,11 @@ def load(path: Path, registry: Mapping[str, Task]) -> Playbook:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError([Problem(message=f"the playbook cannot be read: {why}", file=str(path))]) from None
-    return parse(text, registry, file=str(path))
+    return replace(parse(text, registry, file=str(path)), shipped=_is_shipped(path))
+
+
+def _is_shipped(path: Path) -> bool:
+    return path.resolve().parent == playbooks().resolve()
 
 
 def parse(text: str, registry: Mapping[str, Task], *, file: str = "playbook.yml") -> Playbook:
@@ -100,10 +105,12 @@ class _Reader:
             run_once=nodes.flag(keys.get("run_once"), "run_once", default=False),
             tags=frozenset(nodes.words(keys.get("tags"), "tags")),
             max_failures=self.max_failures(keys),
+            each_batch="max_fail_percentage" in keys and "serial" in keys,
             ignore_unreachable=nodes.flag(keys.get("ignore_unreachable"), "ignore_unreachable", default=False),
             vars=nodes.value(keys["vars"], "vars", dict) if "vars" in keys else {},
             facts=nodes.flag(keys.get("facts"), "facts", default=True),
             line=node.start_mark.line + 1,
+            hosts_line=nodes.line_of(node, "hosts"),
         )
         self.problems += _unheard(play, self.file)
         return play

@@ -77,6 +77,11 @@ class NodeReader:
                 keys[key] = value_node
         return keys
 
+    def line_of(self, node: yaml.Node, key: str) -> int | None:
+        """Return the line of a mapping's key; None where there is none."""
+        keys = [each for each, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+        return next((each.start_mark.line + 1 for each in keys if each.value == key), None)
+
     def value(self, node: yaml.Node, field: str, kind: type) -> Any:
         """Return a node as plain data of one type, or an empty one of it."""
         made = self.construct(node, field)

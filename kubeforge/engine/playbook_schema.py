@@ -42,7 +42,7 @@ _PLAY: Final[Mapping[str, Any]] = {
     "run_once": {"type": "boolean", "description": "Only the first host takes part."},
     "tags": {**_WORDS, "description": "Words that select the play."},
     "max_failures": {**_PORTION, "description": "Hosts that may fail before the run stops."},
-    "max_fail_percentage": {**_PORTION, "description": "Percentage of hosts that may fail before the run stops."},
+    "max_fail_percentage": {**_PORTION, "description": "Percentage of each batch that may fail before the run stops."},
     "ignore_unreachable": {"type": "boolean", "description": "Hosts that cannot be reached are left out, not failed."},
     "vars": {**_VARS, "description": "Variables for tasks and templates."},
     "facts": {"type": "boolean", "description": "Whether the hosts' facts are gathered beforehand."},

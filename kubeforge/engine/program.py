@@ -22,7 +22,7 @@ from kubeforge.engine.signatures import complaint, signature
 from kubeforge.engine.templating import has_template
 from kubeforge.errors import BecomeFailed, InputError, KubeforgeError, Problem
 from kubeforge.inventory.model import CONTROL_PLANE, ETCD, LOAD_BALANCERS, WORKERS, Host, Inventory
-from kubeforge.inventory.patterns import select
+from kubeforge.inventory.patterns import of_facts, select
 from kubeforge.operations.becoming import LOGIN
 from kubeforge.operations.model import Operation, Queries
 
@@ -95,21 +95,30 @@ class Roster:
         """Every host that takes part, in the order of first appearance."""
         return tuple(dict.fromkeys(name for names in self.hosts for name in names))
 
-    def over_limit(self, number: int, failed: Collection[str], away: Collection[str] = ()) -> bool:
+    def over_limit(
+        self, number: int, failed: Collection[str], away: Collection[str] = (), *, batch: Collection[str]
+    ) -> bool:
         """Return whether more of a play's hosts have failed than it allows.
 
         Args:
             number: of the play.
             failed: all hosts that have.
             away: those of them that could not be reached when the run was planned.
+            batch: the hosts that are worked on together, for plays that allow so many of each batch.
         """
-        hosts, play = self.hosts[number], self.playbook.plays[number]
-        counted = set(failed) - set(away) if play.ignore_unreachable else set(failed)
-        return len(counted & set(hosts)) > play.max_failures.limit(len(hosts))
+        play = self.playbook.plays[number]
+        hosts = set(batch) if play.each_batch else set(self.hosts[number])
+        counted = hosts & (set(failed) - set(away) if play.ignore_unreachable else set(failed))
+        is_lost = play.each_batch and bool(hosts) and counted == hosts
+        return is_lost or len(counted) > play.max_failures.limit(len(hosts))
 
     def blocked(self, failed: Collection[str], away: Collection[str] = ()) -> bool:
         """Return whether so many hosts could not be planned that nothing may begin; see `over_limit`."""
-        return any(self.over_limit(number, failed, away) for number in range(len(self.hosts)))
+        return any(
+            self.over_limit(number, failed, away, batch=batch)
+            for number, (play, hosts) in enumerate(zip(self.playbook.plays, self.hosts, strict=True))
+            for batch in (play.batches(hosts, everyone=hosts) if play.each_batch else [hosts])
+        )
 
     def within(self, names: Collection[str] | None) -> Roster:
         """Return the same with nobody but `names`; None: with everybody.
@@ -140,14 +149,16 @@ def roster(playbook: Playbook, inventory: Inventory, limit: str | None = None) -
         limit: a pattern; only its hosts take part.
 
     Raises:
-        InputError: a pattern names a host or group that is not there; `limit` selects nobody.
+        InputError: a pattern names a host or group that is not there; `limit` selects nobody; a play is for nobody,
+            limit or not, and the playbook is no shipped one: all that is wrong at once.
     """
     problems: list[Problem] = []
     within = _names(limit, inventory, problems, Problem(message="", field="--limit")) if limit else None
     hosts = []
     for play in playbook.plays:
-        place = Problem(message="", file=playbook.file, line=play.line)
-        names = _ordered(_names(play.hosts, inventory, problems, place), play.order)
+        place = Problem(message="", file=playbook.file, line=play.hosts_line or play.line)
+        meant = _names(play.hosts, inventory, problems, place, may_be_empty=playbook.shipped)
+        names = _ordered(meant, play.order)
         if play.run_once:
             names = names[:1]
         problems += _strangers(play, inventory, playbook.file)
@@ -177,8 +188,13 @@ def _strangers(play: Play, inventory: Inventory, file: str | None) -> Iterator[P
             yield Problem(message=message, file=call.file or file, line=call.line, field="delegate_to")
 
 
-def _with_roles(inventory: Inventory) -> Inventory:
-    """Return the inventory with the groups that playbooks may always name, whether it has such hosts or not."""
+def _with_roles(inventory: Inventory, *, may_be_empty: bool) -> Inventory:
+    """Return the inventory with the groups that a cluster's hosts are in by their roles.
+
+    Args:
+        inventory: as loaded.
+        may_be_empty: those are there, too, that it has no hosts of.
+    """
     roles = {
         CONTROL_PLANE: (),
         WORKERS: (),
@@ -186,12 +202,18 @@ def _with_roles(inventory: Inventory) -> Inventory:
         ETCD: tuple(host.name for host in inventory.etcd_members),
         CLUSTER: tuple(host.name for host in inventory.cluster),
     }
-    return replace(inventory, groups={**roles, **inventory.groups})
+    known = {name: hosts for name, hosts in roles.items() if hosts or may_be_empty}
+    return replace(inventory, groups={**known, **inventory.groups})
 
 
-def _names(pattern: str, inventory: Inventory, problems: list[Problem], place: Problem) -> list[str]:
+def _names(
+    pattern: str, inventory: Inventory, problems: list[Problem], place: Problem, *, may_be_empty: bool = True
+) -> list[str]:
+    """Return the hosts of a pattern; what is wrong with it is added to `problems`, at `place`."""
+    known = _with_roles(inventory, may_be_empty=may_be_empty)
     try:
-        return [host.name for host in select(_with_roles(inventory), pattern, may_be_empty=True)]
+        nobody_is_fine = may_be_empty or bool(of_facts(inventory, pattern))
+        return [host.name for host in select(known, pattern, may_be_empty=nobody_is_fine)]
     except InputError as error:
         problems += [
             Problem(message=problem.message, file=place.file, line=place.line, field=place.field or "hosts")

@@ -55,6 +55,7 @@ def _sections(task: Task) -> Iterator[str]:
         yield "\n".join(["| argument | is | otherwise | |", "|---|---|---|---|", *rows])
     if taken.is_open:
         yield "Any other argument is taken, too."
+    yield f"In Python: `{task.function.__module__}.{task.function.__name__}`."
 
 
 def _row(parameter: Parameter) -> str:

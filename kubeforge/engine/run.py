@@ -93,7 +93,7 @@ class Session:
         bulk: at most so many hosts at a time in every play.
 
     Raises:
-        InputError: the playbook has problems, or a pattern or tag selects nothing.
+        InputError: the playbook has problems, or a pattern or tag selects nothing; see `roster`.
     """
 
     def __init__(
@@ -118,9 +118,9 @@ class Session:
         within: Collection[str] | None = None,
         bulk: Portion | None = None,
     ) -> None:
-        book = playbook if isinstance(playbook, Playbook) else load(playbook, registry)
+        book = (playbook if isinstance(playbook, Playbook) else load(playbook, registry)).tagged(tags)
         self.inventory = inventory = entered(inventory, book, variables)
-        everybody = roster(book.tagged(tags).in_bulks(bulk), inventory, limit)
+        everybody = roster(book.in_bulks(bulk), inventory, limit)
         self.who: Roster = everybody.within(resume.hosts if resume else None).within(within)
         self._going_on = resume
         self.registry = registry

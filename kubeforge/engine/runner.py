@@ -79,6 +79,7 @@ class Runner:
     pools: Sequence[Pool] = ()
     done: list[tuple[str, Done]] = field(default_factory=list)
     times: list[PlayTime] = field(default_factory=list)
+    _batch: tuple[str, ...] = ()
     _finished: set[int] = field(default_factory=set)
     _changed: dict[str, set[str]] = field(default_factory=dict)
     _acted: threading.Event = field(default_factory=threading.Event)
@@ -88,6 +89,7 @@ class Runner:
         if not self.has_work:
             return
         for number, play in enumerate(self.who.playbook.plays):
+            self._batch = ()
             if self.stop.is_set() or self._over_limit(number):
                 break
             mine = self._steps_of(number)
@@ -96,6 +98,7 @@ class Runner:
             began = time.monotonic()
             self.events.emit(PlayStarted(play=play.name, hosts=tuple(mine)))
             for batch in play.batches(list(mine), everyone=self.who.hosts[number], pools=self.pools):
+                self._batch = batch
                 self._run_batch(number, {host: mine[host] for host in batch if host not in self._failed})
                 if self.stop.is_set() or self._over_limit(number):
                     break
@@ -125,8 +128,8 @@ class Runner:
         return {failure.host for failure in self.failures if failure.host}
 
     def _over_limit(self, number: int) -> bool:
-        """Whether more of a play's hosts have failed than it allows."""
-        return self.who.over_limit(number, self._failed, self.away)
+        """Whether more of a play's hosts, or of the batch that was last, have failed than it allows."""
+        return self.who.over_limit(number, self._failed, self.away, batch=self._batch)
 
     def _steps_of(self, number: int) -> dict[str, tuple[Prepared, ...]]:
         steps: dict[str, tuple[Prepared, ...]] = {}

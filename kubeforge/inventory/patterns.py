@@ -12,7 +12,7 @@ from kubeforge.errors import InputError, Problem
 from kubeforge.inventory.draft import suggestion
 from kubeforge.inventory.model import Host, Inventory
 
-__all__ = ["depends_on_facts", "may_mean", "select", "unmade"]
+__all__ = ["depends_on_facts", "may_mean", "of_facts", "select", "unmade"]
 
 _SUBSCRIPT: Final = re.compile(r"(?P<name>.+)\[(?:(?P<index>-?\d+)|(?P<first>\d*)[:-](?P<last>\d*))\]")
 _COLONS: Final = re.compile(r":(?![^\[\]]*\])")  # not those inside brackets
@@ -81,10 +81,19 @@ def may_mean(inventory: Inventory, pattern: str) -> tuple[str, ...]:
     return tuple(name for name in everybody if name in chosen)
 
 
+def of_facts(inventory: Inventory, pattern: str) -> tuple[str, ...]:
+    """Return the terms of a pattern that name a group which facts may make: of whom it means, the hosts have a say.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    names = [term.lstrip("&!") for term in _terms(pattern)]
+    return tuple(name for name in names if _is_of_facts(inventory, name))
+
+
 def unmade(inventory: Inventory, pattern: str) -> tuple[str, ...]:
     """Return the terms of a pattern that name a group which facts may make and have not made."""
-    names = [term.lstrip("&!") for term in _terms(pattern)]
-    return tuple(name for name in names if _is_of_facts(inventory, name) and _matching(inventory, name) is None)
+    return tuple(name for name in of_facts(inventory, pattern) if _matching(inventory, name) is None)
 
 
 def _is_of_facts(inventory: Inventory, term: str) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from kubeforge.operations.model import Operation
-from kubeforge.tasks import Context, task
+from kubeforge.api import Context, Operation, task
 from kubeforge.tasks.generic.kernel import sysctl
 
 _EVERYWHERE: Final = {

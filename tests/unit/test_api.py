@@ -12,7 +12,8 @@ import pytest
 
 from kubeforge import api
 
-TEXT = (Path(__file__).parents[2] / "docs/api.md").read_text()
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs/api.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 (PLAYBOOK,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 HOSTS = """
@@ -68,6 +69,16 @@ def test_groups_that_facts_make(names: dict[str, Any]) -> None:
         api.load("inventory", memory=names["hosts"], facts=True)
 
 
+def test_a_play_for_nobody(names: dict[str, Any], tmp_path: Path) -> None:
+    site = api.load("inventory", tasks=[names["motd"]], memory=names["hosts"])
+    (tmp_path / "site.yml").write_text("- play: A\n  hosts: web:&db\n  tasks: [web.motd]\n")
+    with pytest.raises(api.InputError, match=r"site\.yml:2: hosts: no host is left in 'web:&db'"):
+        site.open("site.yml")
+    (tmp_path / "site.yml").write_text(PLAYBOOK + "\n- {play: Other, hosts: db, tasks: [web.motd]}\n")
+    with site.open("site.yml", limit="w1") as run:
+        assert run.plan().hosts == ("w1",)
+
+
 def test_what_is_wrong_is_raised(names: dict[str, Any], tmp_path: Path) -> None:
     site = api.load("inventory", memory=names["hosts"])
     with pytest.raises(api.InputError, match="there is no task"):
@@ -93,6 +104,25 @@ def test_events_and_variables(names: dict[str, Any]) -> None:
 def test_names(name: str) -> None:
     assert getattr(api, name) is not None
     assert name in dir(api)
+
+
+PUBLIC = ("kubeforge", "kubeforge.api", "kubeforge.testing", "kubeforge.testing.lab")
+WRITTEN = [
+    *(path for path in sorted((ROOT / "docs").rglob("*.md")) if "adr" not in path.parts),
+    *sorted((ROOT / "playbooks/examples").glob("*.py")),
+    *sorted((ROOT / "tests/molecule").rglob("*.py")),
+]
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+def test_what_is_there_to_copy_imports_stable_names_only(path: Path) -> None:
+    text = path.read_text()
+    if path.suffix == ".md":
+        text = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    for module, imported in re.findall(r"^from (kubeforge[\w.]*) import (.+)$", text, re.MULTILINE):
+        functions = [f"{module}.{name.strip()}" for name in imported.split(",")]
+        pages = "".join(page.read_text() for page in (ROOT / "docs/tasks").glob("*.md"))
+        assert module in PUBLIC or all(f"In Python: `{name}`." in pages for name in functions), (path, module)
 
 
 def test_no_other_name() -> None:

@@ -15,6 +15,9 @@ from kubeforge.tasks.registry import task
 
 __all__ = ["apt_repository", "package_absent", "present", "rpm_repository", "upgraded"]
 
+# Where the sources do not answer or another zypper works, the upgrade itself then tells.
+_ZYPPER_NONE_DUE: Final = "due=$(zypper --quiet --non-interactive list-updates) && ! echo \"$due\" | grep -q '^v '"
+_ZYPPER_GOOD: Final = (0, 102)  # zypper(8): installed, and a reboot is needed
 _MANAGERS: Final[Mapping[Family, Literal["apt", "dnf", "zypper"]]] = {"debian": "apt", "rhel": "dnf", "suse": "zypper"}
 _KEYRINGS: Final = "/etc/apt/keyrings"
 _UPDATE: Final = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "update")
@@ -25,7 +28,7 @@ _UPGRADE: Final[Mapping[Family, tuple[tuple[str, ...], str]]] = {
         "! apt-get -q -s upgrade | grep -q '^Inst '",
     ),
     "rhel": (("dnf", "-y", "upgrade"), "dnf -q check-update"),
-    "suse": (("zypper", "--non-interactive", "update"), "! zypper --quiet list-updates | grep -q '^v '"),
+    "suse": (("zypper", "--non-interactive", "update"), _ZYPPER_NONE_DUE),
 }
 _LONG: Final = 3600.0
 
@@ -77,7 +80,9 @@ def upgraded(context: Context) -> Iterator[Operation]:
     mine = family(context)
     argv, none_due = _UPGRADE[mine]
     quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"} if mine == "debian" else {}
-    yield Command(argv=argv, unless=("sh", "-c", none_due), name="upgrade packages", env=quiet, deadline=_LONG)
+    good = _ZYPPER_GOOD if mine == "suse" else (0,)
+    unless = ("sh", "-c", none_due)
+    yield Command(argv=argv, unless=unless, name="upgrade packages", env=quiet, ok=good, deadline=_LONG)
 
 
 @task("repository.apt", aka=("apt_repository", "apt_key", "deb822_repository"))

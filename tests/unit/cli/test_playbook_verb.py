@@ -51,6 +51,31 @@ def test_check_tells_what_is_wrong_with_all_files(tmp_path: Path, capsys: pytest
     assert said.err.count("nowhere_at_all") == 1
 
 
+NOBODY = "- play: A\n  tasks: [debug.facts]\n  hosts: web\n- {play: B, hosts: 'w1,wbe', tasks: [debug.facts]}\n"
+
+
+@pytest.mark.parametrize("words", [["run", "--check"], ["run", "--yes", "--ask-pass"], ["check"]])
+def test_plays_for_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    """All of them, with their lines, before anybody is asked for a password and any host for anything."""
+    book = tmp_path / "site.yml"
+    book.write_text(NOBODY)
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {w1: {ansible_host: 192.0.2.1}}, children: {web: {}}}\n")
+    call = ["playbook", *words, str(book), "-i", str(tmp_path / "hosts.yml")]
+    assert guarded(root, call, "kubeforge") == 10
+    said = capsys.readouterr()
+    assert f"{book}:3: hosts: no host is left in 'web' (web means 0)" in said.err
+    assert f"{book}:4: hosts: no group and no host is called 'wbe' (in 'w1,wbe'); did you mean web?" in said.err
+    assert said.out == ""
+
+
+def test_check_for_an_inventory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = tmp_path / "site.yml"
+    book.write_text(NOBODY.partition("- {")[0])
+    (tmp_path / "hosts.yml").write_text("web: {hosts: {w1: {}}}\n")
+    assert guarded(root, ["playbook", "check", str(book), "-i", str(tmp_path / "hosts.yml")], "kubeforge") == 0
+    assert capsys.readouterr().out.endswith("nothing wrong\n")
+
+
 def test_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "site.py").write_text(CODE)
     assert guarded(root, ["playbook", "schema", str(tmp_path / "site.yml")], "kubeforge") == 0

@@ -132,7 +132,7 @@ class World:
     def session(self, text: str, **more: Any) -> Session:
         return Session(
             inventory=self.inventory,
-            playbook=self.book(text),
+            playbook=more.pop("playbook", None) or self.book(text),
             registry=self.tasks,
             sinks=[self.events.append],
             reader=self.reader,
