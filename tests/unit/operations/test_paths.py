@@ -123,9 +123,11 @@ def test_a_file_is_written_beside_and_renamed() -> None:
     )
     assert change is not None
     assert change.lines == (
+        "trap 'rm -f -- '\\''/etc/.a b.kubeforge~'\\''' EXIT",
         "cp -pT --remove-destination -- \"$P\" '/etc/.a b.kubeforge~'",
         "chown -h -- me:us '/etc/.a b.kubeforge~'",
         "mv -fT -- '/etc/.a b.kubeforge~' '/etc/a b'",
+        "trap - EXIT",
     )
     assert change.payload_mode == 0o640
     assert change.touches == ("/etc/a b",)
