@@ -58,17 +58,13 @@ def beside(path: str) -> str:
 
 
 def put_in_place(path: str, lines: Sequence[str]) -> tuple[str, ...]:
-    """Return the lines that make a file beside `path`, and then rename it; where one fails, nothing is left there.
+    """Return the lines that make a file beside `path`, and last the one that renames it.
 
-    The change's own shell clears it away: a full disk would stay full of what was half written.
+    Where one fails nothing is left beside it: a full disk would stay full of what was half written.
     """
     temporary = quote(beside(path))
-    return (
-        f"trap {quote(f'rm -f -- {temporary}')} EXIT",
-        *lines,
-        f"mv -fT -- {temporary} {quote(path)}",
-        "trap - EXIT",
-    )
+    renamed = f"mv -fT -- {temporary} {quote(path)}; trap - EXIT"
+    return (f"trap {quote(f'rm -f -- {temporary}')} EXIT", *lines, renamed)
 
 
 def type_name(entry: Entry) -> str:

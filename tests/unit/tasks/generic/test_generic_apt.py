@@ -1,4 +1,4 @@
-"""What a plan asks apt about upgrades, with a program that answers as apt-get does; it leaves the host's lists alone."""
+"""What a plan asks apt about upgrades, of a program that answers as it; the lists of the host stay as they are."""
 
 from __future__ import annotations
 
