@@ -91,6 +91,7 @@ class Download(Operation):
         new, url = quote(beside(self.path)), quote(self.url)
         exports = tuple(f"export {name}={quote(value)}" for name, value in self.env.items())
         made = (
+            f": >{new}",  # the shell says why it cannot be written, curl does not
             f"if command -v curl >/dev/null; then curl -fsSL --retry 3 -o {new} -- {url}",
             f"else wget -q -O {new} -- {url}; fi",
             f"printf '%s  %s\\n' {self.sha256} {new} | sha256sum -c --quiet -",

@@ -112,7 +112,7 @@ WRITING = {
     "absent": f"file.absent: {{path: {HELD}/f}}",
     "download": f'file.download: {{url: "file:///etc/hostname", dest: {HELD}/f, sha256: "@"}}'.replace("@", "0" * 64),
 }
-TITLES = {"line": f"edit {HELD}/f: line new", "absent": f"absent {HELD}/f", "download": f"download {HELD}/f"}
+TITLES = {"line": f"edit {HELD}/f: new", "absent": f"absent {HELD}/f", "download": f"download {HELD}/f"}
 BUSY = ("file", "line", "copy", "absent")
 """What is renamed over a file that is mounted, or removed, is refused as busy."""
 
