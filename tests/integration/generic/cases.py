@@ -54,15 +54,14 @@ CASES: Final[dict[str, str]] = {
 """,
     "repository": """
 - file.copy: {src: source, dest: /srv/kfit-source}
-- repository.apt: {name: kfit, uris: "file:/srv/kfit-source/1", suites: ./, key: kfit.asc}
+- file.link: {path: /srv/kfit-offers, target: kfit-source/1}
+- repository.apt: {name: kfit, uris: "file:/srv/kfit-offers", suites: ./, key: kfit.asc}
 """,
     "package": """
 - package.present: {names: kfit-demo}
 - package.present: {names: [cron, git, ufw]}
 """,
-    "package to upgrade": """
-- repository.apt: {name: kfit, uris: "file:/srv/kfit-source/2", suites: ./, key: kfit.asc}
-""",
+    "package to upgrade": "- file.link: {path: /srv/kfit-offers, target: kfit-source/2}",
     "package upgraded": "- package.upgraded",
     "package gone": "- package.absent: {names: [kfit-demo, kfit-no-such-package]}",
     "repository gone": "- repository.apt: {name: kfit, state: absent}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ _CONTROL: Final = "Package: kfit-demo\nVersion: {}\nArchitecture: all\nMaintaine
 
 
 def signed_source(files: Path, scratch: Path) -> None:
-    """Write `source/1` and `source/2`, which offers a newer version, and the key that signs both.
+    """Write `source/1`, and `source/2` as it is a day later, with a newer version; and the key that signs both.
 
     Args:
         files: the playbook's folder of files.
@@ -31,7 +31,7 @@ def signed_source(files: Path, scratch: Path) -> None:
         folder = files / "source" / str(number)
         folder.mkdir(parents=True)
         _package(scratch / f"deb-{number}", folder, f"{number}.0")
-        _release(folder)
+        _release(folder, datetime.now(UTC) - timedelta(days=2 - number))
         _run(*gpg, "--clearsign", "--output", str(folder / "InRelease"), str(folder / "Release"))
     _run("gpgconf", "--homedir", str(home), "--kill", "all")
 
@@ -47,11 +47,10 @@ def _package(scratch: Path, folder: Path, version: str) -> None:
     (folder / "Packages").write_text(control + rows)
 
 
-def _release(folder: Path) -> None:
+def _release(folder: Path, made: datetime) -> None:
     packages = (folder / "Packages").read_bytes()
-    date = format_datetime(datetime.now(UTC), usegmt=True)
     row = f" {hashlib.sha256(packages).hexdigest()} {len(packages)} Packages"
-    (folder / "Release").write_text(f"Origin: kfit\nDate: {date}\nSHA256:\n{row}\n")
+    (folder / "Release").write_text(f"Origin: kfit\nDate: {format_datetime(made, usegmt=True)}\nSHA256:\n{row}\n")
 
 
 def _run(*argv: str) -> None:
