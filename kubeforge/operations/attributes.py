@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import posixpath
 import stat
+from collections.abc import Sequence
 
 from kubeforge.errors import InputError, Problem, Unreadable
 from kubeforge.operations.model import Entry, Observation, UnreadablePath
 from kubeforge.operations.shell import quote
 
-__all__ = ["attribute_lines", "beside", "check_path", "entry_at", "owned_by", "owner_lines", "type_name"]
+__all__ = [
+    "attribute_lines",
+    "beside",
+    "check_path",
+    "entry_at",
+    "owned_by",
+    "owner_lines",
+    "put_in_place",
+    "type_name",
+]
 
 _TYPES = {
     stat.S_IFREG: "a regular file",
@@ -45,6 +55,16 @@ def beside(path: str) -> str:
     """
     folder, name = posixpath.split(path)
     return posixpath.join(folder, f".{name}.kubeforge~")
+
+
+def put_in_place(path: str, lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines that make a file beside `path`, and last the one that renames it.
+
+    Where one fails nothing is left beside it: a full disk would stay full of what was half written.
+    """
+    temporary = quote(beside(path))
+    renamed = f"mv -fT -- {temporary} {quote(path)}; trap - EXIT"
+    return (f"trap {quote(f'rm -f -- {temporary}')} EXIT", *lines, renamed)
 
 
 def type_name(entry: Entry) -> str:

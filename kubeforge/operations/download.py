@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from kubeforge.errors import InputError, Problem, Unreadable
-from kubeforge.operations.attributes import attribute_lines, beside, check_path, entry_at, type_name
+from kubeforge.operations.attributes import (
+    attribute_lines,
+    beside,
+    check_path,
+    entry_at,
+    put_in_place,
+    type_name,
+)
 from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, UnreadablePath, Verb
 from kubeforge.operations.shell import quote
 
@@ -83,15 +90,15 @@ class Download(Operation):
     def _fetched(self) -> tuple[str, ...]:
         new, url = quote(beside(self.path)), quote(self.url)
         exports = tuple(f"export {name}={quote(value)}" for name, value in self.env.items())
-        return (
-            *exports,
+        made = (
+            f": >{new}",  # the shell says why it cannot be written, curl does not
             f"if command -v curl >/dev/null; then curl -fsSL --retry 3 -o {new} -- {url}",
             f"else wget -q -O {new} -- {url}; fi",
-            f"printf '%s  %s\\n' {self.sha256} {new} | sha256sum -c --quiet - || {{ rm -f -- {new}; exit 1; }}",
+            f"printf '%s  %s\\n' {self.sha256} {new} | sha256sum -c --quiet -",
             f"chown -- {quote(f'{self.owner}:{self.group}')} {new}",
             f"chmod -- {self.mode:04o} {new}",
-            f"mv -fT -- {new} {quote(self.path)}",
         )
+        return (*exports, *put_in_place(self.path, made))
 
     def _change(self, verb: Verb, why: str, lines: tuple[str, ...]) -> Change:
         entry = Entry(stat.S_IFREG | self.mode, self.owner, self.group)

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kubeforge.errors import Unreadable
-from kubeforge.operations.attributes import attribute_lines, beside, check_path, entry_at, owner_lines, type_name
+from kubeforge.operations.attributes import (
+    attribute_lines,
+    beside,
+    check_path,
+    entry_at,
+    owner_lines,
+    put_in_place,
+    type_name,
+)
 from kubeforge.operations.model import (
     Change,
     Content,
@@ -40,7 +48,7 @@ def write_lines(path: str, owner: str, group: str, mode: int) -> tuple[str, ...]
     chown = owner_lines(beside(path), owner, group)
     chmod = (f"chmod -- {mode:04o} {temporary}",) if chown and mode & 0o7000 else ()
     copy = f'cp -pT --remove-destination -- "$P" {temporary}'
-    return (copy, *chown, *chmod, f"mv -fT -- {temporary} {quote(path)}")
+    return put_in_place(path, (copy, *chown, *chmod))
 
 
 def checking(argv: Sequence[str]) -> str:

@@ -21,12 +21,25 @@ _ZYPPER_GOOD: Final = (0, 102)  # zypper(8): installed, and a reboot is needed
 _MANAGERS: Final[Mapping[Family, Literal["apt", "dnf", "zypper"]]] = {"debian": "apt", "rhel": "dnf", "suse": "zypper"}
 _KEYRINGS: Final = "/etc/apt/keyrings"
 _UPDATE: Final = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "update")
+_STRICT: Final = "-o APT::Update::Error-Mode=any"  # a source that does not answer is an error, not a warning
+_APT_UPGRADE: Final = (
+    f"{' '.join(_UPDATE)} {_STRICT}; "
+    "exec apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold upgrade"
+)
+# Lists of its own, so that looking changes nothing. Where the sources do not answer, the upgrade itself then tells.
+_APT_NONE_DUE: Final = f"""
+own=$(mktemp -d /var/tmp/kubeforge-apt.XXXXXX) || exit 1
+trap 'rm -rf "$own"' EXIT
+chmod 0755 "$own"
+mkdir -p "$own/lists/partial"
+cp -a /var/lib/apt/lists/. "$own/lists/" 2>/dev/null
+set -- -o Dir::State::lists="$own/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+timeout 90 apt-get -q "$@" {_STRICT} update >/dev/null 2>&1 || exit 1
+! apt-get -q -s "$@" upgrade | grep -q '^Inst '
+"""
 _UPGRADE: Final[Mapping[Family, tuple[tuple[str, ...], str]]] = {
     # what upgrades, and what succeeds where there is nothing to upgrade
-    "debian": (
-        ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Options::=--force-confold", "upgrade"),
-        "! apt-get -q -s upgrade | grep -q '^Inst '",
-    ),
+    "debian": (("sh", "-ec", _APT_UPGRADE), _APT_NONE_DUE),
     "rhel": (("dnf", "-y", "upgrade"), "dnf -q check-update"),
     "suse": (("zypper", "--non-interactive", "update"), _ZYPPER_NONE_DUE),
 }
@@ -75,7 +88,7 @@ def _named(
 def upgraded(context: Context) -> Iterator[Operation]:
     """Every package is as new as the sources say; files that were changed on the host stay as they are.
 
-    The sources are asked anew at every apply on Debian, whose lists are kept on the host; a plan goes by these lists.
+    The sources are asked anew at every plan and apply; a plan leaves the host's own lists as they are.
     """
     mine = family(context)
     argv, none_due = _UPGRADE[mine]

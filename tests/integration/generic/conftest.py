@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -41,12 +42,14 @@ class Site:
     lab: Lab
     folder: Path
     user: str = "root"
+    host: str = "cp1"
 
     def session(self, calls: str) -> Session:
         variables = {"ansible_user": self.user, "ansible_become": self.user != "root"}
         registry = tasks.load()
         rows = "".join(f"    {row}\n" for row in calls.strip().splitlines())
-        book = parse(f"- play: It\n  hosts: cp1\n  tasks:\n{rows}", registry, file=str(self.folder / "site.yml"))
+        text = f"- play: It\n  hosts: {self.host}\n  tasks:\n{rows}"
+        book = parse(text, registry, file=str(self.folder / "site.yml"))
         inventory = load(self.lab.inventory, extra_vars=variables)
         return Session(inventory=inventory, playbook=book, registry=registry, exclusive=False, record=False)
 
@@ -64,10 +67,16 @@ class Site:
         return result
 
 
-Enter = Callable[[str], Site]
+class Enter(Protocol):
+    """Enters a host as somebody."""
+
+    def __call__(self, user: str, host: str = "cp1", folder: Path | None = None) -> Site:
+        """Return the host, entered as root or as a user with sudo; playbooks lie in `folder`, else in the test's."""
 
 
 @pytest.fixture
 def enter(lab: Lab, tmp_path: Path) -> Enter:
-    """Return `enter(user)`: the host, entered as root or as a user with sudo."""
-    return lambda user: Site(lab, tmp_path, user)
+    def entered(user: str, host: str = "cp1", folder: Path | None = None) -> Site:
+        return Site(lab, folder or tmp_path, user, host)
+
+    return entered

@@ -67,6 +67,15 @@ def test_a_file_that_its_checker_refuses_is_not_put_in_place(here: ShellRemote, 
     twice(here, File(path=str(file), content=b"still good\n", validate=check))
 
 
+def test_nothing_half_written_stays_beside_a_file(here: ShellRemote, tmp_path: Path) -> None:
+    file = tmp_path / "conf"
+    file.write_text("old\n")
+    failing = File(path=str(file), content=b"new\n", owner="kubeforge-none")
+    assert apply(here, [failing], ok=False) == [f"file {file}"]
+    assert file.read_text() == "old\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["conf", "kubeforge"]
+
+
 def test_an_archive_is_unpacked_once(here: ShellRemote, tmp_path: Path) -> None:
     (tmp_path / "app-1").mkdir()
     (tmp_path / "app-1" / "run").write_text("1\n")

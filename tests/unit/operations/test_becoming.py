@@ -29,7 +29,7 @@ def test_what_a_user_makes_is_that_users() -> None:
     assert change.effect.paths["/srv/a"] == Entry(stat.S_IFREG | 0o644, "deploy", "staff")
     assert change.lines[:3] == ('chown -- deploy "$P"', 'exec 3<"$P"', "P=/dev/fd/3")
     assert change.lines[3].startswith("runuser -u deploy -- sh -c ")
-    assert "umask 022\ncd /\ncp -pT" in change.lines[3]
+    assert "umask 022\ncd /\ntrap " in change.lines[3]
     there = {"/srv/a": Entry(stat.S_IFREG | 0o644, "deploy", "staff")}
     assert decided(File(path="/srv/a", content=None), paths=there) is None
 

@@ -37,9 +37,9 @@ def test_downloads() -> None:
     change = download.decide(missing)
     assert change is not None
     assert change.lines[0] == "export https_proxy='p q'"
-    assert "-- 'https://example.test/x?a=1&b'" in change.lines[1]
-    assert f"{HEX} '/opt/.x.kubeforge~' | sha256sum -c" in change.lines[3]
-    assert change.lines[-1] == "mv -fT -- '/opt/.x.kubeforge~' /opt/x"
+    assert "-- 'https://example.test/x?a=1&b'" in change.lines[3]
+    assert f"{HEX} '/opt/.x.kubeforge~' | sha256sum -c" in change.lines[5]
+    assert change.lines[-1] == "mv -fT -- '/opt/.x.kubeforge~' /opt/x; trap - EXIT"
     assert download.decide(missing.after(change)) is None
     other = Observation(paths={"/opt/x": Entry(stat.S_IFREG | 0o755)}, hashes={"/opt/x": "b" * 64})
     changed, same = download.decide(other), download.decide(Observation(paths=other.paths, hashes={"/opt/x": HEX}))

@@ -12,6 +12,7 @@ import pytest
 from kubeforge.errors import InputError, Unreadable
 from kubeforge.operations import Absent, Artifact, Command, Directory, File, Symlink
 from kubeforge.operations.model import Change, Entry, LocalContent, Observation, Operation, UnreadablePath, Verb, fold
+from kubeforge.operations.shell import quote
 from kubeforge.secret import Secret
 
 P = "/etc/x"
@@ -122,10 +123,12 @@ def test_a_file_is_written_beside_and_renamed() -> None:
         Observation(paths={"/etc/a b": None}, hashes={"/etc/a b": None})
     )
     assert change is not None
+    cleared = quote("rm -f -- '/etc/.a b.kubeforge~'")
     assert change.lines == (
+        f"trap {cleared} EXIT",
         "cp -pT --remove-destination -- \"$P\" '/etc/.a b.kubeforge~'",
         "chown -h -- me:us '/etc/.a b.kubeforge~'",
-        "mv -fT -- '/etc/.a b.kubeforge~' '/etc/a b'",
+        "mv -fT -- '/etc/.a b.kubeforge~' '/etc/a b'; trap - EXIT",
     )
     assert change.payload_mode == 0o640
     assert change.touches == ("/etc/a b",)
@@ -134,7 +137,7 @@ def test_a_file_is_written_beside_and_renamed() -> None:
 def test_set_user_id_survives_chown() -> None:
     change = File(path=P, content=CONTENT, owner="me", mode=0o4755).decide(at(None))
     assert change is not None
-    assert [line.split()[0] for line in change.lines] == ["cp", "chown", "chmod", "mv"]
+    assert [line.split()[0] for line in change.lines] == ["trap", "cp", "chown", "chmod", "mv"]
     change = File(path=P, content=CONTENT, mode=0o4755).decide(at(Entry(stat.S_IFREG | 0o4755, "me"), SHA))
     assert change is not None
     assert change.lines == ("chown -h -- root:root /etc/x", "chmod -- 4755 /etc/x")

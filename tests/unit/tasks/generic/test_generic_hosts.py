@@ -71,7 +71,7 @@ def test_families(site: Any) -> None:
         (package,) = site.ask("package.present", names="nginx")
         assert package.manager == manager
         (all_of_them,) = site.ask("package.upgraded")
-        assert all_of_them.argv[0].startswith(manager)
+        assert any(manager in word for word in all_of_them.argv)
     assert list(site.ask("package.present", names={"debian": ["x"]})) == []
 
 
