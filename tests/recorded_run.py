@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeforge.engine.events import WARNING
-from kubeforge.engine.plan import Plan, PlannedChange, PlannedRemark, PlannedStep
+from kubeforge.engine.plan import Plan, PlannedChange, PlannedRemark, PlannedSaying, PlannedStep
 from kubeforge.engine.records import RunRecord
 from kubeforge.operations.model import Diff, Verb
 
@@ -51,7 +51,9 @@ def _plan(names: list[str]) -> Plan:
     wait = PlannedChange(title="wait", verb=Verb.RUN, why="until it serves")
     steps += [PlannedStep(host=name, play=_WAIT, step="wait", action=True, changes=(wait,)) for name in names]
     remarks = (PlannedRemark(host="cp1", task="look", text="node w9 is nobody's"),)
-    return Plan(playbook="apply", hosts=tuple(names), plays=(_PLAY, _WAIT), steps=tuple(steps), remarks=remarks)
+    said = tuple(PlannedSaying(host=name, step="say where", text="rack 7") for name in names[:2])
+    whole = {"steps": tuple(steps), "remarks": remarks, "said": said}
+    return Plan(playbook="apply", hosts=tuple(names), plays=(_PLAY, _WAIT), **whole)
 
 
 def _site(names: list[str]) -> dict[str, Any]:
