@@ -140,7 +140,7 @@ class RunRecord:
         """When it began."""
         return datetime.strptime(self.run_id.partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
 
-    @property
+    @cached_property
     def span(self) -> tuple[float, float]:
         """First and last event, seconds since the epoch."""
         times = [float(event["at"]) for event in self.events] or [self.began.timestamp()]
