@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kubeforge.engine.events import WARNING
-from kubeforge.engine.plan import Plan, PlannedChange, PlannedRemark, PlannedStep
+from kubeforge.engine.plan import Plan, PlannedChange, PlannedRemark, PlannedSaying, PlannedStep
 from kubeforge.engine.records import RunRecord
 from kubeforge.operations.model import Diff, Verb
 
@@ -21,7 +21,7 @@ _PLAY, _WAIT = "Prepare every host", "Wait"
 
 
 def write_run(
-    folder: Path, run_id: str = FIRST, *, failed: bool = True, cut: bool = False, hosts: int = 3
+    folder: Path, run_id: str = FIRST, *, failed: bool = True, cut: bool = False, hosts: int = 3, more: int = 0
 ) -> RunRecord:
     """Write a run below a cluster's folder.
 
@@ -31,13 +31,14 @@ def write_run(
         failed: whether w2 fails its second step.
         cut: whether the process was killed: no result, half a line at the end.
         hosts: how many; workers from the second on.
+        more: how many steps each host does besides, in a play of their own before the others.
     """
     path = folder / run_id
     path.mkdir(parents=True)
     names = list(HOSTS)[:hosts] + [f"w{number}" for number in range(3, hosts)]
     (path / "plan.json").write_text(json.dumps(_plan(names).to_data()))
     (path / "site.json").write_text(json.dumps(_site(names)))
-    lines = [json.dumps(event) for event in _events(names, failed=failed)]
+    lines = [json.dumps(event) for event in _events(names, failed=failed, more=more)]
     (path / "events.jsonl").write_text("\n".join(lines) + ('\n{"event": "Cha' if cut else "\n"))
     if not cut:
         (path / "result.json").write_text(json.dumps(_result(names, failed=failed)))
@@ -51,7 +52,9 @@ def _plan(names: list[str]) -> Plan:
     wait = PlannedChange(title="wait", verb=Verb.RUN, why="until it serves")
     steps += [PlannedStep(host=name, play=_WAIT, step="wait", action=True, changes=(wait,)) for name in names]
     remarks = (PlannedRemark(host="cp1", task="look", text="node w9 is nobody's"),)
-    return Plan(playbook="apply", hosts=tuple(names), plays=(_PLAY, _WAIT), steps=tuple(steps), remarks=remarks)
+    said = tuple(PlannedSaying(host=name, step="say where", text="rack 7") for name in names[:2])
+    whole = {"steps": tuple(steps), "remarks": remarks, "said": said}
+    return Plan(playbook="apply", hosts=tuple(names), plays=(_PLAY, _WAIT), **whole)
 
 
 def _site(names: list[str]) -> dict[str, Any]:
@@ -62,12 +65,13 @@ def _site(names: list[str]) -> dict[str, Any]:
     return {"version": 1, "cluster": "demo", "kubernetes": "1.36.3", "endpoint": "first", "hosts": hosts}
 
 
-def _events(names: list[str], *, failed: bool) -> list[dict[str, Any]]:
+def _events(names: list[str], *, failed: bool, more: int) -> list[dict[str, Any]]:
     said: list[dict[str, Any]] = [
         {"event": "RunStarted", "at": BEGAN, "run_id": FIRST, "mode": "apply", "playbook": "apply", "hosts": names},
         {"event": "Warned", "at": BEGAN, "host": None, "message": "an earlier run was cut off"},
     ]
     for name in names:
+        said += [event for number in range(more) for event in _step(name, number, more)]
         step = {"host": name, "play": _PLAY, "step": "os.prepare"}
         said.append({"event": "StepStarted", "at": BEGAN + 1, **step, "changes": 2})
         for title, verb, why in (
@@ -81,6 +85,18 @@ def _events(names: list[str], *, failed: bool) -> list[dict[str, Any]]:
     for name in names:
         said += _wait(name, failed=failed and name == "w2")
     return sorted(said, key=lambda event: event["at"])
+
+
+def _step(name: str, number: int, steps: int) -> list[dict[str, Any]]:
+    """Return one of the steps of the first second: its beginning, its change, its end."""
+    began, seconds = BEGAN + number / steps, 0.5 / steps
+    step = {"host": name, "play": "Every day's", "step": f"file.template, service.running {number}"}
+    change = {"title": f"file /etc/app/{number}.conf", "verb": "update", "why": "other content", "seconds": seconds}
+    return [
+        {"event": "StepStarted", "at": began, **step, "changes": 1},
+        {"event": "ChangeDone", "at": began + seconds, **step, **change},
+        {"event": "StepDone", "at": began + seconds, **step, "changes": 1, "seconds": seconds},
+    ]
 
 
 def _wait(name: str, *, failed: bool) -> list[dict[str, Any]]:

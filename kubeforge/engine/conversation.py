@@ -28,6 +28,7 @@ class Conversation:
         stopping: whether Ctrl-C was pressed.
         run_id: names the run; empty while planning.
         remarked: told every remark and its details.
+        heard: told every other message.
     """
 
     context: Context
@@ -39,6 +40,7 @@ class Conversation:
     stopping: Callable[[], bool]
     run_id: str = ""
     remarked: Callable[[str, Mapping[str, str]], None] = lambda *_: None
+    heard: Callable[[str], None] = lambda _: None
 
     @property
     def remote(self) -> Remote:
@@ -51,14 +53,18 @@ class Conversation:
 
     def say(self, message: str) -> None:
         """Show progress."""
-        self.events.emit(ActionSaid(host=self.context.host.name, step=self.title, message=message))
+        self._show(message)
+        self.heard(message)
 
     def remark(self, text: str, **details: str) -> None:
         """Warn."""
-        self.say(f"{WARNING}{text}")
+        self._show(f"{WARNING}{text}")
         self.remarked(text, details)
 
     def checkpoint(self) -> None:
         """Stop here if Ctrl-C was pressed."""
         if self.stopping():
             raise Interrupted("stopped while waiting", host=self.context.host.name, step=self.title)
+
+    def _show(self, message: str) -> None:
+        self.events.emit(ActionSaid(host=self.context.host.name, step=self.title, message=message))

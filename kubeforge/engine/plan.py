@@ -16,7 +16,7 @@ from kubeforge.engine.events import Failure, as_data
 from kubeforge.operations.model import Change, Content, Diff, LocalContent, Verb
 from kubeforge.secret import Secret
 
-__all__ = ["Plan", "PlannedChange", "PlannedRemark", "PlannedStep", "content_digest", "content_size"]
+__all__ = ["Plan", "PlannedChange", "PlannedRemark", "PlannedSaying", "PlannedStep", "content_digest", "content_size"]
 
 
 def content_digest(content: Content | None) -> str | None:
@@ -116,6 +116,21 @@ class PlannedRemark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSaying:
+    """What an action told while the plan was made, as `debug.say` does: there is no record of the run yet.
+
+    Args:
+        host: whose action.
+        step: the action's title.
+        text: the message.
+    """
+
+    host: str
+    step: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything a run will do.
 
@@ -126,6 +141,7 @@ class Plan:
         steps: by play, then by host in inventory order, then in the host's order.
         failures: hosts that could not be planned, all of them.
         remarks: what stays as it is and should be known.
+        said: what actions told while it was made.
     """
 
     playbook: str
@@ -134,6 +150,7 @@ class Plan:
     steps: tuple[PlannedStep, ...] = ()
     failures: tuple[Failure, ...] = ()
     remarks: tuple[PlannedRemark, ...] = ()
+    said: tuple[PlannedSaying, ...] = ()
 
     @property
     def changes(self) -> int:
@@ -186,6 +203,7 @@ class Plan:
                 Failure(**{**failure, "evidence": tuple(failure["evidence"])}) for failure in data["failures"]
             ),
             remarks=tuple(PlannedRemark(**remark) for remark in data.get("remarks", ())),
+            said=tuple(PlannedSaying(**told) for told in data.get("said", ())),
         )
 
 

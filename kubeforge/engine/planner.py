@@ -14,7 +14,7 @@ from kubeforge.engine.diffing import with_diffs
 from kubeforge.engine.events import Events, Failure, HostFailed, Warned
 from kubeforge.engine.executors import Executor
 from kubeforge.engine.notes import owed
-from kubeforge.engine.plan import Plan, PlannedRemark
+from kubeforge.engine.plan import Plan, PlannedRemark, PlannedSaying
 from kubeforge.engine.prepared import Prepared, guarded
 from kubeforge.engine.program import ActionStep, Batch, Parts, Roster, Step
 from kubeforge.engine.resume import GoingOn
@@ -28,7 +28,7 @@ __all__ = ["Planner", "queries_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """One host's part of one play: a job of the executor, and with `prepared`, `remarks`, `failure` its outcome."""
+    """One host's part of one play: a job of the executor, the rest from `prepared` on is its outcome."""
 
     host: str
     play: int
@@ -37,7 +37,25 @@ class _Part:
     pending: bool
     prepared: tuple[Prepared, ...] = ()
     remarks: tuple[PlannedRemark, ...] = ()
+    said: tuple[PlannedSaying, ...] = ()
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """Collects what the actions of one part warn of and tell."""
+
+    remarks: list[PlannedRemark] = field(default_factory=list)
+    said: list[PlannedSaying] = field(default_factory=list)
+
+    def remark(self, step: ActionStep, text: str, details: Mapping[str, str]) -> None:
+        """Keep a warning."""
+        host = step.context.host.name
+        self.remarks.append(PlannedRemark(host=host, task=step.task, text=text, details=details))
+
+    def message(self, step: ActionStep, text: str) -> None:
+        """Keep any other message."""
+        self.said.append(PlannedSaying(host=step.context.host.name, step=step.title, text=text))
 
 
 def queries_of(parts: Parts) -> Queries:
@@ -61,6 +79,7 @@ class Planner:
         interrupted: found while planning: hosts whose last act did not come to its good end.
         going_on: the recorded run that this one goes on with.
         remarks: found while planning: what actions warn of.
+        said: and what they tell besides.
     """
 
     who: Roster
@@ -73,6 +92,7 @@ class Planner:
     interrupted: dict[str, Interruption] = field(default_factory=dict)
     going_on: GoingOn | None = None
     remarks: list[PlannedRemark] = field(default_factory=list)
+    said: list[PlannedSaying] = field(default_factory=list)
     _parts: dict[str, Parts] = field(default_factory=dict)
 
     def prepare(self) -> list[Prepared]:
@@ -83,6 +103,7 @@ class Planner:
             for part in self._plan_play(number, expected, pending=bool(prepared)):
                 prepared += part.prepared
                 self.remarks += part.remarks
+                self.said += part.said
                 if part.failure is None:
                     expected[part.host] = part.expected
                 else:
@@ -173,14 +194,14 @@ class Planner:
 
     def _plan_part(self, part: _Part) -> _Part:
         prepared: list[Prepared] = []
-        remarks: list[PlannedRemark] = []
+        heard = _Heard()
         expected = part.expected
         step_title = ""
         try:
             for step in part.steps:
                 step_title = step.title
                 pending = part.pending or bool(prepared)
-                changes, after = self._decide(step, expected, remarks, pending=pending)
+                changes, after = self._decide(step, expected, heard, pending=pending)
                 if changes:
                     prepared.append(
                         Prepared(
@@ -203,17 +224,17 @@ class Planner:
             expected=expected,
             pending=part.pending,
             prepared=tuple(prepared) if failure is None else (),
-            remarks=tuple(remarks),
+            remarks=tuple(heard.remarks),
+            said=tuple(heard.said),
             failure=failure,
         )
 
     def _decide(
-        self, step: Step, expected: Observation, remarks: list[PlannedRemark], *, pending: bool
+        self, step: Step, expected: Observation, heard: _Heard, *, pending: bool
     ) -> tuple[Sequence[Change], Observation]:
-        """Return what a step changes and what holds afterwards; add to `remarks` what it warns of."""
+        """Return what a step changes and what holds afterwards; `heard` is told what it says."""
         if isinstance(step, Batch):
             return fold(step.operations, expected)
-        host = step.context.host.name
         conversation = Conversation(
             context=step.context,
             title=step.title,
@@ -222,9 +243,8 @@ class Planner:
             connect=self.connect,
             events=self.events,
             stopping=lambda: False,
-            remarked=lambda text, told: remarks.append(
-                PlannedRemark(host=host, task=step.task, text=text, details=told)
-            ),
+            remarked=lambda text, details: heard.remark(step, text, details),
+            heard=lambda text: heard.message(step, text),
         )
         changes = step.action.plan(conversation)
         for change in changes:
@@ -241,4 +261,5 @@ class Planner:
             steps=tuple(item.shown(names[item.play]) for item in prepared),
             failures=tuple(self.failures),
             remarks=tuple(self.remarks),
+            said=tuple(self.said),
         )

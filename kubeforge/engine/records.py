@@ -6,16 +6,26 @@ A run that was killed has no result and may end in half a line; what it wrote un
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from kubeforge.engine.events import WARNING
 from kubeforge.engine.journal import RUN_ID
 from kubeforge.engine.plan import Plan
+from kubeforge.engine.recorded_events import (
+    ChangeRecord,
+    Data,
+    RemarkRecord,
+    SaidRecord,
+    StepRecord,
+    changes_of,
+    said_of,
+    steps_of,
+    warnings_of,
+)
 from kubeforge.errors import InputError, Problem
 
 __all__ = [
@@ -25,6 +35,7 @@ __all__ = [
     "HostRecord",
     "RemarkRecord",
     "RunRecord",
+    "SaidRecord",
     "StepRecord",
     "find",
     "recorded",
@@ -32,8 +43,6 @@ __all__ = [
 
 LAST: Final = "last"
 """Names the newest run; `last~1` the one before it."""
-
-Data = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,29 +58,6 @@ class HostRecord:
     name: str
     address: str = ""
     groups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeRecord:
-    """A change that was made.
-
-    Args:
-        host: where.
-        play: in which play.
-        step: in which step.
-        title: what it was about.
-        verb: what happened to it.
-        why: one clause.
-        seconds: how long it took.
-    """
-
-    host: str
-    play: str
-    step: str
-    title: str
-    verb: str
-    why: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,44 +77,6 @@ class FailureRecord:
     cause: str
     remedy: str | None = None
     evidence: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemarkRecord:
-    """What stopped nothing and should be known.
-
-    Args:
-        host: whose; None: nobody's in particular.
-        text: one or two sentences.
-    """
-
-    host: str | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRecord:
-    """A host's step.
-
-    Args:
-        host: where.
-        play: in which play.
-        step: the batch's tasks, or the action's title.
-        began: seconds since the epoch.
-        ended: seconds since the epoch; None: it had not ended when the record did.
-        failed: whether it failed.
-        changes: how many it made; of one that failed, before it did.
-        said: what an action told meanwhile.
-    """
-
-    host: str
-    play: str
-    step: str
-    began: float
-    ended: float | None = None
-    failed: bool = False
-    changes: int = 0
-    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,7 +135,7 @@ class RunRecord:
         """When it began."""
         return datetime.strptime(self.run_id.partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
 
-    @property
+    @cached_property
     def span(self) -> tuple[float, float]:
         """First and last event, seconds since the epoch."""
         times = [float(event["at"]) for event in self.events] or [self.began.timestamp()]
@@ -221,12 +169,7 @@ class RunRecord:
     @cached_property
     def changes(self) -> tuple[ChangeRecord, ...]:
         """The changes that were made, in the order of time."""
-        fields = ChangeRecord.__dataclass_fields__
-        return tuple(
-            ChangeRecord(**{name: event[name] for name in fields})
-            for event in self.events
-            if event["event"] == "ChangeDone"
-        )
+        return tuple(changes_of(self.events))
 
     @cached_property
     def failures(self) -> tuple[FailureRecord, ...]:
@@ -248,12 +191,19 @@ class RunRecord:
         """What was warned of, in the plan and then in the order of time, each once."""
         planned = self.plan.remarks if self.plan is not None else ()
         told = [RemarkRecord(host=one.host, text=one.text) for one in planned]
-        return tuple(dict.fromkeys([*told, *_warnings(self.events)]))
+        return tuple(dict.fromkeys([*told, *warnings_of(self.events)]))
+
+    @cached_property
+    def said(self) -> tuple[SaidRecord, ...]:
+        """What actions told, while planning and then in the order of time; not what they warned of."""
+        planned = self.plan.said if self.plan is not None else ()
+        told = (SaidRecord(host=one.host, step=one.step, text=one.text) for one in planned)
+        return (*told, *said_of(self.events))
 
     @cached_property
     def steps(self) -> tuple[StepRecord, ...]:
         """Every step that was begun, in that order."""
-        return tuple(_steps(self.events))
+        return tuple(steps_of(self.events))
 
     @property
     def has_begun(self) -> bool:
@@ -325,42 +275,6 @@ def _unclear(word: str, runs: Sequence[RunRecord], *, many: bool) -> str:
         return "no run is recorded here yet"
     names = ", ".join(run.run_id for run in runs[:5]) + (", …" if len(runs) > 5 else "")
     return f"{word} means several runs: {names}" if many else f"no run is called {word}; the newest are: {names}"
-
-
-def _warnings(events: Sequence[Data]) -> Iterator[RemarkRecord]:
-    for event in events:
-        said = str(event.get("message", ""))
-        if event["event"] == "Warned" or (event["event"] == "ActionSaid" and said.startswith(WARNING)):
-            yield RemarkRecord(host=event["host"], text=said.removeprefix(WARNING))
-
-
-def _steps(events: Sequence[Data]) -> list[StepRecord]:
-    """Put beginnings and ends of steps together."""
-    done: list[StepRecord] = []
-    running: dict[str, dict[str, Any]] = {}
-    for event in events:
-        kind, host = event["event"], str(event.get("host"))
-        if kind == "StepStarted":
-            running[host] = {
-                "host": host,
-                "play": event["play"],
-                "step": event["step"],
-                "began": event["at"],
-                "said": [],
-            }
-        elif host not in running:
-            continue
-        elif kind == "ActionSaid":
-            running[host]["said"].append(event["message"])
-        elif kind == "ChangeDone":
-            running[host]["changes"] = running[host].get("changes", 0) + 1
-        elif kind in {"StepDone", "StepFailed"}:
-            done.append(_step(running.pop(host), ended=event["at"], failed=kind == "StepFailed"))
-    return sorted([*done, *(_step(one) for one in running.values())], key=lambda step: step.began)
-
-
-def _step(parts: Mapping[str, Any], *, ended: float | None = None, failed: bool = False) -> StepRecord:
-    return StepRecord(**{**parts, "said": tuple(parts["said"])}, ended=ended, failed=failed)
 
 
 def _json(path: Path) -> Data | None:

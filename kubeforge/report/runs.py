@@ -12,12 +12,16 @@ from rich.text import Text
 from kubeforge.engine.events import WARNING
 from kubeforge.engine.records import ChangeRecord, FailureRecord, RunRecord
 from kubeforge.report.tables import add_row, new_table, print_table
-from kubeforge.report.words import STYLES, SYMBOLS, counted, span
+from kubeforge.report.words import STYLES, SYMBOLS, counted, hosts_named, span
 
 __all__ = ["Difference", "compared", "print_difference", "print_list", "print_run"]
 
 _SLOWER: Final = 1.0
 """Seconds by which a play must differ to be named."""
+_SAID: Final = 20
+"""Messages that are shown."""
+_WORDS: Final = 160
+"""Characters of one that are."""
 
 Key = tuple[str, str]
 
@@ -83,7 +87,7 @@ def print_list(runs: Sequence[RunRecord], console: Console) -> None:
 
 
 def print_run(run: RunRecord, console: Console) -> None:
-    """Print one run: what went wrong first, what was warned of, then what was done, host by host."""
+    """Print one run: what went wrong first, what was warned of, what was done, host by host, and what was said."""
     words, style = _ended(run)
     console.print(
         Text(f"{run.playbook} on {run.cluster}, {run.began:%Y-%m-%d %H:%M:%S} UTC: {words}", style=f"bold {style}")
@@ -99,6 +103,8 @@ def print_run(run: RunRecord, console: Console) -> None:
         console.print(Text(f"{host} ({counted(len(mine), 'change')})", style="bold"))
         for change in mine:
             console.print(_line(change), soft_wrap=True)
+    for line in _said(run):
+        console.print(line, soft_wrap=True)
     console.print(
         Text(f"{counted(run.made, 'change')} in {span(run.seconds)}; recorded in {run.path}", style="dim"),
         soft_wrap=True,
@@ -145,6 +151,23 @@ def _failure(failure: FailureRecord) -> Iterator[Text]:
     yield from (Text(f"    {line}", style="dim") for line in failure.evidence)
     if failure.remedy:
         yield Text(f"  next: {failure.remedy}")
+
+
+def _said(run: RunRecord) -> Iterator[Text]:
+    """Yield what was said, one line a message, those of several hosts together, the last ones where there are many."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for one in run.said:
+        found.setdefault((one.step, one.text), {})[one.host] = None
+    if found:
+        yield Text("Said", style="bold")
+    left = len(found) - _SAID
+    if left > 0:
+        yield Text(f"  … {counted(left, 'earlier message')}; kubeforge report has them all", style="dim")
+    for (step, text), hosts in list(found.items())[-_SAID:]:
+        words = " ".join(text.split())
+        shown = words if len(words) <= _WORDS else f"{words[: _WORDS - 1]}…"
+        line = Text(f"  {hosts_named(list(hosts), len(run.hosts))}: ", style="cyan")
+        yield line.append(shown, style="default").append(f"  {step}", style="dim")
 
 
 def _line(change: ChangeRecord) -> Text:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from kubeforge import __version__, resources
 from kubeforge.engine.plan import PlannedChange
 from kubeforge.engine.records import ChangeRecord, RunRecord, StepRecord
-from kubeforge.report.page.timeline import lanes, play_bars
+from kubeforge.report.page.timeline import Bar, lanes, play_bars, shown_first
 from kubeforge.report.page.topology import picture
 from kubeforge.report.plan import diff_lines
 from kubeforge.report.words import SYMBOLS, counted, hosts_named, span
@@ -20,6 +20,10 @@ __all__ = ["Alike", "as_html"]
 
 _SLOWEST = 15
 _NAMED = 6
+_LANES = 40
+"""Hosts whose lanes are shown at once; those of more can be opened."""
+_TOLD = 2000
+"""Characters of a message; the facts of five hundred hosts would make a page that no phone opens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,7 @@ class Alike:
 
 def as_html(run: RunRecord) -> str:
     """Return the page of a run."""
+    plays = play_bars(run)
     return (
         _environment()
         .get_template("run.html")
@@ -50,8 +55,10 @@ def as_html(run: RunRecord) -> str:
             run=run,
             verdict=_verdict(run),
             summary=_summary(run),
-            lanes=lanes(run),
-            plays=play_bars(run),
+            lanes=shown_first(lanes(run), _LANES),
+            plays=plays,
+            numbers={bar.play: bar.number for bar in plays},
+            planned=_planned(run),
             picture=picture(run),
             groups=_grouped(run),
             slowest=sorted(run.steps, key=_seconds, reverse=True)[:_SLOWEST],
@@ -70,11 +77,25 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(seconds=_seconds, span=span, symbol=lambda verb: SYMBOLS[verb], hosts=_hosts, counted=counted)
+    made.filters.update(outcome=_outcome, told=_told)
     return made
 
 
 def _seconds(step: StepRecord) -> float:
     return (step.ended or step.began) - step.began
+
+
+def _outcome(bar: Bar) -> str:
+    """Say what a step came to, shortly."""
+    changes = counted(bar.record.changes, "change") if bar.record.changes else ""
+    words = {"failed": "failed", "cut": "did not end"}.get(bar.state, "")
+    return ", ".join(part for part in (words, changes) if part) or "no change"
+
+
+def _told(text: str) -> str:
+    """Return a message, cut where it is very long."""
+    left = len(text) - _TOLD
+    return text if left <= 0 else f"{text[:_TOLD]} … ({counted(left, 'more character')})"
 
 
 def _hosts(names: Sequence[str], total: int) -> str:
@@ -105,6 +126,14 @@ def _summary(run: RunRecord) -> tuple[tuple[str, str], ...]:
     rows += [("Not made", counted(run.remaining, "change"))] if run.remaining else []
     version = run.site.get("kubernetes")
     return (*rows, *([("Kubernetes", str(version))] if version else []))
+
+
+def _planned(run: RunRecord) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return what was told while planning, each text with the hosts it was told of."""
+    found: dict[str, list[str]] = {}
+    for one in run.plan.said if run.plan is not None else ():
+        found.setdefault(one.text, []).append(one.host)
+    return tuple((text, tuple(hosts)) for text, hosts in found.items())
 
 
 def _grouped(run: RunRecord) -> tuple[tuple[str, tuple[Alike, ...]], ...]:

@@ -1,13 +1,14 @@
-"""When each host did what, as places between 0 and 100 per cent of the run's time. Pure."""
+"""When each host did what: places between 0 and 100 per cent of the run's time, and the steps as rows to read. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from kubeforge.engine.records import RunRecord, StepRecord
 
-__all__ = ["Bar", "Lane", "PlayBar", "lanes", "play_bars"]
+__all__ = ["Bar", "Lane", "PlayBar", "lanes", "play_bars", "shown_first"]
 
 _NARROWEST = 0.3
 """Per cent: what took no time shall be seen, too."""
@@ -21,19 +22,17 @@ class Bar:
         left: where it begins, per cent of the run.
         width: how long it took, per cent of the run.
         state: `done`, `failed` or `cut`, the last for one that had not ended when the record did.
-        play: in which play.
-        step: what was done.
+        began: seconds after the run's first event.
         seconds: how long it took.
-        changes: how many were made.
+        record: what is recorded of it.
     """
 
     left: float
     width: float
     state: str
-    play: str
-    step: str
+    began: float
     seconds: float
-    changes: int
+    record: StepRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +41,16 @@ class Lane:
 
     host: str
     bars: tuple[Bar, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of its steps ended well."""
+        return all(bar.state == "done" for bar in self.bars)
+
+    @property
+    def by_play(self) -> Iterator[tuple[str, Iterator[Bar]]]:
+        """Its bars, those of one play together."""
+        return groupby(self.bars, lambda bar: bar.record.play)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +73,22 @@ def lanes(run: RunRecord) -> tuple[Lane, ...]:
     return tuple(
         Lane(host=name, bars=tuple(_bar(run.span, step) for step in by_host[name])) for name in names if name in by_host
     )
+
+
+def shown_first(lanes: Sequence[Lane], most: int) -> tuple[tuple[Lane, ...], tuple[Lane, ...]]:
+    """Return the lanes to show at once, and the others; both in the order they have.
+
+    Args:
+        lanes: of a run.
+        most: shown at once, and besides all where something did not end well.
+    """
+    left = most - sum(not lane.whole for lane in lanes)
+    shown: list[Lane] = []
+    others: list[Lane] = []
+    for lane in lanes:
+        left -= lane.whole
+        (shown if left >= 0 or not lane.whole else others).append(lane)
+    return tuple(shown), tuple(others)
 
 
 def play_bars(run: RunRecord) -> tuple[PlayBar, ...]:
@@ -90,10 +115,9 @@ def _bar(span: tuple[float, float], step: StepRecord) -> Bar:
         left=left,
         width=width,
         state=state,
-        play=step.play,
-        step=step.step,
+        began=step.began - span[0],
         seconds=ended - step.began,
-        changes=step.changes,
+        record=step,
     )
 
 

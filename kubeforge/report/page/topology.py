@@ -18,6 +18,7 @@ WIDTH = 390
 _MARGIN, _GAP, _HEAD = 10, 10, 26
 _COLUMNS, _BOX = 3, (116, 44)
 _MANY, _SMALL, _SMALL_GAP = 18, 12, 4
+_REACH = 5
 _ROLES = (
     (LOAD_BALANCERS, "Balancers of the API"),
     (CONTROL_PLANE, "Control planes"),
@@ -55,13 +56,13 @@ class Row:
         title: what they are.
         y: of the title.
         boxes: one for each.
-        joined: y of the row above it that a line comes from; None: the first one.
+        line: SVG path from the row above to this one, round its title; empty for the first one.
     """
 
     title: str
     y: int
     boxes: tuple[Box, ...]
-    joined: int | None
+    line: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +79,16 @@ def picture(run: RunRecord) -> Picture:
     failed = {failure.host for failure in run.failures if failure.host}
     changed = {change.host for change in run.changes}
     rows: list[Row] = []
-    left, y, above = list(run.hosts), _MARGIN, None
+    left, y = list(run.hosts), _MARGIN
     for group, title in (*_ROLES, ("", _OTHERS)):
         found = [host for host in left if not group or group in host.groups]
         if not found:
             continue
         left = [host for host in left if host not in found]
         boxes = _boxes(found, y + _HEAD, failed, changed)
-        rows.append(Row(title=title, y=y + _HEAD - 10, boxes=boxes, joined=above))
-        above = boxes[-1].y + boxes[-1].height
-        y = above + _GAP
+        line = _line(rows[-1].boxes, boxes) if rows else ""
+        rows.append(Row(title=title, y=y + _HEAD - 10, boxes=boxes, line=line))
+        y = boxes[-1].y + boxes[-1].height + _GAP
     return Picture(rows=tuple(rows), height=y)
 
 
@@ -98,7 +99,7 @@ def _boxes(hosts: Sequence[HostRecord], top: int, failed: Collection[str], chang
     columns = (WIDTH - 2 * _MARGIN + gap) // (width + gap) if small else _COLUMNS
     return tuple(
         Box(
-            x=_MARGIN + number % columns * (width + gap),
+            x=_begin(len(hosts) - number // columns * columns, columns, width, gap) + number % columns * (width + gap),
             y=top + number // columns * (height + gap),
             width=width,
             height=height,
@@ -108,3 +109,22 @@ def _boxes(hosts: Sequence[HostRecord], top: int, failed: Collection[str], chang
         )
         for number, host in enumerate(hosts)
     )
+
+
+def _begin(left: int, columns: int, width: int, gap: int) -> int:
+    """Return the x of a line's first box: it stands in the middle, `left` being the boxes from there on."""
+    return (WIDTH - min(left, columns) * (width + gap) + gap) // 2
+
+
+def _line(above: Sequence[Box], below: Sequence[Box]) -> str:
+    """Return a path that gathers what stands above, and one that parts to what stands below; between them stands the title."""
+    bottom, top = above[-1].y + above[-1].height, below[0].y
+    lowest = [box for box in above if box.y == above[-1].y]
+    highest = [box for box in below if box.y == top]
+    return _bus(lowest, bottom, bottom + _REACH) + _bus(highest, top, top - _REACH)
+
+
+def _bus(boxes: Sequence[Box], edge: int, level: int) -> str:
+    middles = [box.x + box.width // 2 for box in boxes]
+    across = f"M{middles[0]} {level}H{middles[-1]}" if len(boxes) > 1 else ""
+    return across + "".join(f"M{middle} {edge}V{level}" for middle in middles)

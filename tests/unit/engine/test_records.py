@@ -45,6 +45,11 @@ def test_a_failed_run(tmp_path: Path) -> None:
         (None, "an earlier run was cut off"),
         ("cp1", "its clock is off"),
     ]
+    assert [(one.host, one.step, one.text) for one in run.said][:3] == [
+        ("cp1", "say where", "rack 7"),
+        ("w1", "say where", "rack 7"),
+        ("cp1", "wait", "nearly"),
+    ]
     first = run.hosts[0]
     assert (first.name, first.address, first.groups) == ("cp1", "192.0.2.1", ("kube_control_plane",))
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from kubeforge.engine.events import ActionSaid, ChangeDone
-from kubeforge.engine.plan import Plan, PlannedRemark
+from kubeforge.engine.plan import Plan, PlannedRemark, PlannedSaying
 
 FILES = """
 - play: Write
@@ -42,8 +42,9 @@ def test_second_run_changes_nothing(world: Any) -> None:
     assert [host.calls for host in world.hosts.values()] == [["observe", "observe"]] * 3
 
 
-def test_what_an_action_warns_of_is_in_the_plan_and_is_no_change(world: Any, wait: Any) -> None:
+def test_what_an_action_says_and_warns_of_is_in_the_plan_and_is_no_change(world: Any, wait: Any) -> None:
     def stray(run: Any) -> bool:
+        run.say("looked")
         run.remark("node w9 is nobody's", kind="node", name="w9")
         return False
 
@@ -52,8 +53,9 @@ def test_what_an_action_warns_of_is_in_the_plan_and_is_no_change(world: Any, wai
         plan = session.plan()
     details = {"kind": "node", "name": "w9"}
     assert plan.remarks == (PlannedRemark(host="cp1", task="look", text="node w9 is nobody's", details=details),)
+    assert plan.said == (PlannedSaying(host="cp1", step="looks", text="looked"),)
     assert not plan
     stored = json.loads(json.dumps(plan.to_data()))
     assert stored["remarks"] == [{"host": "cp1", "task": "look", "text": "node w9 is nobody's", "details": details}]
     assert Plan.from_data(stored) == plan
-    assert [event.message for event in world.of(ActionSaid)] == ["warning: node w9 is nobody's"]
+    assert [event.message for event in world.of(ActionSaid)] == ["looked", "warning: node w9 is nobody's"]

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from kubeforge.engine.plan import PlannedSaying
+from kubeforge.engine.records import RunRecord
 from kubeforge.report.page import as_html
-from kubeforge.report.page.timeline import lanes, play_bars
+from kubeforge.report.page.timeline import lanes, play_bars, shown_first
 from kubeforge.report.page.topology import WIDTH, picture
 from tests.recorded_run import NASTY, SECOND, write_run
 
@@ -48,8 +52,9 @@ def read(page: str) -> Reader:
 def test_everything_stands_on_the_page_and_failures_first(tmp_path: Path) -> None:
     page = read(as_html(write_run(tmp_path / "demo")))
     first, then = ["Failed: apply", "What went wrong", "it does not serve", "run again"], ["Not done", "When"]
-    words = [*first, "its clock is off", *then, "What changed"]
-    places = [page.text.index(word) for word in words]
+    assert page.text.strip().startswith(first[0])
+    text = page.text[page.text.index("Said while planning") :]  # after the list of what there is
+    places = [text.index(word) for word in (*first[1:], "its clock is off", *then, "What changed")]
     assert places == sorted(places)
     assert "a secret, not shown" in page.text
     assert "3 hosts" not in page.text
@@ -64,7 +69,7 @@ def test_what_hosts_say_is_text(tmp_path: Path) -> None:
 
 def test_it_needs_no_network(tmp_path: Path) -> None:
     text = as_html(write_run(tmp_path / "demo"))
-    assert not re.search(r"https?:|url\(|@import|src=|href=", text)
+    assert not re.search(r'https?:|url\(|@import|src=|href="[^#]', text)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +101,49 @@ def test_no_two_boxes_of_the_picture_lie_over_each_other(tmp_path: Path, hosts: 
     assert {box.host.name: box.state for box in boxes}["w2"] == "failed"
     assert [row.title for row in shown.rows] == ["Control planes", "Workers"]
     assert {box.small for box in shown.rows[1].boxes} == {hosts > 18}
+    assert not shown.rows[0].line
+    middle = WIDTH // 2
+    assert [box.x + box.width // 2 for box in shown.rows[0].boxes] == [middle]
+    assert shown.rows[1].line.startswith(f"M{middle} "), "it begins below the control plane"
+
+
+def test_the_steps_of_a_host_can_be_read(tmp_path: Path) -> None:
+    """Without a mouse: no title is needed for it."""
+    page = as_html(write_run(tmp_path / "demo"))
+    one = page[page.index('<span class="name">w2<') :]
+    rows = [" ".join(row.split()) for row in re.findall(r"<tr[^>]*>.*?</tr>", one[: one.index("</table>")], re.DOTALL)]
+    assert [read(row).text for row in rows] == [
+        "Prepare every host",
+        "+1.00 sos.prepare 2 changes4.00 s",
+        "Wait",
+        "+5.00 swait failednearly4.00 s",
+    ]
+    assert rows[3].startswith('<tr class="failed">')
+    assert page.count("its clock is off") == 1, "a warning stands among what is to be known"
+
+
+def test_what_was_said_while_planning(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "demo")
+    assert run.plan
+    many = (PlannedSaying(host="w2", step="say all", text="x" * 3000),)
+    (run.path / "plan.json").write_text(json.dumps(replace(run.plan, said=run.plan.said + many).to_data()))
+    told = read(as_html(RunRecord(run.path))).text
+    assert "cp1, w1rack 7\n" in told
+    assert f"w2{'x' * 2000} … (1000 more characters)\n" in told
+
+
+def test_of_many_hosts_those_that_failed_are_shown_at_once(tmp_path: Path) -> None:
+    found = lanes(write_run(tmp_path / "demo", hosts=50))
+    first, others = shown_first(found, 2)
+    assert [lane.host for lane in first] == ["cp1", "w2"]
+    assert len(others) == 48
+    assert [lane.host for lane in shown_first(found, 0)[0]] == ["w2"]
+    assert shown_first(found, 50) == (found, ())
+
+
+def test_places_that_are_named_above_are_on_the_page(tmp_path: Path) -> None:
+    page = read(as_html(write_run(tmp_path / "demo")))
+    places = {str(attributes["id"]) for tag, attributes in page.tags if tag == "section"}
+    linked = {str(attributes["href"]) for tag, attributes in page.tags if tag == "a"}
+    assert linked == {f"#{place}" for place in places}
+    assert "planned" in places

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 from rich.console import Console
 
+from kubeforge.engine.records import RunRecord
 from kubeforge.report.runs import compared, print_difference, print_list, print_run
-from tests.recorded_run import FIRST, SECOND, write_run
+from tests.recorded_run import BEGAN, FIRST, SECOND, write_run
 
 
 def console() -> Console:
@@ -41,6 +43,28 @@ def test_one_run_says_first_what_went_wrong(tmp_path: Path) -> None:
         "warning: cp1: its clock is off",
     ]
     assert lines[8:11] == ["cp1 (3 changes)", "  ~ file /etc/motd  other content", "  + file /etc/key  is missing"]
+
+
+def test_what_was_said(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "demo")
+    screen = console()
+    print_run(run, screen)
+    lines = told(screen).splitlines()
+    assert lines[-4:-1] == ["Said", "  cp1, w1: rack 7  say where", "  cp1, w1, w2: nearly  wait"]
+
+
+def test_of_much_that_was_said_the_last_is_shown(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "demo")
+    event = {"event": "ActionSaid", "at": BEGAN + 9, "host": "w2", "step": "wait"}
+    with (run.path / "events.jsonl").open("a") as file:
+        for number in range(30):
+            file.write(json.dumps({**event, "message": f"{number}\n{'x' * 200}"}) + "\n")
+    screen = console()
+    print_run(RunRecord(run.path), screen)
+    lines = told(screen).splitlines()
+    assert lines[-22] == "  … 12 earlier messages; kubeforge report has them all"
+    assert [line.split()[1] for line in lines[-21:-1]] == [str(number) for number in range(10, 30)]
+    assert {len(line) for line in lines[-21:-1]} == {len("  w2: ") + 160 + len("  wait")}
 
 
 def test_two_runs_are_compared(tmp_path: Path) -> None:
