@@ -53,8 +53,8 @@ def _plan(names: list[str]) -> Plan:
     steps += [PlannedStep(host=name, play=_WAIT, step="wait", action=True, changes=(wait,)) for name in names]
     remarks = (PlannedRemark(host="cp1", task="look", text="node w9 is nobody's"),)
     said = tuple(PlannedSaying(host=name, step="say where", text="rack 7") for name in names[:2])
-    whole = {"steps": tuple(steps), "remarks": remarks, "said": said}
-    return Plan(playbook="apply", hosts=tuple(names), plays=(_PLAY, _WAIT), **whole)
+    plays = (_PLAY, _WAIT)
+    return Plan(playbook="apply", hosts=tuple(names), plays=plays, steps=tuple(steps), remarks=remarks, said=said)
 
 
 def _site(names: list[str]) -> dict[str, Any]:

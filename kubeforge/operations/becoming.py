@@ -68,7 +68,6 @@ class AsUser(Operation):
     """
 
     kind: ClassVar[str] = "as-user"
-    open_ended: ClassVar[bool] = True
 
     operation: Operation
     user: str
@@ -78,6 +77,11 @@ class AsUser(Operation):
     def title(self) -> str:
         """The operation's own."""
         return self.operation.title
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether the operation is."""
+        return self.operation.open_ended
 
     @property
     def probe(self) -> str:

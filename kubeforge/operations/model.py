@@ -324,9 +324,12 @@ class Operation(ABC):
     """What shall be true on one host: a frozen value of one of the kinds in this package."""
 
     kind: ClassVar[str]
-    open_ended: ClassVar[bool] = False
-    """Whether it may do more than its effect tells (a package brings folders): what follows is looked at again."""
     __slots__ = ()
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether it may do more than its effect tells (a package brings folders): what follows is looked at again."""
+        return False
 
     @property
     @abstractmethod
