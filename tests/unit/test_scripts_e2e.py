@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "e2e"
-TURNS = "123456"
+TURNS = "123456789"
 ONCE = """
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def test_the_commit_says_whose_turn_it_is(tmp_path: Path) -> None:
 
     git("init", "-q")
     turns = set()
-    for number in range(30):
+    for number in range(60):
         git("commit", "-q", "--allow-empty", "-m", str(number))
         turn = int(git("rev-parse", "HEAD"), 16) % len(TURNS) + 1
         assert f"of turn {turn} of {len(TURNS)}" in told("commit", tmp_path)
