@@ -34,13 +34,16 @@ def checked(files: Sequence[Path], given: Given = None) -> Iterator[tuple[Path, 
             inventory; and plays that are for nobody there.
     """
     from kubeforge.engine.entering import refuse_nobody
+    from kubeforge.engine.local_files import refuse_missing
     from kubeforge.engine.playbook_loader import load
     from kubeforge.tasks.beside import registry_for
 
     problems: list[Problem] = []
     for file in files:
         try:
-            found = load(file, registry_for(file))
+            registry = registry_for(file)
+            found = load(file, registry)
+            refuse_missing(found, registry)
             if given is not None:
                 refuse_nobody(inventory_of(given, {}, playbook_folder=file.parent, facts_come=True), found)
         except InputError as error:
@@ -99,6 +102,7 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
     from kubeforge.cli.passwords import entering
     from kubeforge.engine.entering import entered, refuse_nobody
     from kubeforge.engine.journal import filed_under
+    from kubeforge.engine.local_files import refuse_missing
 
     def read(facts: Mapping[str, Mapping[str, Any]] | None = None) -> Inventory:
         come = facts is None
@@ -108,6 +112,7 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
 
     inventory = read()
     wanted = book.tagged(choices.tags)
+    refuse_missing(wanted, registry)
     refuse_nobody(inventory, wanted, choices.limit)
     show_libraries(choices.verbose)
     going_on = choices.continuing.of(filed_under(inventory), book.name)

@@ -32,6 +32,7 @@ class Parameter:
     Args:
         name: as playbooks say it.
         hint: its type.
+        annotation: the same with what `Annotated` says besides.
         required: whether it must be given.
         default: what it is otherwise.
         summary: what the docstring says of it.
@@ -39,6 +40,7 @@ class Parameter:
 
     name: str
     hint: Any
+    annotation: Any
     required: bool
     default: Any
     summary: str
@@ -70,12 +72,14 @@ def _signature(function: TaskFunction) -> Signature:
     text, about = _documented(inspect.getdoc(function) or "")
     try:
         hints = typing.get_type_hints(function)
+        annotations = typing.get_type_hints(function, include_extras=True)
     except NameError:  # a type that is imported for type checkers only
-        hints = {}
+        hints, annotations = {}, {}
     taken = {
         parameter.name: Parameter(
             name=parameter.name,
             hint=hints.get(parameter.name, Any),
+            annotation=annotations.get(parameter.name, Any),
             required=parameter.default is parameter.empty,
             default=None if parameter.default is parameter.empty else parameter.default,
             summary=about.get(parameter.name, ""),

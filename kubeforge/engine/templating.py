@@ -22,9 +22,10 @@ from kubeforge.secret import MASK, Secret
 from kubeforge.spec.suggestions import did_you_mean
 
 if TYPE_CHECKING:
+    from jinja2 import Template, TemplateError
     from jinja2.sandbox import SandboxedEnvironment
 
-__all__ = ["Unfilled", "evaluated", "has_template", "rendered", "rendered_file", "wrong_template"]
+__all__ = ["Unfilled", "compiled_file", "evaluated", "has_template", "rendered", "rendered_file", "wrong_template"]
 
 OPENING: Final = ("{{", "{%")
 WHOLE: Final = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
@@ -92,22 +93,46 @@ def rendered_file(path: Path, names: Mapping[str, Any]) -> str | Secret:
     """
     from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError  # noqa: PLC0415 - see evaluated
 
-    environment = _environment(path.parent)
     try:
-        template = environment.get_template(path.name)
-        return _printed(template.render, names, path.read_text(encoding="utf-8"))
-    except TemplateNotFound as error:
-        message = f"there is no template {error.name}" if error.name != path.name else "there is no such template"
-        raise InputError([Problem(message=message, file=str(path))]) from None
-    except TemplateSyntaxError as error:
-        message = f"no template: {error.message}"
-        raise InputError([Problem(message=message, file=error.filename or str(path), line=error.lineno)]) from None
+        return _printed(compiled_file(path).render, names, path.read_text(encoding="utf-8"))
+    except InputError:
+        raise
+    except (TemplateNotFound, TemplateSyntaxError) as error:  # of one that it includes
+        raise _no_template(error, path) from None
     except TemplateError as error:
         file, line = _place(error, path)
         raise InputError([Problem(message=_told(error, names), file=file, line=line)]) from None
     except (ArithmeticError, LookupError, TypeError, ValueError, KubeforgeError) as error:
         file, line = _place(error, path)
         raise InputError([Problem(message=f"cannot be filled: {error}", file=file, line=line)]) from None
+
+
+def compiled_file(path: Path) -> Template:
+    """Return a template file that Jinja2 has read; it knows the filters and tests there are.
+
+    Raises:
+        InputError: it is missing, or wrong: with the file and line where it is.
+    """
+    from jinja2 import TemplateNotFound, TemplateSyntaxError  # noqa: PLC0415 - see evaluated
+
+    try:
+        return _environment(path.parent).get_template(path.name)
+    except (TemplateNotFound, TemplateSyntaxError) as error:
+        raise _no_template(error, path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError([Problem(message=f"cannot be read: {why}", file=str(path))]) from None
+
+
+def _no_template(error: TemplateError, path: Path) -> InputError:
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - see evaluated
+
+    if isinstance(error, TemplateSyntaxError):
+        message = f"no template: {error.message}"
+        return InputError([Problem(message=message, file=error.filename or str(path), line=error.lineno)])
+    missing = error.message  # TemplateNotFound: its name
+    message = f"there is no template {missing}" if missing != path.name else "there is no such template"
+    return InputError([Problem(message=message, file=str(path))])
 
 
 def wrong_template(text: str) -> str | None:

@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from kubeforge.engine.local_files import LocalFile
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem
 from kubeforge.operations import Command
@@ -80,7 +81,7 @@ def run(
 def script(
     context: Context,
     *,
-    src: str | None = None,
+    src: LocalFile | None = None,
     text: str | Secret | None = None,
     interpreter: str | Sequence[str] = "sh -eu",
     creates: str | None = None,
@@ -140,5 +141,5 @@ def _script(context: Context, src: str | None, text: str | Secret | None) -> byt
         raise InputError([Problem(message="a script is a file (`src`) or a text (`text`): give one of them")])
     if text is not None:
         return content_of(text)
-    content = local_content(file_beside(context, str(src), "files"))
+    content = local_content(file_beside(context, str(src)))
     return content if isinstance(content, bytes | Secret) else content.path.read_bytes()

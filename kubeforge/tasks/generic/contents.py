@@ -6,9 +6,10 @@ import posixpath
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from kubeforge.engine.arguments import names
+from kubeforge.engine.local_files import Beside, LocalFile, LocalTemplate
 from kubeforge.engine.model import Context
 from kubeforge.engine.templating import rendered_file
 from kubeforge.operations import Directory, Download, File, Unpacked
@@ -34,7 +35,7 @@ _EXECUTABLE: Final = 0o100
 def copy(
     context: Context,
     *,
-    src: str,
+    src: LocalFile,
     dest: str,
     owner: str = "root",
     group: str = "root",
@@ -53,7 +54,7 @@ def copy(
         directory_mode: permission bits of directories that are copied.
         validate: a command that must succeed on the new file before it is put in place; `%s` is its path.
     """
-    source = file_beside(context, src, "files")
+    source = file_beside(context, src)
     check = argv_of(validate) if validate else ()
     if source.is_file():
         bits = _mode(source, mode)
@@ -79,7 +80,7 @@ def _mode(file: Path, mode: Mode | None) -> int:
 def template(
     context: Context,
     *,
-    src: str,
+    src: LocalTemplate,
     dest: str,
     owner: str = "root",
     group: str = "root",
@@ -144,7 +145,7 @@ def download(
 def unpacked(
     context: Context,
     *,
-    src: str,
+    src: Annotated[str, Beside("files", unless="on_host")],
     dest: str,
     on_host: bool = False,
     strip: int = 0,
@@ -165,7 +166,7 @@ def unpacked(
     yield Directory(path=dest, owner=owner or "root", group=owner or "root")
     yield Unpacked(
         path=dest,
-        archive=src if on_host else local_content(file_beside(context, src, "files")),
+        archive=src if on_host else local_content(file_beside(context, src)),
         name=name,
         form=form or ("zip" if name.endswith(".zip") else "tar"),
         strip=strip,

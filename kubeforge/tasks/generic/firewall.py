@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Literal
 
+from kubeforge.engine.local_files import LocalFile
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem
 from kubeforge.operations import File, Restart, Setting, Unit
@@ -22,7 +23,7 @@ _RUNS: Final = "firewall-cmd -q --state 2>/dev/null"
 
 
 @task("firewall.nftables", aka=("nftables",))
-def nftables(context: Context, *, rules: str | None = None, src: str | None = None) -> Iterator[Operation]:
+def nftables(context: Context, *, rules: str | None = None, src: LocalFile | None = None) -> Iterator[Operation]:
     """The host's nftables rules: checked by nft on the host, then put in place, loaded, and loaded at boot.
 
     Write them so that they can be loaded twice: begin with `flush ruleset`, or with `destroy table …`.
@@ -33,7 +34,7 @@ def nftables(context: Context, *, rules: str | None = None, src: str | None = No
     """
     if (rules is None) == (src is None):
         raise InputError([Problem(message="firewall.nftables: rules are a text (`rules`) or a file (`src`): give one")])
-    content = content_of(rules) if rules is not None else local_content(file_beside(context, str(src), "files"))
+    content = content_of(rules) if rules is not None else local_content(file_beside(context, str(src)))
     file = File(path=_RULES[family(context)], content=content, mode=0o600, validate=("nft", "--check", "--file", "%s"))
     reload = Restart(name=_SERVICE, how="reload")
     listening = list(followed([file], reload))

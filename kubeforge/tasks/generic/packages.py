@@ -186,7 +186,7 @@ def rpm_repository(
 def _key(context: Context, key: str) -> Content:
     if "BEGIN PGP PUBLIC KEY" in key:
         return f"{key.rstrip()}\n".encode()
-    return local_content(file_beside(context, key, "files"))
+    return local_content(file_beside(context, key))
 
 
 def _listed(words: str | Sequence[str]) -> Sequence[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from kubeforge.engine.local_files import located
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem, UnfitHost
 from kubeforge.operations.model import Content, LocalContent
@@ -70,24 +71,18 @@ def text_of(text: str | Secret, what: str) -> str:
     return text
 
 
-def file_beside(context: Context, src: str, *folders: str) -> Path:
+def file_beside(context: Context, src: str, folder: str = "files") -> Path:
     """Return a file or directory of this machine: an absolute path, or one beside the playbook.
 
     Args:
         context: knows the playbook's folder.
         src: as the playbook says it.
-        folders: below the playbook's, looked into first: `templates`.
+        folder: below the playbook's, looked into first.
 
     Raises:
         InputError: there is none.
     """
-    base = context.folder or Path()
-    places = [base / folder / src for folder in folders] + [base / src]
-    for place in places:
-        if place.exists():
-            return place
-    looked = ", ".join(str(place) for place in dict.fromkeys(places))
-    raise InputError([Problem(message=f"there is no {src} on this machine; looked for: {looked}")])
+    return located(context.folder or Path(), src, folder)
 
 
 def local_content(path: Path) -> Content:
