@@ -9,6 +9,7 @@ from typing import Final
 
 from kubeforge.engine.model import ActionContext
 from kubeforge.operations.file import File
+from kubeforge.operations.shell import quote
 from kubeforge.pki.certificates import KEY_MODE, PUBLIC_MODE, Identity, request, row
 from kubeforge.secret import Secret
 from kubeforge.spec.addresses import host_port
@@ -22,24 +23,22 @@ from kubeforge.transport.base import Remote
 __all__ = ["WAY", "borrowed", "passing_certificate"]
 
 WAY: Final = "kubeforge-etcd-way.service"
-"""The passing unit that forwards; it takes the address back when it ends, however it ends."""
+"""The passing unit that forwards. systemd takes the address back when it has ended, however it ended."""
 _PASSING: Final = 600  # seconds, after which systemd ends it: whoever started it is gone
 _PEER: Final = "etcd-peer"
-# $1: address, $2: its prefix, $3: where to listen, $4: where to lead. By arp_ignore=1 (kernel, ip-sysctl) the host does
-# not answer its neighbours for an address of its loopback: whoever has it by now keeps it.
-_FORWARD: Final = r"""
-old=$1/$2 listen=$3 lead=$4 arp=/proc/sys/net/ipv4/conf/all/arp_ignore proxy=
+# By arp_ignore=1 (kernel, ip-sysctl) the host answers no neighbour who asks for an address of its loopback: whoever has
+# it by now keeps it.
+_ARP: Final = "/proc/sys/net/ipv4/conf/all/arp_ignore"
+# $1: address and its prefix, $2: where to listen, $3: where to lead.
+_FORWARD: Final = rf"""
+proxy=
 for file in /lib/systemd/systemd-socket-proxyd /usr/lib/systemd/systemd-socket-proxyd; do
     [ ! -x "$file" ] || proxy=$file
 done
-[ -n "$proxy" ] || { echo "systemd-socket-proxyd is missing" >&2; exit 1; }
-was=$(cat "$arp")
-trap 'ip address del "$old" dev lo; echo "$was" >"$arp"' EXIT
-trap 'exit 0' TERM INT
-echo 1 >"$arp"
-ip address replace "$old" dev lo
-systemd-socket-activate --listen="$listen" "$proxy" "$lead" &
-wait
+[ -n "$proxy" ] || {{ echo "systemd-socket-proxyd is missing" >&2; exit 1; }}
+echo 1 >{_ARP}
+ip address replace "$1" dev lo
+exec systemd-socket-activate --listen="$2" "$proxy" "$3"
 """
 
 
@@ -51,25 +50,19 @@ def borrowed(remote: Remote, target: Move) -> Iterator[None]:
         remote: the host that shall find the member.
         target: the member's move.
     """
-    ends = [host_port(address, ETCD_PEER_PORT) for address in (target.old, target.new)]
-    words = [target.old, "128" if ":" in target.old else "32", *ends]
-    properties = ["--property=Type=exec", f"--property=RuntimeMaxSec={_PASSING}"]
     _end(remote)
-    remote.run(
-        [
-            "systemd-run",
-            "--quiet",
-            "--collect",
-            f"--unit={WAY}",
-            *properties,
-            "--",
-            "sh",
-            "-euc",
-            _FORWARD,
-            "sh",
-            *words,
-        ]
+    address = f"{target.old}/{128 if ':' in target.old else 32}"
+    was = int(remote.run(["cat", _ARP]).stdout)
+    given_back = f"ip address del {address} dev lo; echo {was} >{_ARP}"
+    properties = (
+        "Type=exec",
+        f"RuntimeMaxSec={_PASSING}",
+        # A trap of the shell's own is not enough: a signal that comes while it runs ends it half-way.
+        f"ExecStopPost=/bin/sh -c {quote(given_back)}",
     )
+    ends = [host_port(one, ETCD_PEER_PORT) for one in (target.old, target.new)]
+    started = ["systemd-run", "--quiet", "--collect", f"--unit={WAY}", *(f"--property={one}" for one in properties)]
+    remote.run([*started, "--", "sh", "-euc", _FORWARD, "sh", address, *ends])
     try:
         yield
     finally:

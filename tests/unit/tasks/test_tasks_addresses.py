@@ -30,11 +30,11 @@ MOVE = Move(host="cp1", old="192.0.2.11", new="192.0.2.91")
 
 
 class Willing(MemoryHost):
-    """A host on which every command succeeds."""
+    """A host on which every command succeeds, and what is read is 0."""
 
     def run(self, argv: Any, **_: Any) -> Completed:
         self.ran.append(tuple(argv))
-        return Completed(0)
+        return Completed(0, b"0\n" if argv[0] == "cat" else b"")
 
 
 def on_willing_hosts(made: Any) -> Any:
@@ -87,8 +87,10 @@ def test_an_address_is_borrowed_and_given_back(living_site: Make) -> None:
     with borrowed(host, MOVE):
         started = host.ran[-1]
         assert started[0] == "systemd-run"
-        assert started[-4:] == ("192.0.2.11", "32", "192.0.2.11:2380", "192.0.2.91:2380")
+        assert started[-3:] == ("192.0.2.11/32", "192.0.2.11:2380", "192.0.2.91:2380")
         assert f"--unit={WAY}" in started
+        (after,) = (word for word in started if word.startswith("--property=ExecStopPost="))
+        assert after.endswith("'ip address del 192.0.2.11/32 dev lo; echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore'")
     assert host.ran[0] == host.ran[-1] == ("systemctl", "stop", "--", WAY), "also one that an earlier run left"
 
 
