@@ -111,7 +111,7 @@ def kubectl(
     ctx.exit(code)
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(cls=options.CommandBehind)
 @options.inventory
 @options.variables
 @options.passwords(become=False)
@@ -147,8 +147,7 @@ def ssh(
         transport = connections.get(known.hosts[host])
         if not isinstance(transport, SshTransport):
             raise click.UsageError(f"{host} is this machine (ansible_connection: local)")
-        words = command[1:] if command[:1] == ("--",) else command
-        line = words[0] if len(words) == 1 else join(words) or None
+        line = command[0] if len(command) == 1 else join(command) or None
         code = interactive(transport, line)
     ctx.exit(code)
 

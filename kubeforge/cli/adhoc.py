@@ -35,17 +35,7 @@ _parallel = click.option("-f", "--forks", "--parallel", type=click.IntRange(min=
 _pattern = click.argument("pattern")
 
 
-class _Exec(click.Command):
-    """Where `--` tells the command from what is ours, our options may stand behind the pattern, too."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words; without `--` all behind the pattern is the command's."""
-        ctx.allow_interspersed_args = "--" in args
-        ctx.ignore_unknown_options = "--" not in args
-        return super().parse_args(ctx, args)
-
-
-@click.command("exec", cls=_Exec)
+@click.command("exec", cls=options.CommandBehind)
 @options.inventory
 @options.variables
 @options.passwords()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INVENTORY_VARIABLE",
+    "CommandBehind",
     "bulk",
     "check",
     "diff",
@@ -34,6 +35,20 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 INVENTORY_VARIABLE: Final = "KUBEFORGE_INVENTORY"
+
+
+class CommandBehind(click.Command):
+    """A verb whose last words are a command for hosts.
+
+    Where `--` tells the command from what is ours, our options may stand behind the hosts, too.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; without `--` all behind the hosts is the command's."""
+        ctx.allow_interspersed_args = "--" in args
+        ctx.ignore_unknown_options = "--" not in args
+        return super().parse_args(ctx, args)
+
 
 _inventory = click.option(
     "-i",
