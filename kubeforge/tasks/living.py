@@ -30,6 +30,7 @@ __all__ = [
     "aside",
     "folder",
     "has_its_turn",
+    "is_away",
     "is_founded",
     "is_unproved",
     "lives",
@@ -126,6 +127,12 @@ def _pod_of(manifest: bytes) -> object:
 def is_unproved(context: Context, component: str) -> bool:
     """Whether an earlier run changed a component of this host and was cut off before it was seen to serve."""
     return _lies_aside(context, context.host.name, component)
+
+
+def is_away(context: Context, component: str) -> bool:
+    """Whether an earlier run was cut off just when the manifest was replaced (ADR 97): the old one lies aside."""
+    there = isinstance(context.seen[context.host.name].paths.get(manifest_path(component)), Entry)
+    return not there and is_unproved(context, component)
 
 
 def _lies_aside(context: Context, host: str, component: str) -> bool:

@@ -80,11 +80,14 @@ def rolled(
     kind = KeptManifest if client is None else KeptFile
     manifest = _kept(name, manifest_path(name), dump(pod).encode(), kind=kind)
     files = (manifest, *(_kept(name, path, content) for path, content in reads.items()))
-    if due:
+    away = living.is_away(context, name)
+    if due and not away:
         if ask and not ended:
             yield ArgumentsTaken(pod=pod)
         yield from gates
+    if due or away:
         yield from files
+    if due:
         cause = "its manifest changes" if changed else ended or "what it reads changes"
         why = f"{cause}; unless it serves, the old one goes back"
     else:

@@ -11,6 +11,7 @@ import pytest
 from kubeforge.cluster.processes import Process
 from kubeforge.engine.conversation import Conversation
 from kubeforge.errors import ConnectionLost, OperationFailed
+from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.model import Entry, Observation, Verb
 from kubeforge.tasks import (
     control_plane,
@@ -206,6 +207,17 @@ def test_a_run_that_was_cut_off_is_taken_up_by_the_next(rolled: Make) -> None:
     assert "cut off before it was seen to serve" in action.plan(talk(made, "cp1"))[0].why
     made.hosts["cp1"].commands[("rm", "-rf", "--", living.folder("kube-apiserver"))] = Completed(0)
     action.run(talk(made, "cp1"))
+
+
+def test_one_whose_manifest_was_away_gets_it_before_it_is_waited_for(living_site: Make) -> None:
+    """Power went while it was replaced: it came a play later otherwise, and nobody waited so long."""
+    made = living_site()
+    path = manifest_path("kube-scheduler")
+    gone = Observation(paths={path: None, living.folder("kube-scheduler"): Entry(0o040700)}, hashes={path: None})
+    made.hosts["cp1"].overlay(gone)
+    made.begin()
+    titles = [item.title for item in made.ask("cp1", control_plane.roll)]
+    assert (titles[0], titles[-1]) == (f"file {path}", "pod kube-scheduler")
 
 
 def test_what_was_good_survives_a_second_change(living_site: Make, rolled: Make) -> None:
