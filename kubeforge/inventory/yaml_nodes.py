@@ -13,7 +13,7 @@ from typing import Any, Final
 import yaml
 
 from kubeforge.errors import Problem
-from kubeforge.inventory.draft import Variables, Written
+from kubeforge.inventory.draft import Variables, Verbatim, Written
 from kubeforge.inventory.texts import Text
 from kubeforge.inventory.vault import Sealed, Vault, is_sealed
 from kubeforge.yaml_errors import syntax_problem
@@ -44,7 +44,7 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in rules if tag != _TIMESTAMP]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_constructor("!unsafe", yaml.SafeLoader.construct_yaml_str)
+_Loader.add_constructor("!unsafe", lambda loader, node: Verbatim(loader.construct_scalar(node)))
 for _tag in _SEALED:
     _Loader.add_constructor(_tag, _sealed)
 
@@ -111,8 +111,7 @@ class YamlFile:
         found: Variables = {}
         for entry in self.entries(node, field, "variables (name: value)"):
             value = self.value(entry.node, f"{field}.{entry.key}")
-            literal = entry.node.tag == "!unsafe"
-            found[entry.key] = Written(value, self.name, entry.line, literal=literal, secret=self.secret)
+            found[entry.key] = Written(value, self.name, entry.line, secret=self.secret)
         return found
 
     def value(self, node: yaml.Node, field: str) -> Any:

@@ -6,8 +6,10 @@ import json
 import pickle
 
 import pytest
+import yaml
 
 from kubeforge.errors import InputError
+from kubeforge.inventory.listing import written_variables
 from kubeforge.secret import Secret
 from tests.unit.inventory.conftest import Load, problems
 
@@ -145,3 +147,15 @@ class TestOtherHosts:
 def test_ansibles_everyday_filters(inventory: Load, expression: str, value: object) -> None:
     text = f"all: {{hosts: {{h: {{x: {json.dumps('{{ ' + expression + ' }}')}}}}}}}"
     assert inventory(text).hosts["h"].vars["x"] == value
+
+
+def test_unsafe_text_is_never_rendered_wherever_it_stands(inventory: Load) -> None:
+    found = inventory("all: {hosts: {h: {x: 5, b: {c: !unsafe '{{ x }}', d: [!unsafe '{% y', '{{ x }}']}}}}").hosts["h"]
+    assert found.vars["b"] == {"c": "{{ x }}", "d": ["{% y", 5]}
+    assert type(found.vars["b"]["c"]) is str
+    assert "{{ x }}" in yaml.safe_dump(written_variables(found)["b"])
+
+
+@pytest.mark.parametrize("text", ["{# why #}{{ x }}", "{{ x }}{# why #}"])
+def test_a_comment_beside_an_expression(inventory: Load, text: str) -> None:
+    assert inventory(f"all: {{hosts: {{h: {{x: web, y: '{text}'}}}}}}").hosts["h"].vars["y"] == "web"
