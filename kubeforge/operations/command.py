@@ -90,7 +90,9 @@ class Command(Operation):
             return None
         if self._test is not None and seen.tests[self._test] == 0:
             return None
-        paths: dict[str, Entry | None] = {} if self.creates is None else {self.creates: Entry(stat.S_IFREG | 0o644)}
+        paths: dict[str, Entry | None] = (
+            {} if self.creates is None else {self.creates: Entry(stat.S_IFREG | 0o644, made=True)}
+        )
         paths |= {} if self.removes is None else {self.removes: None}
         return Change(
             title=self.title,

@@ -1,0 +1,72 @@
+"""Hosts that are not as one thinks: what is done there by a real sh, and what is refused while it is planned."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kubeforge.errors import Unreadable
+from kubeforge.operations import Command, Directory, File
+from kubeforge.operations.model import Entry, Observation, Verb, fold
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+MINE = grp.getgrgid(os.getgid()).gr_name
+
+
+def run(lines: Sequence[str]) -> None:
+    subprocess.run(["sh", "-e"], input="\n".join(lines), text=True, check=True)
+
+
+def look(*paths: Path) -> Observation:
+    """Return what lstat sees, missing paths among it, and of everything above."""
+    every = dict.fromkeys(str(each) for path in paths for each in (path, *path.parents))
+    there = {name: os.lstat(name) if os.path.lexists(name) else None for name in every}
+    return Observation(paths={name: Entry(found.st_mode, ME, MINE) if found else None for name, found in there.items()})
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o2755, 0o1777])
+def test_a_directory_that_has_a_set_group_id_bit_too_many(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "a b"
+    folder.mkdir()
+    folder.chmod(0o6755)
+    operation = Directory(path=str(folder), owner=ME, group=MINE, mode=mode)
+    change = operation.decide(look(folder))
+    assert change is not None
+    run(change.lines)
+    assert stat.S_IMODE(folder.stat().st_mode) == mode
+    assert operation.decide(look(folder)) is None
+
+
+def test_a_directory_below_one_of_a_group(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2755)
+    operation = Directory(path=str(tmp_path / "new" / "folder"), owner=ME, group=MINE)
+    change = operation.decide(look(tmp_path / "new" / "folder"))
+    assert change is not None
+    run(line for line in change.lines if line.startswith("mkdir"))
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o755
+    assert operation.decide(look(tmp_path / "new" / "folder")) is None
+
+
+def test_a_directory_that_a_command_makes_before() -> None:
+    made = Command(argv=("git", "clone", "x", "/srv/x"), creates="/srv/x")
+    folder = Directory(path="/srv/x", owner="app")
+    changes, after = fold([made, folder], Observation(paths={"/srv": Entry(stat.S_IFDIR | 0o755), "/srv/x": None}))
+    assert [(change.verb, change.title) for change in changes] == [
+        (Verb.RUN, "command git clone x /srv/x"),
+        (Verb.UPDATE, "directory /srv/x"),
+    ]
+    assert folder.decide(after) is None
+
+
+def test_a_file_of_any_content_behind_a_link_is_not_emptied() -> None:
+    seen = Observation(paths={"/etc/resolv.conf": Entry(stat.S_IFLNK | 0o777, target="/run/resolv.conf")})
+    with pytest.raises(Unreadable, match="a symbolic link") as caught:
+        File(path="/etc/resolv.conf", content=None).decide(seen)
+    assert caught.value.remedy == "name the file itself: /run/resolv.conf"
