@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from kubeforge.errors import Unreadable
-from kubeforge.operations import Command, Directory, File
-from kubeforge.operations.model import Entry, Observation, Verb, fold
+from kubeforge.operations import Command, Directory, File, Mount
+from kubeforge.operations.model import Entry, MountEntry, Observation, Verb, fold
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 MINE = grp.getgrgid(os.getgid()).gr_name
@@ -70,3 +70,23 @@ def test_a_file_of_any_content_behind_a_link_is_not_emptied() -> None:
     with pytest.raises(Unreadable, match="a symbolic link") as caught:
         File(path="/etc/resolv.conf", content=None).decide(seen)
     assert caught.value.remedy == "name the file itself: /run/resolv.conf"
+
+
+def test_a_device_under_another_name_is_the_same(tmp_path: Path) -> None:
+    """/dev/vg/data is /dev/mapper/vg-data in mountinfo: it was unmounted and mounted at every run."""
+    mount = Mount(path="/m", source="/dev/vg/data", fstype="ext4")
+    there = {"/m": MountEntry("/dev/mapper/vg-data", "ext4", frozenset({"rw"}))}
+    (test,) = mount.observe().tests
+    assert mount.decide(Observation(mounts=there, tests={test: 0})) is None
+    other = mount.decide(Observation(mounts=there, tests={test: 1}))
+    assert other is not None
+    assert other.lines[0] == "umount -- /m"
+    seen = Observation(mounts={"/m": None}, tests={test: 1})
+    assert fold([mount, mount], seen)[1].tests == {test: 0}
+    (tmp_path / "findmnt").write_text("#!/bin/sh\necho /dev/null\n")
+    (tmp_path / "findmnt").chmod(0o755)
+    (tmp_path / "a b").symlink_to("/dev/null")
+    for source, same in ((tmp_path / "a b", 0), (tmp_path / "other", 1)):
+        shell = Mount(path="/m", source=f"/dev/../{source}", fstype="ext4").observe().tests[0]
+        done = subprocess.run(shell, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=False)
+        assert done.returncode == same

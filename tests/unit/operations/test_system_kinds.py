@@ -124,6 +124,8 @@ def test_modules() -> None:
     assert module.decide(Observation(modules={}).after(change)) is None
 
 
+SHARE = MountEntry("srv:/x", "nfs4", frozenset({"rw", "ro", "noexec"}), b"raw")
+LOOP = MountEntry("/dev/loop0", "ext4", frozenset({"rw"}), b"raw")
 DISK = MountEntry("/dev/sdb", "ext4", frozenset({"rw", "relatime"}), b"raw")
 
 
@@ -141,6 +143,14 @@ DISK = MountEntry("/dev/sdb", "ext4", frozenset({"rw", "relatime"}), b"raw")
         (Mount(path="/m", source="/dev/sdc", fstype="ext4"), DISK, ("umount -- /m", "mount -t ext4 -- /dev/sdc /m")),
         (Mount(path="/m", source="/d", options=("bind", "ro")), None, ("mount -t none -o bind,ro -- /d /m",)),
         (Mount(path="/m", source="/d", options=("bind",)), DISK, None),
+        (Mount(path="/m", source="/dev/sdb", fstype="auto", options=("rw", "exec")), DISK, None),
+        (Mount(path="/m", source="srv:/x/", fstype="nfs"), SHARE, None),
+        (Mount(path="/m", source="/disk.img", fstype="ext4", options=("loop",)), LOOP, None),
+        (
+            Mount(path="/m", source="srv:/x", fstype="nfs", options=("rw", "exec")),
+            SHARE,
+            ("mount -o remount,rw,exec -- /m",),
+        ),
         (Mount(path="/m", state="absent"), None, None),
         (Mount(path="/m", state="absent"), DISK, ("umount -- /m",)),
     ],
