@@ -76,7 +76,7 @@ def test_checkouts() -> None:
     made, seen = checkout(f"{THEN}\n{url}\nclean\n{NOW}\n")
     change = made.decide(seen)
     assert change is not None
-    assert f"checkout -q --force --detach {NOW}" in change.lines[-1]
+    assert f"checkout -q --detach {NOW}" in change.lines[-1]
     assert change.undo[0].endswith(f"checkout -q --detach {THEN}")
 
 
