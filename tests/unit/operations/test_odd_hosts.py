@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import grp
+import hashlib
 import os
 import pwd
+import shlex
 import stat
 import subprocess
+import tarfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from kubeforge.errors import Unreadable
-from kubeforge.operations import Command, Directory, File, Mount
+from kubeforge.operations import Command, Directory, File, Mount, Unpacked
 from kubeforge.operations.model import Entry, MountEntry, Observation, Verb, fold
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -90,3 +95,34 @@ def test_a_device_under_another_name_is_the_same(tmp_path: Path) -> None:
         shell = Mount(path="/m", source=f"/dev/../{source}", fstype="ext4").observe().tests[0]
         done = subprocess.run(shell, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=False)
         assert done.returncode == same
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_what_was_there_before_an_archive_keeps_its_owner(tmp_path: Path, form: Literal["tar", "zip"]) -> None:
+    """All below the directory was given away, what the archive does not hold among it."""
+    archive, folder, log = tmp_path / "a", tmp_path / "to here", tmp_path / "log"
+    names = ["top/-dash", "top/a b", "top/grün"]
+    if form == "tar":
+        with tarfile.open(archive, "w") as made:
+            for name in names:
+                made.addfile(tarfile.TarInfo(name))
+    else:
+        with zipfile.ZipFile(archive, "w") as zipped:
+            for name in names:
+                zipped.writestr(name, "")
+    folder.mkdir()
+    (folder / "other").write_text("mine")
+    strip = int(form == "tar")
+    operation = Unpacked(path=str(folder), archive=str(archive), name="a", form=form, strip=strip, owner="app")
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    seen = Observation(paths={str(archive): Entry(stat.S_IFREG)}, hashes={str(archive): digest})
+    change = operation.decide(seen)
+    assert change is not None
+    spy = f"chown() {{ printf '%s\\n' \"$@\" >>{shlex.quote(str(log))}; }}"
+    (tmp_path / "chown").write_text(f'#!/bin/sh\n{spy}\nchown "$@"\n')
+    (tmp_path / "chown").chmod(0o755)
+    run([f"PATH={shlex.quote(str(tmp_path))}:$PATH; LC_ALL=C; export LC_ALL", *change.lines])
+    folders = [] if strip else ["top"]
+    assert log.read_text().splitlines() == ["-h", "--", "app:", *folders, *(name[4 * strip :] for name in names)]
+    assert (folder / names[2][4 * strip :]).is_file()
+    assert operation.decide(seen.after(change)) is None

@@ -113,7 +113,7 @@ def test_archives() -> None:
     change = unpacked.decide(nothing)
     assert change is not None
     assert change.lines[0] == 'tar -x -f "$P" -C /opt/app --no-same-owner --strip-components=1'
-    assert change.lines[1] == "chown -R -h -- app: /opt/app"
+    assert change.lines[1].endswith(" | (cd -- /opt/app && xargs -r -d '\\n' chown -h -- app:)")
     assert unpacked.stamp == "/opt/app/.app.tgz.kubeforge"
     assert unpacked.decide(nothing.after(change)) is None
     there = Unpacked(path="/opt/app", archive="/tmp/a.zip", name="a.zip", form="zip")
