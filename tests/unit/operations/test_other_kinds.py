@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from kubeforge.errors import InputError, Unreadable
-from kubeforge.operations import Checkout, Command, Download, File, Restart, Setting, Unpacked
+from kubeforge.operations import Checkout, Command, Download, File, Notified, Package, Restart, Setting, Unpacked
 from kubeforge.operations.model import Entry, Observation, UnitState, Verb, fold
 from kubeforge.operations.notified import followed, stamp
 from kubeforge.secret import Secret
@@ -159,6 +159,14 @@ def test_who_is_notified() -> None:
     there = {"/etc/x": Entry(stat.S_IFREG | 0o644), path: None}
     same = Observation(paths=there, hashes={"/etc/x": hashlib.sha256(b"x").hexdigest()})
     assert fold([telling, told], same)[0] == []
+
+
+def test_who_notifies_may_do_more_than_it_foretells_as_before() -> None:
+    """A package that notifies a handler brings its folders, too: what follows is looked at again (ADR 96)."""
+    file = File(path="/etc/x", content=b"x")
+    telling, told = followed([Package(name="nginx")], file)
+    assert (telling.open_ended, told.open_ended) == (True, False)
+    assert Notified(operation=Package(name="nginx")).open_ended
 
 
 def test_what_an_earlier_run_owed_is_done() -> None:
