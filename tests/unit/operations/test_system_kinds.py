@@ -112,6 +112,10 @@ def test_sysctls() -> None:
     )
     assert dotted is not None
     assert dotted.lines[0].endswith(">/proc/sys/net/ipv4/conf/eth0.1/forwarding")
+    slashed = Sysctl(name="net/ipv4/conf/eth0.1/forwarding", value="1")
+    asked = slashed.decide(Observation(sysctls={slashed.name: "0"}))
+    assert asked is not None
+    assert asked.lines == dotted.lines, "as sysctl(8) takes it"
 
 
 def test_modules() -> None:
