@@ -21,7 +21,7 @@ __all__ = ["absent", "authorized_key", "group_absent", "group_present", "present
 
 _PASSWD: Final = "/etc/passwd"  # noqa: S105 - a path
 _GROUPS: Final = "/etc/group"
-_KEY: Final = re.compile(r"(ssh-\S+|ecdsa-\S+|sk-\S+) ([A-Za-z0-9+/=]+)( .*)?$")
+_KEY: Final = re.compile(r"(ssh-\S+|ecdsa-\S+|sk-\S+) ([A-Za-z0-9+/=]+)( .*)?")
 _SUDOERS_NAME: Final = re.compile(
     r"[A-Za-z0-9_-]+"
 )  # sudoers(5): files with a dot or a tilde in their name are skipped
@@ -134,9 +134,12 @@ def authorized_key(
         home: home directory; nothing said: as /etc/passwd says, /home/USER where the user is not there yet.
         state: present or absent.
     """
-    found = _KEY.search(text_of(key, "a public key").strip())
+    text = text_of(key, "a public key").strip()
+    found = _KEY.fullmatch(text)
     if found is None:
-        raise InputError([Problem(message=f"authorized key of {user}: no public key as in a .pub file")])
+        hint = "; one key a task" if "\n" in text else "; what stands before it goes into `options`"
+        known = hint if _KEY.search(text) else ""
+        raise InputError([Problem(message=f"authorized key of {user}: no public key as in a .pub file{known}")])
     there, group = _known(context, user)
     folder = posixpath.join(home or there or f"/home/{user}", ".ssh")
     line = f"{options} {found[0]}" if options else found[0]

@@ -18,6 +18,7 @@ __all__ = ["firewalld", "nftables", "ufw", "ufw_enabled"]
 
 _RULES: Final = {"debian": "/etc/nftables.conf", "rhel": "/etc/sysconfig/nftables.conf", "suse": "/etc/nftables.conf"}
 _SERVICE: Final = "nftables.service"
+_UFW_OTHERWISE: Final = "echo 'ufw calls this rule otherwise, and a playbook must call it as ufw does:'"
 _RUNS: Final = "firewall-cmd -q --state 2>/dev/null"
 
 
@@ -96,12 +97,14 @@ def ufw(context: Context, *, rule: str, state: Literal["present", "absent"] = "p
     """
     del context
     words = argv_of(rule, "the rule")
-    line = quote(f"ufw {' '.join(words)}")
+    said = " ".join(rule.split() if isinstance(rule, str) else words)
+    known = f"ufw show added | grep -qFx -e {quote(f'ufw {said}')}"
+    added = (join(("ufw", *words)), f"{known} || {{ {_UFW_OTHERWISE}; ufw show added; exit 1; }} >&2")
     yield Setting(
-        name=f"ufw {' '.join(words)}",
-        probe=f"if ufw show added | grep -qFx -e {line}; then echo present; else echo absent; fi",
+        name=f"ufw {said}",
+        probe=f"if {known}; then echo present; else echo absent; fi",
         wanted=state,
-        lines=(join(("ufw", *words)) if state == "present" else join(("ufw", "--force", "delete", *words)),),
+        lines=added if state == "present" else (join(("ufw", "--force", "delete", *words)),),
     )
 
 
