@@ -18,8 +18,9 @@ from typing import Literal
 import pytest
 
 from kubeforge.errors import Unreadable
-from kubeforge.operations import Command, Directory, File, Mount, Unpacked
+from kubeforge.operations import Command, Directory, File, Mount, Packages, Unpacked
 from kubeforge.operations.model import Entry, MountEntry, Observation, Verb, fold
+from kubeforge.operations.package import Manager
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 MINE = grp.getgrgid(os.getgid()).gr_name
@@ -126,3 +127,26 @@ def test_what_was_there_before_an_archive_keeps_its_owner(tmp_path: Path, form: 
     assert log.read_text().splitlines() == ["-h", "--", "app:", *folders, *(name[4 * strip :] for name in names)]
     assert (folder / names[2][4 * strip :]).is_file()
     assert operation.decide(seen.after(change)) is None
+
+
+@pytest.mark.parametrize("manager", ["apt", "dnf", "zypper"])
+def test_a_name_that_another_package_provides(tmp_path: Path, manager: Manager) -> None:
+    """`vim` is vim-enhanced on RHEL: it would be installed at every run."""
+    change = Packages(names=("vim", "nano"), manager=manager).decide(Observation(packages={"vim": None, "nano": None}))
+    assert change is not None
+    tools = {
+        "dpkg-query": """#!/bin/sh\n[ "$5" != nano ] || { printf 'ii '; exit; }\nprintf 'un '\n""",
+        "rpm": """#!/bin/sh\n[ "$5" = nano ]\n""",
+        **dict.fromkeys(("apt-get", "dnf", "zypper"), "#!/bin/sh\nexit 0\n"),
+    }
+    for name, text in tools.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    lines = "\n".join((f"PATH={shlex.quote(str(tmp_path))}:$PATH", *change.lines))
+    done = subprocess.run(["sh", "-e"], input=lines, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        ["vim is provided by a package of another name, which was installed: say that name"],
+    )
+    good = subprocess.run(["sh", "-e"], input=lines.replace("vim ", ""), text=True, capture_output=True, check=False)
+    assert (good.returncode, good.stderr) == (0, "")
