@@ -106,7 +106,7 @@ def systemd_unit(
     path = f"/etc/systemd/system/{full}"
     if state == "absent":
         yield Unit(name=full, enabled=False, state="stopped")
-        yield Absent(path=path, reveal=True)
+        yield Absent(path=path)  # what it held may have been a secret
         return
     needed(f"systemd.unit {name}", content=content)
     yield File(path=path, content=content_of(content))
@@ -143,7 +143,7 @@ def drop_in(
         yield Directory(path=folder)
         yield File(path=path, content=content_of(content))
     else:
-        yield Absent(path=path, reveal=True)
+        yield Absent(path=path)  # what it held may have been a secret
     if restart:
         heard = (f"file {path}", f"absent {path}")
         yield Unit(name=full, enabled=None, state=None, listens=heard)

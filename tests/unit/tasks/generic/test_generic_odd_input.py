@@ -12,6 +12,7 @@ from kubeforge.errors import InputError, KubeforgeError
 from kubeforge.inventory.model import Connection, Host, Inventory
 from kubeforge.operations.edits import BlockEdit
 from kubeforge.operations.model import Observation
+from kubeforge.secret import Secret
 from kubeforge.tasks.generic.subjects import mode_of
 from kubeforge.tasks.generic.talk import Fetch
 
@@ -99,3 +100,12 @@ def test_a_place_that_cannot_be_written_to(site: Any, tmp_path: Path) -> None:
 def test_packages_of_another_architecture(site: Any) -> None:
     (package,) = site.ask("package.present", names="libc6:i386")
     assert package.decide(Observation(packages={"libc6:i386": "2.36"})) is None
+
+
+@pytest.mark.parametrize("call", ["systemd.unit: {name: app, ", "systemd.drop_in: {unit_name: app, name: x, "])
+def test_a_unit_that_goes_does_not_show_what_was_secret_in_it(site: Any, call: str) -> None:
+    site.variables["ansible_password"] = Secret("hunter2")
+    play = "- play: x\n  hosts: all\n  tasks: [{%s}]"
+    there = 'content: "[Service]\\nEnvironment=P={{ ansible_password }}\\n"}'
+    assert "hunter2" not in repr(site.run(play % f"{call}{there}", diff=True))
+    assert "hunter2" not in repr(site.run(play % f"{call}state: absent}}", diff=True))
