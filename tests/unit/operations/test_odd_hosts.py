@@ -55,7 +55,7 @@ def test_a_directory_below_one_of_a_group(tmp_path: Path) -> None:
     operation = Directory(path=str(tmp_path / "new" / "folder"), owner=ME, group=MINE)
     change = operation.decide(look(tmp_path / "new" / "folder"))
     assert change is not None
-    run(line for line in change.lines if line.startswith("mkdir"))
+    run([line for line in change.lines if line.startswith("mkdir")])
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o755
     assert operation.decide(look(tmp_path / "new" / "folder")) is None
 
