@@ -11,7 +11,7 @@ from typing import ClassVar
 from kubeforge.errors import InputError, Problem, Unreadable
 from kubeforge.operations.attributes import check_path
 from kubeforge.operations.becoming import as_user
-from kubeforge.operations.command import exports
+from kubeforge.operations.command import check_env, exports
 from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.operations.shell import join, quote
 
@@ -52,6 +52,7 @@ class Checkout(Operation):
 
     def __post_init__(self) -> None:
         check_path(self.path, self.kind)
+        check_env(self.env, self.kind)
         for what, word in (("URL", self.url), ("version", self.version)):
             if not word or word.startswith("-") or any(letter.isspace() for letter in word):
                 raise InputError([Problem(message=f"checkout: {word!r} is no {what}")])

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem, UnfitHost
+from kubeforge.operations.command import check_env
 from kubeforge.operations.model import Content, LocalContent
 from kubeforge.secret import Secret
 
@@ -154,12 +155,14 @@ def env_of(environment: Mapping[str, object] | None) -> dict[str, str]:
     """Return environment variables as text.
 
     Raises:
-        InputError: one holds a secret.
+        InputError: one holds a secret, or has a name that is none.
     """
-    return {
+    said = {
         name: text_of(value, f"environment variable {name}") if isinstance(value, Secret) else str(value)
         for name, value in (environment or {}).items()
     }
+    check_env(said, "environment")
+    return said
 
 
 def family(context: Context) -> Family:
