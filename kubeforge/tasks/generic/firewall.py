@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -19,6 +20,7 @@ __all__ = ["firewalld", "nftables", "ufw", "ufw_enabled"]
 _RULES: Final = {"debian": "/etc/nftables.conf", "rhel": "/etc/sysconfig/nftables.conf", "suse": "/etc/nftables.conf"}
 _SERVICE: Final = "nftables.service"
 _UFW_OTHERWISE: Final = "echo 'ufw calls this rule otherwise, and a playbook must call it as ufw does:'"
+_PORT: Final = re.compile(r"\d+(-\d+)?/(tcp|udp|sctp|dccp)")
 _RUNS: Final = "firewall-cmd -q --state 2>/dev/null"
 
 
@@ -70,6 +72,8 @@ def firewalld(
     if len(said) != 1:
         raise InputError([Problem(message="firewall.firewalld: say one of port, service, source, rich_rule")])
     ((what, value),) = said.items()
+    if what == "port" and not _PORT.fullmatch(value):
+        raise InputError([Problem(message=f"firewall.firewalld: {value!r} is no port; write it like 443/tcp")])
     where = (f"--zone={zone}",) if zone else ()
     verb, unless = ("add", "") if state == "enabled" else ("remove", "! ")
     both = [("--permanent", *where), where]  # from now on, and now

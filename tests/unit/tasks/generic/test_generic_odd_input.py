@@ -26,6 +26,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("git.checkout", {"url": "x", "dest": "/x", "environment": {"A; touch /x": "1"}}, "is no name"),
     ("file.download", {"url": "file:///x", "dest": "/x", "sha256": "a" * 64, "environment": {"A B": "1"}}, "no name"),
     ("command.run", {"command": "x", "ok": []}, "no exit status is good"),
+    ("firewall.firewalld", {"port": "443", "state": "disabled"}, "443/tcp"),
     ("systemd.timer", {"name": "x", "calendar": "daily"}, "`command` and `calendar`"),
     ("systemd.timer", {"name": "x", "command": "/bin/true"}, "`command` and `calendar`"),
     ("systemd.timer", {"name": "x", "command": "/bin/true\nUser=root", "calendar": "daily"}, "one line"),
@@ -113,3 +114,30 @@ def test_a_unit_that_goes_does_not_show_what_was_secret_in_it(site: Any, call: s
     there = 'content: "[Service]\\nEnvironment=P={{ ansible_password }}\\n"}'
     assert "hunter2" not in repr(site.run(play % f"{call}{there}", diff=True))
     assert "hunter2" not in repr(site.run(play % f"{call}state: absent}}", diff=True))
+
+
+def test_links_to_folders_are_followed_and_other_links_told(site: Any, tmp_path: Path) -> None:
+    """Of a folder behind a link an empty one was made, and a link to nowhere was left out in silence."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / "a b").write_text("x")
+    (tmp_path / "tree" / "link").symlink_to("../elsewhere")
+    copied = site.ask("file.copy", src="tree", dest="/srv/x")
+    assert [item.title for item in copied] == [
+        "directory /srv/x",
+        "directory /srv/x/link",
+        "directory /srv/x/link/deep",
+        "file /srv/x/link/deep/a b",
+    ]
+    for target, message in (("nowhere", "leads nowhere"), (".", "leads back")):
+        (tmp_path / "tree" / "odd").symlink_to(target)
+        with pytest.raises(InputError, match=message) as caught:
+            site.ask("file.copy", src="tree", dest="/srv/x")
+        assert caught.value.problems[0].file == str(tmp_path / "tree" / "odd")
+        (tmp_path / "tree" / "odd").unlink()
+
+
+def test_a_swap_file_with_a_blank_in_its_name(site: Any) -> None:
+    r"""The kernel lists it with \040 in /proc/swaps."""
+    setting = site.ask("swap.file", path="/my swap")[-1]
+    assert r"""[ "$f" != '/my\040swap' ]""" in setting.probe
