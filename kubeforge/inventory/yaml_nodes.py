@@ -6,6 +6,7 @@ becomes a `Sealed`, opened when it is asked for. Nothing of a text that was encr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,7 @@ __all__ = ["Entry", "YamlFile", "is_empty"]
 _BASE: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 _SEALED: Final = ("!vault", "!vault-encrypted")
+_JSON_FLOAT: Final = re.compile(r"-?\d+(\.\d+)?[eE][-+]?\d+$")
 
 
 class _Loader(_BASE):  # type: ignore[misc,valid-type]  # libyaml's loader: ten times as fast, the same nodes
@@ -47,6 +49,13 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_constructor("!unsafe", lambda loader, node: Verbatim(loader.construct_scalar(node)))
 for _tag in _SEALED:
     _Loader.add_constructor(_tag, _sealed)
+
+
+class _JsonLoader(_Loader):
+    """The same for JSON, where `1e3` is a number; in YAML 1.1 it is text."""
+
+
+_JsonLoader.add_implicit_resolver("tag:yaml.org,2002:float", _JSON_FLOAT, list("-0123456789"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class YamlFile:
         if text is None:
             return
         try:
-            self._loader = _Loader(text.content)
+            self._loader = (_JsonLoader if text.name.endswith(".json") else _Loader)(text.content)
             self._loader.vault, self._loader.file = vault, text.name
             self.root = self._loader.get_single_node()
         except yaml.YAMLError as error:
