@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kubeforge.errors import InputError, KubeforgeError
+from kubeforge.errors import InputError, KubeforgeError, UnfitHost
 from kubeforge.inventory.model import Connection, Host, Inventory
 from kubeforge.operations.edits import BlockEdit
 from kubeforge.operations.model import Observation
@@ -141,3 +141,11 @@ def test_a_swap_file_with_a_blank_in_its_name(site: Any) -> None:
     r"""The kernel lists it with \040 in /proc/swaps."""
     setting = site.ask("swap.file", path="/my swap")[-1]
     assert r"""[ "$f" != '/my\040swap' ]""" in setting.probe
+
+
+def test_a_key_of_a_user_without_a_home(site: Any) -> None:
+    """The folder was made, whose very name says that it is not there."""
+    site.host.put("/etc/passwd", b"nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
+    with pytest.raises(UnfitHost, match="/nonexistent"):
+        site.ask("user.authorized_key", user="nobody", key=KEY)
+    assert site.ask("user.authorized_key", user="nobody", key=KEY, home="/srv/n")[0].path == "/srv/n/.ssh"
