@@ -102,6 +102,7 @@ _ELSEWHERE: Final = {
     "hostkeyalias": "; set it in ~/.ssh/config",
     "identitiesonly": "; set it in ~/.ssh/config",
 }
+_HIDDEN: Final = "its value, which is secret, cannot be used here"
 _STRICT: Final = "a host's key is always checked, so this has no effect: the key must be in known_hosts"
 
 
@@ -170,12 +171,14 @@ class _Reader:
             self.problems.extend(error.problems)
         except ValueError as error:
             hidden = secret and convert is not _secret  # that one quotes nothing
-            self.complain(name, "its value, which is secret, cannot be used here" if hidden else str(error))
+            self.complain(name, _HIDDEN if hidden else str(error))
         return None
 
     def complain(self, name: str, message: str, *, warning: bool = False) -> None:
-        """Add a problem of the variable `name`."""
+        """Add a problem of the variable `name`; of one that holds a secret the message may quote it, so it goes."""
         written = self.variables.place(name)
+        if name in _ARGUMENTS and self.variables.clear(name)[1]:
+            message = _HIDDEN
         problem = Problem(message=message, file=written.file, line=written.line, field=name, warning=warning)
         self.problems.append(problem)
 

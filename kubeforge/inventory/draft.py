@@ -13,10 +13,27 @@ from typing import Any, Final
 
 from kubeforge.errors import Problem
 
-__all__ = ["ALL", "UNGROUPED", "Draft", "DraftGroup", "DraftHost", "Place", "Variables", "Written", "suggestion"]
+__all__ = [
+    "ALL",
+    "UNGROUPED",
+    "Draft",
+    "DraftGroup",
+    "DraftHost",
+    "Place",
+    "Variables",
+    "Verbatim",
+    "Written",
+    "suggestion",
+]
 
 ALL: Final = "all"
 UNGROUPED: Final = "ungrouped"
+
+
+class Verbatim(str):
+    """A text that is never rendered (`!unsafe`), wherever in a variable it stands."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +44,7 @@ class Written:
         value: as parsed; text may hold Jinja.
         file: path as the user gave it; None: the command line.
         line: 1-based.
-        literal: never rendered (`!unsafe`).
+        literal: never rendered, whatever is in it.
         secret: it stood in a file that ansible-vault has encrypted, or was made of something secret.
     """
 

@@ -16,13 +16,13 @@ from typing import Any, Final
 
 __all__ = ["FILTERS", "OF_TEXT", "TESTS"]
 
-_TRUE: Final = frozenset({"y", "yes", "on", "1", "true", "t", "1.0"})
+_TRUE: Final = frozenset({"yes", "on", "1", "true"})
 
 
 def _bool(value: Any) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
-    return str(value).strip().lower() in _TRUE
+    return value.lower() in _TRUE if isinstance(value, str) else value == 1
 
 
 def _flags(*, ignorecase: bool, multiline: bool) -> re.RegexFlag:
@@ -56,7 +56,7 @@ def _split(value: str, separator: str | None = None, limit: int = -1) -> list[st
 def _ternary(value: Any, yes: Any, no: Any, none: Any = None) -> Any:
     if value is None and none is not None:
         return none
-    return yes if _bool(value) or (not isinstance(value, str) and value) else no
+    return yes if value else no
 
 
 def _combine(*mappings: Mapping[str, Any], recursive: bool = False) -> dict[str, Any]:
@@ -88,6 +88,15 @@ def _unique(values: Iterable[Any]) -> list[Any]:
         elif value not in found:
             found.append(value)
     return found
+
+
+def _unlike(values: Iterable[Any], case_sensitive: bool = False) -> list[Any]:
+    """Return each value once; texts that differ in case alone are one, the first of them."""
+    listed = list(values)
+    if case_sensitive:
+        return _unique(listed)
+    folded = [value.lower() if isinstance(value, str) else value for value in listed]
+    return [listed[folded.index(value)] for value in _unique(folded)]
 
 
 def _flatten(values: Iterable[Any], levels: int | None = None, skip_nulls: bool = True) -> list[Any]:
@@ -150,7 +159,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "ternary": _ternary,
     "to_json": json.dumps,
     "union": lambda one, other: _unique([*one, *other]),
-    "unique": _unique,
+    "unique": _unlike,
 }
 
 OF_TEXT: Final = frozenset({

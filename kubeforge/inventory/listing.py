@@ -137,7 +137,7 @@ def _masked(value: Any) -> Any:
         return {str(key): _masked(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_masked(part) for part in value]
-    return value if value is None or isinstance(value, str | int | float) else str(value)
+    return value if value is None or isinstance(value, int | float) else str(value)
 
 
 def _all_masked(value: Any) -> Any:

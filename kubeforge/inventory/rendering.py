@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kubeforge.documents import holds_secret, revealed, shielded
 from kubeforge.errors import InputError, Problem
-from kubeforge.inventory.draft import Written, suggestion
+from kubeforge.inventory.draft import Verbatim, Written, suggestion
 from kubeforge.inventory.vault import Refused, Sealed
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ SECRET_NAMES: Final = frozenset({
 
 _UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
 _NEIGHBOURS: Final = "hostvars"
+_OPENING: Final = ("{{", "{%")
+_COMMENT: Final = "{#"
 _BROKEN: Final = (ArithmeticError, AttributeError, TypeError, ValueError, LookupError, re.error)
 """What expressions and filters raise when a value is not what they expect."""
 
@@ -250,7 +252,7 @@ def looked_up(expression: str) -> frozenset[str]:
 def _is_plain(value: Any) -> bool:
     """Return whether there is nothing to render and nothing to open."""
     if isinstance(value, str):
-        return "{{" not in value and "{%" not in value
+        return not (isinstance(value, Verbatim) or any(mark in value for mark in _OPENING))
     if isinstance(value, Mapping):
         return all(map(_is_plain, value.values()))
     if isinstance(value, list):
@@ -270,6 +272,8 @@ def _open(value: Any) -> Any:
 
 
 def _rendered(value: Any, look_up: Lookup) -> Any:
+    if isinstance(value, Verbatim):
+        return str(value)
     if isinstance(value, str):
         return value if _is_plain(value) else _template(value)(look_up)
     if isinstance(value, Mapping):
@@ -295,6 +299,7 @@ def _environment() -> SandboxedEnvironment:
 @lru_cache(maxsize=4096)
 def _template(text: str) -> Template:
     """Return the compiled form of `text`, one for all hosts that share it."""
+    text = _with_backslashes(text)
     one = _one_expression(text)
     if one is not None:
         return _expression(one)
@@ -303,10 +308,32 @@ def _template(text: str) -> Template:
     return lambda look_up: template.render(_values(names, look_up))
 
 
+def _with_backslashes(text: str) -> str:
+    r"""Return a text with doubled backslashes in the quotes inside of `{{ }}`: there they are signs like others.
+
+    So has Ansible it, that nobody need write `'\\1'` for a group of a regular expression; but not inside of `{% %}`,
+    nor in expressions without braces.
+    """
+    if "\\" not in text:
+        return text
+    parts: list[str] = []
+    inside = False
+    for _, kind, part in _environment().lex(text):
+        inside = kind == "variable_begin" or (inside and kind != "variable_end")
+        if inside and kind == "string":
+            mark = part[0]
+            body = part[1:-1].replace("\\", "\\\\").replace(mark, f"\\{mark}")
+            part = f"{mark}{body}{mark}"  # noqa: PLW2901 - the same, doubled
+        parts.append(part)
+    return "".join(parts)
+
+
 def _one_expression(text: str) -> str | None:
     """Return the expression that a text consists of, blanks around it aside; None where it is more, or less."""
     from jinja2 import nodes  # noqa: PLC0415 - see HostVars
 
+    if _COMMENT in text:  # its place in the text is not known
+        return None
     match _environment().parse(text.strip()).body:
         case [nodes.Output(nodes=[node])] if not isinstance(node, nodes.TemplateData):
             return text.strip()[2:-2].strip("+-")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -32,6 +33,8 @@ _DEADLINE: Final = 100.0
 """Seconds for one command: below those that a dynamic inventory may take as a whole."""
 _KEY_TYPES: Final = "ed25519,ecdsa,rsa"
 _SSH_PORT: Final = 22
+_WORD: Final = re.compile(r'"([^"]*)"|(\S+)')
+"""Of ssh_config(5), where only double quotes quote; a folder may well be o'brien's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +145,11 @@ def _access(name: str, found: Mapping[str, str]) -> Access:
             evidence=[f"{keyword} {value}" for keyword, value in found.items()],
             remedy="vagrant ssh-config",
         )
-    key = shlex.split(found["identityfile"])[0] if "identityfile" in found else None
+    key = _WORD.match(found.get("identityfile", ""))
     port = int(found.get("port", _SSH_PORT))
-    return Access(address=found["hostname"], port=port, user=found.get("user", "vagrant"), key=key)
+    return Access(
+        address=found["hostname"], port=port, user=found.get("user", "vagrant"), key=key and (key[1] or key[2])
+    )
 
 
 def inventory_data(machines: Sequence[Machine], access: Mapping[str, Access], *, known_hosts: Path) -> dict[str, Any]:
@@ -210,9 +215,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _answer(asked: argparse.Namespace) -> int:
     folder = asked.machines.resolve().parent
     try:
-        machines = parse_machines(asked.machines.read_text(), file=str(asked.machines))
-    except OSError as error:
-        raise InputError([Problem(message=str(error.strerror), file=str(asked.machines))]) from error
+        machines = parse_machines(asked.machines.read_text(encoding="utf-8"), file=str(asked.machines))
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError([Problem(message=why, file=str(asked.machines))]) from error
     access = parse_ssh_config(_output(["vagrant", "ssh-config"], folder, remedy="vagrant up"))
     data = inventory_data(machines, access, known_hosts=folder / "known_hosts")
     if asked.host_keys:

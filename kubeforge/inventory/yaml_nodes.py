@@ -6,6 +6,7 @@ becomes a `Sealed`, opened when it is asked for. Nothing of a text that was encr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +14,7 @@ from typing import Any, Final
 import yaml
 
 from kubeforge.errors import Problem
-from kubeforge.inventory.draft import Variables, Written
+from kubeforge.inventory.draft import Variables, Verbatim, Written
 from kubeforge.inventory.texts import Text
 from kubeforge.inventory.vault import Sealed, Vault, is_sealed
 from kubeforge.yaml_errors import syntax_problem
@@ -23,6 +24,7 @@ __all__ = ["Entry", "YamlFile", "is_empty"]
 _BASE: Final[type[yaml.SafeLoader]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 _SEALED: Final = ("!vault", "!vault-encrypted")
+_JSON_FLOAT: Final = re.compile(r"-?\d+(\.\d+)?[eE][-+]?\d+$")
 
 
 class _Loader(_BASE):  # type: ignore[misc,valid-type]  # libyaml's loader: ten times as fast, the same nodes
@@ -44,9 +46,16 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in rules if tag != _TIMESTAMP]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_constructor("!unsafe", yaml.SafeLoader.construct_yaml_str)
+_Loader.add_constructor("!unsafe", lambda loader, node: Verbatim(loader.construct_scalar(node)))
 for _tag in _SEALED:
     _Loader.add_constructor(_tag, _sealed)
+
+
+class _JsonLoader(_Loader):
+    """The same for JSON, where `1e3` is a number; in YAML 1.1 it is text."""
+
+
+_JsonLoader.add_implicit_resolver("tag:yaml.org,2002:float", _JSON_FLOAT, list("-0123456789"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class YamlFile:
         if text is None:
             return
         try:
-            self._loader = _Loader(text.content)
+            self._loader = (_JsonLoader if text.name.endswith(".json") else _Loader)(text.content)
             self._loader.vault, self._loader.file = vault, text.name
             self.root = self._loader.get_single_node()
         except yaml.YAMLError as error:
@@ -111,8 +120,7 @@ class YamlFile:
         found: Variables = {}
         for entry in self.entries(node, field, "variables (name: value)"):
             value = self.value(entry.node, f"{field}.{entry.key}")
-            literal = entry.node.tag == "!unsafe"
-            found[entry.key] = Written(value, self.name, entry.line, literal=literal, secret=self.secret)
+            found[entry.key] = Written(value, self.name, entry.line, secret=self.secret)
         return found
 
     def value(self, node: yaml.Node, field: str) -> Any:

@@ -9,14 +9,13 @@ from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from kubeforge.errors import InputError, Problem
-from kubeforge.operations.group import Group
+from kubeforge.operations.group import NAME, Group
 from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.operations.shell import join, quote
 from kubeforge.secret import Secret
 
 __all__ = ["Account", "Password"]
 
-_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _HASH = re.compile(rb"[!*]?[!-9;-~]*")
 _NO_SUCH_USER = 6  # userdel(8): gone already
 _OWN_GROUPS_GO = "grep -Eiqs '^[[:space:]]*USERGROUPS_ENAB[[:space:]]+yes' /etc/login.defs && echo yes || :"
@@ -59,10 +58,13 @@ class Account(Operation):
     remove_home: bool = False
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise InputError([Problem(message=f"account: {self.name!r} is no name of a user")])
         if self.comment is not None and (":" in self.comment or "\n" in self.comment):
             raise InputError([Problem(message=f"account: {self.comment!r} is no comment: no colons, one line")])
+        for group in filter(None, (self.group, *(self.groups or ()))):
+            if group.isdigit() or "," in group:  # never what `id` then says, so every run would change it
+                raise InputError([Problem(message=f"account: {group!r} is no name of a group: name it, one by one")])
 
     @property
     def title(self) -> str:
@@ -191,7 +193,7 @@ class Password(Operation):
     hashed: Secret
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.user) or not _HASH.fullmatch(self.hashed.reveal()):
+        if not NAME.fullmatch(self.user) or not _HASH.fullmatch(self.hashed.reveal()):
             raise InputError([Problem(message=f"password of {self.user}: no hash as crypt(5) writes it")])
 
     @property

@@ -21,6 +21,7 @@ __all__ = [
     "type_name",
 ]
 
+_SPECIAL = stat.S_ISUID | stat.S_ISGID
 _TYPES = {
     stat.S_IFREG: "a regular file",
     stat.S_IFDIR: "a directory",
@@ -99,12 +100,14 @@ def owner_lines(path: str, owner: str, group: str) -> tuple[str, ...]:
 def attribute_lines(path: str, entry: Entry, owner: str, group: str, mode: int) -> tuple[str, ...]:
     """Return the lines that change owner and permissions of `path` where they differ.
 
-    chown comes first, because it clears the set-user-ID bits.
+    chown comes first, because it clears the set-user-ID bits. Of a directory chmod(1) clears these only where the mode
+    has five digits.
     """
     quoted, lines = quote(path), []
     chowned = not owned_by(entry, owner, group)
     if chowned:
         lines.append(f"chown -h -- {quote(f'{owner}:{group}')} {quoted}")
     if entry.permissions != mode or (chowned and mode & 0o7000):
-        lines.append(f"chmod -- {mode:04o} {quoted}")
+        digits = 5 if stat.S_ISDIR(entry.mode) and entry.permissions & _SPECIAL & ~mode else 4
+        lines.append(f"chmod -- {mode:0{digits}o} {quoted}")
     return tuple(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import ClassVar
 from kubeforge.errors import InputError, Problem, Unreadable
 from kubeforge.operations.attributes import check_path
 from kubeforge.operations.becoming import as_user
-from kubeforge.operations.command import exports
+from kubeforge.operations.command import check_env, exports
 from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.operations.shell import join, quote
 
@@ -26,11 +27,13 @@ _ENV: Mapping[str, str] = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"
 class Checkout(Operation):
     """A working copy. What somebody changed in it is an error, unless `force` throws it away.
 
+    Files that git does not keep stay, and one that is in the way of a new file is an error of git's.
+
     Args:
         path: absolute; made where it is missing.
         url: of the repository; shown in plans, so it holds no password.
         version: branch, tag or whole commit; a branch or tag is asked of the repository at every plan.
-        force: throw changes of the working copy away.
+        force: throw changes of the working copy away, and overwrite files that are in the way.
         user: who runs git; empty: root.
         env: environment variables for git.
         deadline: seconds.
@@ -49,6 +52,7 @@ class Checkout(Operation):
 
     def __post_init__(self) -> None:
         check_path(self.path, self.kind)
+        check_env(self.env, self.kind)
         for what, word in (("URL", self.url), ("version", self.version)):
             if not word or word.startswith("-") or any(letter.isspace() for letter in word):
                 raise InputError([Problem(message=f"checkout: {word!r} is no {what}")])
@@ -60,25 +64,27 @@ class Checkout(Operation):
 
     @property
     def probe(self) -> str:
-        """Prints four lines: the commit, the repository's URL, whether anything is changed, the wanted commit.
+        """Prints four lines: the commit, the repository's URL, `clean`, `changed` or `other`, the wanted commit.
 
         Where git is missing it says so in place of the last.
         """
-        there = self._git("-C", self.path)
+        there, git = self._git("-C", self.path), quote(f"{self.path}/.git")
         if _COMMIT.fullmatch(self.version):
             wanted = f"echo {self.version}"
         else:
             names = (f"refs/tags/{self.version}^{{}}", f"refs/tags/{self.version}", f"refs/heads/{self.version}")
             asked = (self.version,) if self.version == "HEAD" else names
             listed = f"{self._git('ls-remote', '--', self.url)} {join(asked)}"
-            wanted = f'{listed} | sort -k2 -r | {{ read -r c r; echo "$c"; }}'  # a tag's commit (^{{}}) comes first
+            order = "" if self.version == "HEAD" else " -r"  # of a clone HEAD, then refs/remotes/origin/HEAD
+            wanted = f'{listed} | sort -k2{order} | {{ read -r c r; echo "$c"; }}'  # a tag's commit (^{{}}) comes first
         return "\n".join(
             (
-                *exports({**_ENV, **self.env}),
+                *exports(self._env),
                 f"if ! command -v git >/dev/null; then printf '\\n\\nclean\\n{_NO_GIT}\\n'; exit; fi",
-                f"{there} rev-parse HEAD || echo",
+                f"{there} rev-parse -q --verify 'HEAD^{{commit}}' || echo",
                 f"{there} config remote.origin.url || echo",
-                f'if [ -n "$({there} status --porcelain)" ]; then echo changed; else echo clean; fi',
+                f'if [ -n "$({there} status --porcelain --untracked-files=no)" ]; then echo changed',
+                f'elif [ ! -e {git} ] && [ -n "$(ls -A -- {quote(self.path)})" ]; then echo other; else echo clean; fi',
                 wanted,
             )
         )
@@ -101,6 +107,12 @@ class Checkout(Operation):
             )
         if now == wanted and url == self.url and (state == "clean" or not self.force):
             return None
+        if state == "other" and not self.force:
+            raise Unreadable(
+                f"{self.path} holds other files and is no working copy",
+                step=self.title,
+                remedy="name another path, or say `force: true`: files of the same names are then overwritten",
+            )
         if now and state != "clean" and not self.force:
             raise Unreadable(
                 "files in the working copy were changed", step=self.title, remedy="look at them, or say `force: true`"
@@ -126,14 +138,22 @@ class Checkout(Operation):
         owned: tuple[str, ...] = (f"mkdir -p -- {quote(self.path)}",)
         if self.user:
             owned = (*owned, f"chown -- {quote(self.user)}: {quote(self.path)}")
+        shallow = quote(f"{self.path}/.git/shallow")  # one that somebody fetched whole stays whole
+        depth = "d=--depth=1" if first else f"d=--depth=1; [ -e {shallow} ] || d="
         begun = (*owned, f"{self._git('init', '-q')} {quote(self.path)}") if first else ()
         return (
-            *exports({**_ENV, **self.env}),
+            *exports(self._env),
             *begun,
             f"{there} config remote.origin.url {quote(self.url)}",
-            f"{there} fetch -q --depth 1 origin {quote(fetched)} || {there} fetch -q --tags {_ALL}",
-            f"{there} checkout -q --force --detach {wanted}",
+            depth,
+            f"{there} fetch -q $d origin {quote(fetched)} || {there} fetch -q --tags {_ALL}",
+            f"{there} checkout -q {'--force ' if first or self.force else ''}--detach {wanted}",
         )
+
+    @property
+    def _env(self) -> dict[str, str]:
+        """A working copy above is another one: git looks for it no higher than the path."""
+        return {**_ENV, "GIT_CEILING_DIRECTORIES": posixpath.dirname(self.path), **self.env}
 
     def _git(self, *words: str) -> str:
         # Root may look at a working copy of somebody else's: git(1) refuses that where it is not said.

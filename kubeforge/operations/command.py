@@ -14,7 +14,7 @@ from kubeforge.operations.model import Change, Entry, Observation, Operation, Qu
 from kubeforge.operations.shell import join, quote
 from kubeforge.secret import Secret
 
-__all__ = ["Command", "exports"]
+__all__ = ["Command", "check_env", "exports"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,9 @@ class Command(Operation):
     def __post_init__(self) -> None:
         if not self.argv:
             raise InputError([Problem(message="command: argv is empty")])
-        for name in self.env:
-            if not name.isidentifier() or not name.isascii():
-                raise InputError([Problem(message=f"command: {name!r} is no name for an environment variable")])
+        if not self.ok:
+            raise InputError([Problem(message="command: no exit status is good")])
+        check_env(self.env, self.kind)
         for path in (self.creates, self.removes, self.chdir or None):
             if path is not None:
                 check_path(path, self.kind)
@@ -90,7 +90,9 @@ class Command(Operation):
             return None
         if self._test is not None and seen.tests[self._test] == 0:
             return None
-        paths: dict[str, Entry | None] = {} if self.creates is None else {self.creates: Entry(stat.S_IFREG | 0o644)}
+        paths: dict[str, Entry | None] = (
+            {} if self.creates is None else {self.creates: Entry(stat.S_IFREG | 0o644, made=True)}
+        )
         paths |= {} if self.removes is None else {self.removes: None}
         return Change(
             title=self.title,
@@ -117,6 +119,17 @@ class Command(Operation):
             return line
         good = " || ".join(f"[ $r -eq {status} ]" for status in self.ok)
         return f"r=0; {line} || r=$?; {good}"
+
+
+def check_env(env: Mapping[str, str], what: str) -> None:
+    """Refuse names that a shell would not take for variables', or take for more than that.
+
+    Raises:
+        InputError: names one.
+    """
+    for name in env:
+        if not name.isidentifier() or not name.isascii():
+            raise InputError([Problem(message=f"{what}: {name!r} is no name for an environment variable")])
 
 
 def exports(env: Mapping[str, str]) -> tuple[str, ...]:

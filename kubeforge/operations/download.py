@@ -17,6 +17,7 @@ from kubeforge.operations.attributes import (
     put_in_place,
     type_name,
 )
+from kubeforge.operations.command import check_env, exports
 from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, UnreadablePath, Verb
 from kubeforge.operations.shell import quote
 
@@ -54,6 +55,7 @@ class Download(Operation):
 
     def __post_init__(self) -> None:
         check_path(self.path, self.kind)
+        check_env(self.env, self.kind)
         if not _DIGEST.fullmatch(self.sha256):
             raise InputError([Problem(message=f"download: {self.sha256!r} is no SHA-256: 64 hex digits")])
         if not _URL.fullmatch(self.url):
@@ -89,7 +91,6 @@ class Download(Operation):
 
     def _fetched(self) -> tuple[str, ...]:
         new, url = quote(beside(self.path)), quote(self.url)
-        exports = tuple(f"export {name}={quote(value)}" for name, value in self.env.items())
         made = (
             f": >{new}",  # the shell says why it cannot be written, curl does not
             f"if command -v curl >/dev/null; then curl -fsSL --retry 3 -o {new} -- {url}",
@@ -98,7 +99,7 @@ class Download(Operation):
             f"chown -- {quote(f'{self.owner}:{self.group}')} {new}",
             f"chmod -- {self.mode:04o} {new}",
         )
-        return (*exports, *put_in_place(self.path, made))
+        return (*exports(self.env), *put_in_place(self.path, made))
 
     def _change(self, verb: Verb, why: str, lines: tuple[str, ...]) -> Change:
         entry = Entry(stat.S_IFREG | self.mode, self.owner, self.group)

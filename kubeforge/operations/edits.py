@@ -10,6 +10,8 @@ from kubeforge.errors import InputError, Problem
 
 __all__ = ["BlockEdit", "Edit", "LineEdit"]
 
+_DOS = "\r\n"
+
 
 class Edit(Protocol):
     """What shall be true inside of a text."""
@@ -53,18 +55,18 @@ class LineEdit:
 
     def apply(self, text: str) -> str:
         """Return the text with the line, or without."""
-        rows = text.splitlines()
+        rows, end = _rows(text)
         found = [number for number, row in enumerate(rows) if self._is_it(row)]
         if self.state == "absent":
             kept = [row for number, row in enumerate(rows) if number not in found]
-            return text if len(kept) == len(rows) else _joined(kept)
+            return text if len(kept) == len(rows) else _joined(kept, end)
         if self.line in rows and (not self._is_it(self.line) or rows[found[-1]] == self.line):
             return text
         if found:
             rows[found[-1]] = self.line
         else:
             rows.insert(_place(rows, self.after, self.before), self.line)
-        return _joined(rows)
+        return _joined(rows, end)
 
     def _is_it(self, row: str) -> bool:
         return row == self.line if self.match is None else re.search(self.match, row) is not None
@@ -107,9 +109,9 @@ class BlockEdit:
 
     def apply(self, text: str) -> str:
         """Return the text with the block in the place of an earlier one, or without."""
-        rows = text.splitlines()
+        rows, newline = _rows(text)
         begin, end = self._marks
-        wanted = [begin, *self.block.splitlines(), end] if self.state == "present" else []
+        wanted = [begin, *_rows(self.block)[0], end] if self.state == "present" else []
         if begin in rows:
             first = rows.index(begin)
             last = rows.index(end, first) if end in rows[first:] else first
@@ -117,7 +119,7 @@ class BlockEdit:
         else:
             at = _place(rows, self.after, self.before)
             new = [*rows[:at], *wanted, *rows[at:]]
-        return text if new == rows else _joined(new)
+        return text if new == rows else _joined(new, newline)
 
 
 def _place(rows: list[str], after: str | None, before: str | None) -> int:
@@ -129,8 +131,15 @@ def _place(rows: list[str], after: str | None, before: str | None) -> int:
     return len(rows)
 
 
-def _joined(rows: list[str]) -> str:
-    return "".join(f"{row}\n" for row in rows)
+def _rows(text: str) -> tuple[list[str], str]:
+    """Return a text's lines, and how they end; form feeds and other signs that Python takes for ends stay in them."""
+    end = _DOS if text.count(_DOS) == text.count("\n") > 0 else "\n"
+    rows = text.split(end)
+    return (rows if rows[-1] else rows[:-1]), end
+
+
+def _joined(rows: list[str], end: str) -> str:
+    return "".join(f"{row}{end}" for row in rows)
 
 
 def _compiled(expression: str | None) -> None:

@@ -58,7 +58,7 @@ def checking(argv: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File(Operation):
-    """A regular file. A symbolic link in its place is replaced, anything else but a file is refused.
+    """A regular file. A symbolic link in its place is replaced, but refused where no `content` is said; so is all else.
 
     Args:
         path: absolute; its directory must exist when the change is made.
@@ -96,6 +96,12 @@ class File(Operation):
         if entry is None:
             return self._written(Verb.CREATE, "is missing")
         if stat.S_ISLNK(entry.mode):
+            if self.content is None:
+                raise Unreadable(
+                    f"{self.path} is a symbolic link, and what it leads to would be lost from sight",
+                    step=self.title,
+                    remedy=f"name the file itself: {entry.target}",
+                )
             return self._written(Verb.UPDATE, f"is a symbolic link to {entry.target}")
         if not stat.S_ISREG(entry.mode):
             raise Unreadable(

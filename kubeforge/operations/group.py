@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from kubeforge.errors import InputError, Problem
 from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.operations.shell import join, quote
 
-__all__ = ["Group"]
+__all__ = ["NAME", "Group"]
 
-_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}[A-Za-z0-9_.$-]?")
+"""Of a user or group, as the useradd and groupadd of Debian and RHEL take it; what is longer they refuse."""
 _NO_SUCH_GROUP = 6  # groupdel(8): gone already
 
 
@@ -35,7 +36,7 @@ class Group(Operation):
     state: Literal["present", "absent"] = "present"
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise InputError([Problem(message=f"group: {self.name!r} is no name of a group")])
 
     @property

@@ -113,6 +113,7 @@ class Entry:
         uid: owner's number, where it was seen.
         gid: group's number, where it was seen.
         modified: seconds since 1970, where it was seen.
+        made: by a command that is planned before, which may make a directory of it as well; never where it was seen.
     """
 
     mode: int
@@ -123,6 +124,7 @@ class Entry:
     uid: int | None = None
     gid: int | None = None
     modified: int | None = None
+    made: bool = False
 
     @property
     def permissions(self) -> int:

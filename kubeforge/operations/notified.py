@@ -45,6 +45,11 @@ class Notifying(Operation):
         """The operation's own."""
         return self.operation.title
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether the operation is."""
+        return self.operation.open_ended
+
     def observe(self) -> Queries:
         """Ask what the operation asks."""
         return self.operation.observe()
@@ -85,6 +90,11 @@ class Notified(Operation):
     def stamp(self) -> str:
         """The path that exists while it is due."""
         return stamp(self.title)
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether the operation is."""
+        return self.operation.open_ended
 
     def observe(self) -> Queries:
         """Ask what the operation asks, and for the stamp."""

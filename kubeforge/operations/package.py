@@ -18,6 +18,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._:~-]*")
 _APT = "apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends"
 _INSTALL = {"apt": f"{_APT} install", "dnf": "dnf -y install", "zypper": "zypper --non-interactive install"}
 _REMOVE = {"apt": f"{_APT} remove", "dnf": "dnf -y remove", "zypper": "zypper --non-interactive remove"}
+_THERE = {
+    True: "{ case $(dpkg-query -W -f '${db:Status-Abbrev}' -- $n) in ?i*) ;; *) false ;; esac; }",
+    False: "rpm -q --qf '' -- $n >/dev/null",
+}
+_OTHERWISE = 'echo "$n is provided by a package of another name, which was installed: say that name" >&2; exit 1'
 _QUIET = ("export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1",)
 
 
@@ -68,7 +73,7 @@ class Package(Operation):
             effect=Observation(packages={self.name: "planned" if present else None}),
             lines=(
                 *_QUIET,
-                _install(self.manager, (self.name,)) if present else f"{_REMOVE[self.manager]} {self.name}",
+                *(_install(self.manager, (self.name,)) if present else (f"{_REMOVE[self.manager]} {self.name}",)),
             ),
             deadline=self.deadline,
         )
@@ -116,12 +121,16 @@ class Packages(Operation):
             why=f"not installed: {', '.join(missing)}",
             guard=self.observe(),
             effect=Observation(packages=dict.fromkeys(missing, "planned")),
-            lines=(*_QUIET, _install(self.manager, missing)),
+            lines=(*_QUIET, *_install(self.manager, missing)),
             deadline=self.deadline,
         )
 
 
-def _install(manager: Manager, names: Sequence[str]) -> str:
-    """Apt knows only what its lists hold: they are fetched when the first try fails, so at most once a change."""
+def _install(manager: Manager, names: Sequence[str]) -> tuple[str, ...]:
+    """Apt knows only what its lists hold: they are fetched when the first try fails, so at most once a change.
+
+    Every manager takes names of what packages provide, too (`vim` on RHEL), and no run would ever find those installed.
+    """
     install = f"{_INSTALL[manager]} {' '.join(names)}"
-    return f"{install} || {{ apt-get -q update && {install}; }}" if manager == "apt" else install
+    retried = f"{install} || {{ apt-get -q update && {install}; }}" if manager == "apt" else install
+    return (retried, f"for n in {' '.join(names)}; do {_THERE[manager == 'apt']} || {{ {_OTHERWISE}; }}; done")

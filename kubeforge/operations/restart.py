@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from kubeforge.errors import Unreadable
 from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.operations.shell import quote
+from kubeforge.operations.unit import masked
 
 __all__ = ["Restart"]
 
@@ -42,6 +43,8 @@ class Restart(Operation):
         now = seen.units[self.name]
         if now.load == "unknown":
             raise Unreadable("systemd gave no answer", step=self.title, remedy="is systemd running on this host?")
+        if now.load == "masked":
+            raise masked(self.name, self.title)
         verb = "restart" if self.how == "restart" else "reload-or-restart"
         failed = (f"systemctl reset-failed -- {quote(self.name)}",) if now.active == "failed" else ()
         return Change(

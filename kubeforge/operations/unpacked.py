@@ -15,6 +15,8 @@ from kubeforge.operations.shell import quote
 
 __all__ = ["Unpacked"]
 
+_WITH_PARENTS = "-e 's,^/*,,' -e '/^$/d' -e ':a' -e 'p;s,/[^/]*$,,;ta'"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpacked(Operation):
@@ -26,7 +28,7 @@ class Unpacked(Operation):
         name: of the stamp; two archives in one directory need two.
         form: of the archive; tar finds out about its compression itself.
         strip: leading components of names that are left out; tar only.
-        owner: whose the files are; empty: as the archive says.
+        owner: whose its files are; empty: of whoever unpacks it.
         deadline: seconds.
     """
 
@@ -71,7 +73,6 @@ class Unpacked(Operation):
             return None
         source = '"$P"' if not isinstance(self.archive, str) else quote(self.archive)
         where = quote(self.path)
-        chown = (f"chown -R -h -- {quote(f'{self.owner}:')} {where}",) if self.owner else ()
         unpack = (
             f"unzip -q -o {source} -d {where}"
             if self.form == "zip"
@@ -86,10 +87,19 @@ class Unpacked(Operation):
                 paths={self.stamp: Entry(stat.S_IFREG | 0o644)}, contents={self.stamp: f"{wanted}\n".encode()}
             ),
             payload=None if isinstance(self.archive, str) else self.archive,
-            lines=(unpack, *chown, f"printf '%s\\n' {wanted} >{quote(self.stamp)}"),
+            lines=(unpack, *self._given(source), f"printf '%s\\n' {wanted} >{quote(self.stamp)}"),
             touches=(self.stamp,),
             deadline=self.deadline,
         )
+
+    def _given(self, source: str) -> tuple[str, ...]:
+        """Return the line that gives what the archive holds, and the directories above that, to their owner."""
+        if not self.owner:
+            return ()
+        form = f"--show-transformed-names --strip-components={self.strip} --quoting-style=literal"
+        listed = f"unzip -Z1 {source}" if self.form == "zip" else f"tar -t -f {source} {form}"
+        given = f"xargs -r -d '\\n' chown -h -- {quote(f'{self.owner}:')}"
+        return (f"{listed} | sed -n {_WITH_PARENTS} | sort -u | (cd -- {quote(self.path)} && {given})",)
 
     def _digest(self, seen: Observation) -> str:
         if not isinstance(self.archive, str):

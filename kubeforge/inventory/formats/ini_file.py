@@ -25,7 +25,7 @@ __all__ = ["literal", "read"]
 _SECTION: Final = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 _CHILD: Final = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _KINDS: Final = ("hosts", "children", "vars")
-_PLAIN: Final = re.compile(r"[A-Za-z_/.~][^'\"\\#]*")
+_PLAIN: Final = re.compile(r"(?!\.\d)[A-Za-z_/.~][^'\"\\#]*")
 _CONSTANTS: Final = frozenset({"True", "False", "None"})
 _QUOTING: Final = frozenset("'\"\\#")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kubeforge.errors import Problem
-from kubeforge.inventory.draft import Draft, Variables, Written
+from kubeforge.inventory.draft import Draft, Variables, Verbatim, Written
 from kubeforge.inventory.programs import ProgramError, output_of
 from kubeforge.inventory.vault import Sealed, Vault
 
@@ -110,13 +110,9 @@ class _Reader:
 
     def _variables(self, found: Any, field: str) -> Variables:
         if isinstance(found, dict):
-            return {name: self._written(value) for name, value in found.items()}
+            return {name: Written(self._plain(value), str(self._path)) for name, value in found.items()}
         self._complain(f"expected an object, found {_kind(found)}", field)
         return {}
-
-    def _written(self, value: Any) -> Written:
-        literal = isinstance(value, dict) and list(value) == [_UNSAFE]
-        return Written(self._plain(value), str(self._path), literal=literal)
 
     def _plain(self, value: Any) -> Any:
         """Return a value with Ansible's marks for encrypted and unsafe texts replaced by what they mark."""
@@ -128,7 +124,9 @@ class _Reader:
             text = str(value[_SEALED]).strip()
             self._vault.probe(text, str(self._path), None)
             return Sealed(text, self._vault)
-        return value[_UNSAFE] if list(value) == [_UNSAFE] else {key: self._plain(part) for key, part in value.items()}
+        if list(value) == [_UNSAFE]:
+            return Verbatim(value[_UNSAFE])
+        return {key: self._plain(part) for key, part in value.items()}
 
     def _complain(self, message: str, field: str | None = None) -> None:
         self._draft.problems.append(Problem(message=message, file=str(self._path), field=field))

@@ -117,7 +117,7 @@ def _begin(left: int, columns: int, width: int, gap: int) -> int:
 
 
 def _line(above: Sequence[Box], below: Sequence[Box]) -> str:
-    """Return a path that gathers what stands above, and one that parts to what stands below; the title is between."""
+    """Return a path that gathers what stands above, and one that parts to what stands below, the title between them."""
     bottom, top = above[-1].y + above[-1].height, below[0].y
     lowest = [box for box in above if box.y == above[-1].y]
     highest = [box for box in below if box.y == top]

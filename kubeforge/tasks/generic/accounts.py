@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 from kubeforge.engine.model import Context
-from kubeforge.errors import InputError, Problem
+from kubeforge.errors import InputError, Problem, UnfitHost
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations import Absent, Account, Directory, Edited, File, Group, Password
 from kubeforge.operations.edits import LineEdit
@@ -21,7 +21,8 @@ __all__ = ["absent", "authorized_key", "group_absent", "group_present", "present
 
 _PASSWD: Final = "/etc/passwd"  # noqa: S105 - a path
 _GROUPS: Final = "/etc/group"
-_KEY: Final = re.compile(r"(ssh-\S+|ecdsa-\S+|sk-\S+) ([A-Za-z0-9+/=]+)( .*)?$")
+_NOWHERE: Final = "/nonexistent"  # a path that Debian's policy promises nobody ever makes
+_KEY: Final = re.compile(r"(ssh-\S+|ecdsa-\S+|sk-\S+) ([A-Za-z0-9+/=]+)( .*)?")
 _SUDOERS_NAME: Final = re.compile(
     r"[A-Za-z0-9_-]+"
 )  # sudoers(5): files with a dot or a tilde in their name are skipped
@@ -134,10 +135,20 @@ def authorized_key(
         home: home directory; nothing said: as /etc/passwd says, /home/USER where the user is not there yet.
         state: present or absent.
     """
-    found = _KEY.search(text_of(key, "a public key").strip())
+    text = text_of(key, "a public key").strip()
+    found = _KEY.fullmatch(text)
     if found is None:
-        raise InputError([Problem(message=f"authorized key of {user}: no public key as in a .pub file")])
+        hint = "; one key a task" if "\n" in text else "; what stands before it goes into `options`"
+        known = hint if _KEY.search(text) else ""
+        raise InputError([Problem(message=f"authorized key of {user}: no public key as in a .pub file{known}")])
     there, group = _known(context, user)
+    if there == _NOWHERE and not home:
+        raise UnfitHost(
+            f"the home directory of {user} is {_NOWHERE}: nobody could log in with a key",
+            host=context.host.name,
+            step="user.authorized_key",
+            remedy="give it another (user.present: {home: …}), or say `home`",
+        )
     folder = posixpath.join(home or there or f"/home/{user}", ".ssh")
     line = f"{options} {found[0]}" if options else found[0]
     if state == "present":

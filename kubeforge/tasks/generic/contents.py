@@ -12,6 +12,7 @@ from kubeforge.engine.arguments import names
 from kubeforge.engine.local_files import Beside, LocalFile, LocalTemplate
 from kubeforge.engine.model import Context
 from kubeforge.engine.templating import rendered_file
+from kubeforge.errors import InputError, Problem
 from kubeforge.operations import Directory, Download, File, Unpacked
 from kubeforge.operations.model import Operation
 from kubeforge.tasks.generic.subjects import (
@@ -61,13 +62,35 @@ def copy(
         yield File(path=dest, content=local_content(source), owner=owner, group=group, mode=bits, validate=check)
         return
     yield Directory(path=dest, owner=owner, group=group, mode=mode_of(directory_mode))
-    for found in sorted(source.rglob("*")):
+    for found in _below(source, (source.resolve(),)):
         path = posixpath.join(dest, found.relative_to(source).as_posix())
         if found.is_dir():
             yield Directory(path=path, owner=owner, group=group, mode=mode_of(directory_mode))
-        elif found.is_file():
+        else:
             bits = _mode(found, mode)
             yield File(path=path, content=local_content(found), owner=owner, group=group, mode=bits, validate=check)
+
+
+def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """Yield what is in a folder of this machine, sorted, links followed; `above`: where one has come through.
+
+    Raises:
+        InputError: a link leads nowhere or back, or something is neither file nor folder.
+    """
+    try:
+        listed = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError([Problem(message=f"cannot be read: {error.strerror}", file=str(folder))]) from None
+    for found in listed:
+        real = found.resolve()
+        if found.is_dir() and real not in above:
+            yield found
+            yield from _below(found, (*above, real))
+        elif found.is_file():
+            yield found
+        else:
+            why = "the link leads back" if real in above else "the link leads nowhere, or to no file"
+            raise InputError([Problem(message=why, file=str(found))])
 
 
 def _mode(file: Path, mode: Mode | None) -> int:

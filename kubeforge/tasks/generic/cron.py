@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem
 from kubeforge.operations import Absent, File
 from kubeforge.operations.model import Operation
-from kubeforge.tasks.generic.subjects import Environment, env_of
+from kubeforge.tasks.generic.subjects import Environment, env_of, one_line
 from kubeforge.tasks.registry import task
 
 __all__ = ["job"]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")  # cron(8) of Debian: LANANA's namespace
 
 
 @task("cron.job", aka=("cron",))
@@ -38,13 +41,18 @@ def job(
     """
     del context
     path = f"/etc/cron.d/{name}"
-    if not name or not all(letter.isalnum() or letter in "_-" for letter in name):
+    if not _NAME.fullmatch(name):
         raise InputError([Problem(message=f"cron: {name!r} would be skipped by cron: letters, digits, _ and - only")])
     if state == "absent":
         yield Absent(path=path, reveal=True)
         return
-    if "\n" in command or not command or len(schedule.split()) not in ((1,) if schedule.startswith("@") else (5,)):
+    fields = (1,) if schedule.startswith("@") else (5,)
+    if "\n" in f"{command}{schedule}" or not command or len(schedule.split()) not in fields:
         raise InputError([Problem(message=f"cron {name}: {schedule!r} and {command!r} are no time and one line")])
-    rows = "".join(f"{key}={value}\n" for key, value in env_of(variables).items())
+    if len(user.split()) != 1 or user != user.strip():
+        raise InputError([Problem(message=f"cron {name}: {user!r} is no user")])
+    environment = env_of(variables)
+    one_line(f"cron {name}", **environment)
+    rows = "".join(f"{key}={value}\n" for key, value in environment.items())
     text = f"# Written by kubeforge.\n{rows}{schedule} {user} {command}\n"
     yield File(path=path, content=text.encode())

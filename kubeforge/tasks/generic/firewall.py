@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -19,6 +20,8 @@ __all__ = ["firewalld", "nftables", "ufw", "ufw_enabled"]
 
 _RULES: Final = {"debian": "/etc/nftables.conf", "rhel": "/etc/sysconfig/nftables.conf", "suse": "/etc/nftables.conf"}
 _SERVICE: Final = "nftables.service"
+_UFW_OTHERWISE: Final = "echo 'ufw calls this rule otherwise, and a playbook must call it as ufw does:'"
+_PORT: Final = re.compile(r"\d+(-\d+)?/(tcp|udp|sctp|dccp)")
 _RUNS: Final = "firewall-cmd -q --state 2>/dev/null"
 
 
@@ -70,6 +73,8 @@ def firewalld(
     if len(said) != 1:
         raise InputError([Problem(message="firewall.firewalld: say one of port, service, source, rich_rule")])
     ((what, value),) = said.items()
+    if what == "port" and not _PORT.fullmatch(value):
+        raise InputError([Problem(message=f"firewall.firewalld: {value!r} is no port; write it like 443/tcp")])
     where = (f"--zone={zone}",) if zone else ()
     verb, unless = ("add", "") if state == "enabled" else ("remove", "! ")
     both = [("--permanent", *where), where]  # from now on, and now
@@ -97,12 +102,14 @@ def ufw(context: Context, *, rule: str, state: Literal["present", "absent"] = "p
     """
     del context
     words = argv_of(rule, "the rule")
-    line = quote(f"ufw {' '.join(words)}")
+    said = " ".join(rule.split() if isinstance(rule, str) else words)
+    known = f"ufw show added | grep -qFx -e {quote(f'ufw {said}')}"
+    added = (join(("ufw", *words)), f"{known} || {{ {_UFW_OTHERWISE}; ufw show added; exit 1; }} >&2")
     yield Setting(
-        name=f"ufw {' '.join(words)}",
-        probe=f"if ufw show added | grep -qFx -e {line}; then echo present; else echo absent; fi",
+        name=f"ufw {said}",
+        probe=f"if {known}; then echo present; else echo absent; fi",
         wanted=state,
-        lines=(join(("ufw", *words)) if state == "present" else join(("ufw", "--force", "delete", *words)),),
+        lines=added if state == "present" else (join(("ufw", "--force", "delete", *words)),),
     )
 
 

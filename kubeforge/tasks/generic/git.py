@@ -30,7 +30,7 @@ def checkout(
         url: of the repository; without a password, for plans show it.
         dest: where the working copy is; its parents are made, too.
         version: branch, tag or whole commit; a branch or tag is asked of the repository at every plan.
-        force: throw away what was changed in the working copy; otherwise that is an error.
+        force: throw away what was changed in the working copy, and files in its way; otherwise they are an error.
         become_user: who runs git and whose the files are; nothing said: root.
         environment: variables for git: GIT_SSH_COMMAND, https_proxy.
     """

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
 from kubeforge.engine.model import Context
+from kubeforge.errors import InputError, Problem
+from kubeforge.inventory.model import Inventory
 from kubeforge.operations import Edited, File, Symlink, Sysctl
 from kubeforge.operations.edits import BlockEdit
 from kubeforge.operations.model import Operation
@@ -38,15 +41,34 @@ def entries(
     """A block of /etc/hosts.
 
     Args:
-        addresses: address -> name or names; nothing said: every host of the inventory.
+        addresses: address -> name or names; nothing said: every host of the inventory that has an address.
         name: of the block, unique in the file.
         state: present or absent.
     """
     if addresses is None:
-        known = context.inventory.hosts.values()
-        addresses = {host.address: host.name for host in known if host.address != host.name}
+        addresses = _of_all(context.inventory)
+    wrong = [address for address in addresses if _address(address) is None]
+    if wrong:
+        raise InputError([Problem(message=f"host.entries: no addresses are {', '.join(wrong)}")])
     rows = [f"{address} {names if isinstance(names, str) else ' '.join(names)}" for address, names in addresses.items()]
     yield Edited(path="/etc/hosts", edit=BlockEdit(name=name, block="\n".join(rows), state=state), create=True)
+
+
+def _of_all(inventory: Inventory) -> dict[str, list[str]]:
+    """Return address -> names of every host; not of those known by name, nor where each host finds itself."""
+    found: dict[str, list[str]] = {}
+    for host in inventory.hosts.values():
+        address = _address(host.address)
+        if address is not None and not address.is_loopback and host.address != host.name:
+            found.setdefault(host.address, []).append(host.name)
+    return found
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 @task("host.timezone", aka=("timezone",))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from kubeforge.engine.model import Context
-from kubeforge.operations import Absent, File, KernelModule, Sysctl
+from kubeforge.operations import Absent, Edited, File, KernelModule, Sysctl
+from kubeforge.operations.edits import LineEdit
 from kubeforge.operations.model import Operation
+from kubeforge.tasks.generic.subjects import one_line
 from kubeforge.tasks.registry import task
 
 __all__ = ["module", "sysctl"]
@@ -33,6 +36,7 @@ def sysctl(
     if state == "absent":
         yield Absent(path=path, reveal=True)
         return
+    one_line("kernel.sysctl", **{key: str(value) for key, value in values.items()})
     rows = "".join(f"{key} = {value}\n" for key, value in sorted(values.items()))
     yield File(path=path, content=f"# Written by kubeforge.\n{rows}".encode())
     yield from (Sysctl(name=key, value=str(value)) for key, value in sorted(values.items()))
@@ -57,6 +61,9 @@ def module(
         yield File(path=conf, content="".join(f"{row}\n" for row in rows).encode())
     elif state == "absent":
         yield Absent(path=conf, reveal=True)
+    else:  # systemd-modules-load(8) passes over what is blocked
+        free = LineEdit(match=rf"^\s*blacklist\s+{re.escape(name)}\s*$", state="absent")
+        yield Edited(path=conf, edit=free)
     if state == "present":
         yield File(path=load, content=f"{name}\n".encode())
         yield KernelModule(name=name)

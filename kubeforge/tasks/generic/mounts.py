@@ -93,7 +93,7 @@ def swap_file(context: Context, *, path: str = "/swapfile", size: str = "1GiB") 
     yield Edited(path=_FSTAB, edit=LineEdit(line=f"{_escaped(path)} none swap sw 0 0", match=match), create=True)
     yield Setting(
         name=f"swap {path}",
-        probe=f'while read -r f r; do [ "$f" != {quote(path)} ] || echo on; done </proc/swaps',
+        probe=f'while read -r f r; do [ "$f" != {quote(_escaped(path))} ] || echo on; done </proc/swaps',
         wanted="on",
         lines=(f"swapon -- {quote(path)}",),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal
 
@@ -10,7 +11,7 @@ from kubeforge.errors import InputError, Problem
 from kubeforge.operations import Absent, Command, Directory, File, Package, Packages
 from kubeforge.operations.model import Content, Operation
 from kubeforge.operations.notified import followed
-from kubeforge.tasks.generic.subjects import Family, family, file_beside, local_content
+from kubeforge.tasks.generic.subjects import Family, family, file_beside, local_content, needed
 from kubeforge.tasks.registry import task
 
 __all__ = ["apt_repository", "package_absent", "present", "rpm_repository", "upgraded"]
@@ -44,6 +45,7 @@ _UPGRADE: Final[Mapping[Family, tuple[tuple[str, ...], str]]] = {
     "suse": (("zypper", "--non-interactive", "update"), _ZYPPER_NONE_DUE),
 }
 _LONG: Final = 3600.0
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # sources.list(5): apt passes over others
 
 
 @task("package.present", aka=("package", "apt", "dnf", "yum", "zypper"))
@@ -125,6 +127,7 @@ def apt_repository(
     if state == "absent":
         files: list[Operation] = [Absent(path=sources, reveal=True), Absent(path=keyring)]
     else:
+        needed(f"repository.apt {name}", uris=uris, suites=suites)
         flat = any(suite.endswith("/") for suite in _listed(suites))
         fields = {
             "Types": "deb",
@@ -168,6 +171,7 @@ def rpm_repository(
         yield Absent(path=file, reveal=True)
         yield Absent(path=keyring)
         return
+    needed(f"repository.rpm {name}", url=url)
     rows = {
         "name": description or name,
         "baseurl": url,
@@ -199,6 +203,6 @@ def _plain(name: str) -> str:
     Raises:
         InputError: it is none.
     """
-    if not name or name.startswith(".") or not all(letter.isalnum() or letter in "._-" for letter in name):
+    if not _NAME.fullmatch(name):
         raise InputError([Problem(message=f"{name!r} is no name of a file of sources: letters, digits, . _ -")])
     return name

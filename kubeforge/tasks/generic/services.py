@@ -9,7 +9,7 @@ from kubeforge.engine.model import Context
 from kubeforge.operations import Absent, Directory, File, Restart, Unit
 from kubeforge.operations.model import Operation
 from kubeforge.secret import Secret
-from kubeforge.tasks.generic.subjects import content_of, unit
+from kubeforge.tasks.generic.subjects import content_of, needed, one_line, unit
 from kubeforge.tasks.registry import task
 
 __all__ = ["drop_in", "masked", "reload", "restart", "running", "stopped", "systemd_unit", "timer"]
@@ -106,8 +106,9 @@ def systemd_unit(
     path = f"/etc/systemd/system/{full}"
     if state == "absent":
         yield Unit(name=full, enabled=False, state="stopped")
-        yield Absent(path=path, reveal=True)
+        yield Absent(path=path)  # what it held may have been a secret
         return
+    needed(f"systemd.unit {name}", content=content)
     yield File(path=path, content=content_of(content))
     heard = (f"file {path}", *(f"file {other}" for other in listens))
     now = None if running is None else "running" if running else "stopped"
@@ -138,10 +139,11 @@ def drop_in(
     folder = f"/etc/systemd/system/{full}.d"
     path = f"{folder}/{name}.conf"
     if state == "present":
+        needed(f"systemd.drop_in of {unit_name}", content=content)
         yield Directory(path=folder)
         yield File(path=path, content=content_of(content))
     else:
-        yield Absent(path=path, reveal=True)
+        yield Absent(path=path)  # what it held may have been a secret
     if restart:
         heard = (f"file {path}", f"absent {path}")
         yield Unit(name=full, enabled=None, state=None, listens=heard)
@@ -178,6 +180,8 @@ def timer(
         yield Absent(path=clock, reveal=True)
         yield Absent(path=service, reveal=True)
         return
+    needed(f"systemd.timer {name}", command=command, calendar=calendar)
+    one_line(f"systemd.timer {name}", command=command or "", calendar=calendar, user=user, random_delay=random_delay)
     rows = [f"OnCalendar={calendar}", f"Persistent={'true' if persistent else 'false'}"]
     rows += [f"RandomizedDelaySec={random_delay}"] if random_delay else []
     head = f"# Written by kubeforge.\n[Unit]\nDescription={name}\n\n"

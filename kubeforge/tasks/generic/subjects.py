@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from kubeforge.engine.local_files import located
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem, UnfitHost
+from kubeforge.operations.command import check_env
 from kubeforge.operations.model import Content, LocalContent
 from kubeforge.secret import Secret
 
@@ -26,6 +27,8 @@ __all__ = [
     "file_beside",
     "local_content",
     "mode_of",
+    "needed",
+    "one_line",
     "text_of",
     "unit",
 ]
@@ -35,6 +38,8 @@ Environment: TypeAlias = Mapping[str, str | int | float]
 Family: TypeAlias = Literal["debian", "rhel", "suse"]
 
 _OCTAL: Final = re.compile(r"(0o?)?[0-7]{3,4}")
+_NO_OCTAL: Final = frozenset({400, 440, 444, 500})
+"""Modes without the zero in front, which YAML reads as 0620, 0670, 0674 and 0764: nobody wants those."""
 _IN_MEMORY: Final = 256 * 1024  # bytes; a bigger file is streamed
 _FAMILIES: Final[tuple[Family, ...]] = ("debian", "rhel", "suse")
 _ALIASES: Final = {"fedora": "rhel", "centos": "rhel", "opensuse": "suse", "sles": "suse", "ubuntu": "debian"}
@@ -44,11 +49,11 @@ def mode_of(mode: Mode) -> int:
     """Return permission bits of what a playbook says: `0644` or "0644".
 
     Raises:
-        InputError: it is none; also 644 without a zero in front, which YAML reads as a decimal number.
+        InputError: it is none; also 644 or 400 without a zero in front, which YAML reads as a decimal number.
     """
     if isinstance(mode, str) and _OCTAL.fullmatch(mode):
         return int(mode.removeprefix("0o"), 8)
-    if isinstance(mode, int) and 0 <= mode <= 0o777:
+    if isinstance(mode, int) and 0 <= mode <= 0o777 and mode not in _NO_OCTAL:
         return mode
     raise InputError([Problem(message=f'{mode!r} is no mode; write four octal digits in quotes: "0644"')])
 
@@ -69,6 +74,28 @@ def text_of(text: str | Secret, what: str) -> str:
     if isinstance(text, Secret):
         raise InputError([Problem(message=f"{what} is shown in plans and process lists: it cannot hold a secret")])
     return text
+
+
+def needed(what: str, **arguments: object) -> None:
+    """See that arguments are said which a task needs in one of its states.
+
+    Raises:
+        InputError: one is empty.
+    """
+    if not all(arguments.values()):
+        names = " and ".join(f"`{name}`" for name in arguments)
+        raise InputError([Problem(message=f"{what}: {names} must be said, but for `state: absent`")])
+
+
+def one_line(what: str, **arguments: str) -> None:
+    """See that texts which become a line of a file are no more than that.
+
+    Raises:
+        InputError: one has several lines.
+    """
+    for name, text in arguments.items():
+        if "\n" in text or "\r" in text:
+            raise InputError([Problem(message=f"{what}: {name} must be one line, not {text!r}")])
 
 
 def file_beside(context: Context, src: str, folder: str = "files") -> Path:
@@ -123,12 +150,14 @@ def env_of(environment: Mapping[str, object] | None) -> dict[str, str]:
     """Return environment variables as text.
 
     Raises:
-        InputError: one holds a secret.
+        InputError: one holds a secret, or has a name that is none.
     """
-    return {
+    said = {
         name: text_of(value, f"environment variable {name}") if isinstance(value, Secret) else str(value)
         for name, value in (environment or {}).items()
     }
+    check_env(said, "environment")
+    return said
 
 
 def family(context: Context) -> Family:

@@ -64,29 +64,46 @@ class Fetch(Action):
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
         """Compare digests."""
+        here = self._here(run.remote.host)
         found = run.remote.observe(Queries(stats=(self.path,), hashes=(self.path,))).hashes.get(self.path)
         if not isinstance(found, str) and not run.pending:
             raise KubeforgeError(f"{self.path} is missing, or no file", host=run.remote.host, step=self.title)
-        if found == self._here() and not run.pending:
+        if found == here and not run.pending:
             return []
         why = "is asked after what is planned before" if run.pending else f"{self.dest} is not the same"
         return [Change(title=self.title, verb=Verb.UPDATE if self.dest.exists() else Verb.CREATE, why=why)]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Read it, and write it beside its place, then into it."""
-        content = run.remote.read(self.path)
-        if hashlib.sha256(content).hexdigest() == self._here():
+        content, host = run.remote.read(self.path), run.remote.host
+        if hashlib.sha256(content).hexdigest() == self._here(host):
             return []
         verb = Verb.UPDATE if self.dest.exists() else Verb.CREATE
-        self.dest.parent.mkdir(parents=True, exist_ok=True)
         new = self.dest.with_name(f".{self.dest.name}.kubeforge~")
-        new.touch(mode=0o600)
-        new.write_bytes(content)
-        new.replace(self.dest)
+        try:
+            self.dest.parent.mkdir(parents=True, exist_ok=True)
+            new.touch(mode=0o600)
+            new.write_bytes(content)
+            new.replace(self.dest)
+        except OSError as error:
+            if new.is_file():
+                new.unlink()
+            raise self._unusable(host, error) from error
         return [Change(title=self.title, verb=verb, why="")]
 
-    def _here(self) -> str | None:
-        return hashlib.sha256(self.dest.read_bytes()).hexdigest() if self.dest.is_file() else None
+    def _here(self, host: str) -> str | None:
+        try:
+            return hashlib.sha256(self.dest.read_bytes()).hexdigest() if self.dest.is_file() else None
+        except OSError as error:
+            raise self._unusable(host, error) from error
+
+    def _unusable(self, host: str, error: OSError) -> KubeforgeError:
+        return KubeforgeError(
+            f"{self.dest} on this machine: {error.strerror}",
+            host=host,
+            step=self.title,
+            remedy="give another `dest`, or make room there",
+        )
 
 
 @task("check.that", aka=("assert", "fail"))

@@ -83,7 +83,7 @@ def last_act(note: bytes | None) -> Interruption | None:
     Args:
         note: content of the note; None where there is none.
     """
-    lines = (note or b"").decode("utf-8", "surrogateescape").splitlines()
+    lines = (note or b"").decode("utf-8", "surrogateescape").split("\n")  # a title may hold a form feed
     words = [line.split(" ", 1) for line in lines if " " in line]
     if not words or words[0][0] != "begin":
         return None

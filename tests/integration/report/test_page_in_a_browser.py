@@ -22,7 +22,8 @@ const shown = (one) => frames[0].getComputedStyle(one);
 for (const one of all("details")) one.open = opened;
 document.title = JSON.stringify({
   width: page.documentElement.scrollWidth, view: frames[0].innerWidth,
-  over: all("body *").filter((one) => one.getBoundingClientRect().right > frames[0].innerWidth + 1 && !one.closest("pre"))
+  over: all("body *")
+    .filter((one) => one.getBoundingClientRect().right > frames[0].innerWidth + 1 && !one.closest("pre"))
     .map((one) => one.outerHTML.slice(0, 200)),
   paper: shown(page.body).backgroundColor, ink: shown(page.body).color,
   smallest: Math.min(...all("p, li, summary, dd, td, th, small, q").map((one) => parseFloat(shown(one).fontSize))),

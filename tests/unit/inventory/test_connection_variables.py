@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,14 @@ def test_hosts_that_are_not_served_load_with_a_warning(inventory: Load, kind: st
     assert [str(problem).partition("hosts.yml")[2] for problem in found.warnings] == [
         f":1: ansible_connection: '{kind}' is not served, only ssh and local are: a run that needs this host will fail"
     ]
+
+
+@pytest.mark.parametrize("argument", ["-p {{ ansible_password }}", "-o '{{ ansible_password }}'", "-p{{ copy }}"])
+def test_ssh_arguments_that_hold_a_secret_are_not_quoted(inventory: Load, argument: str) -> None:
+    text = "all: {hosts: {h: {ansible_password: hunter2, copy: '{{ ansible_password }}', ansible_ssh_common_args: X}}}"
+    try:
+        told = str(inventory(text.replace("X", json.dumps(argument))).warnings)
+    except InputError as error:
+        told = str(error)
+    assert "ansible_ssh_common_args" in told
+    assert "hunter2" not in told

@@ -27,6 +27,7 @@ def read(folder: Path, text: str) -> Inventory:
         ("0x1f", 31), ("1_000", 1000), ("a b", "a b"), ("{{ x }}", "{{ x }}"), ("a # b", "a # b"), ("5 # five", 5),
         ("...", "..."), ("b'x'", "b'x'"), ("1j", "1j"), ("C:\\dir", "C:\\dir"), ("10.0.0.1", "10.0.0.1"),
         ("2001:db8::1", "2001:db8::1"), ("'open", "'open"), ("{'a': b}", "{'a': b}"), ("-", "-"), ("~/x", "~/x"),
+        (".5", 0.5), (".5.x", ".5.x"),
     ],
 )  # fmt: skip
 def test_a_literal_is_one_or_text(text: str, value: Any) -> None:

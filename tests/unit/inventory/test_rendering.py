@@ -6,8 +6,10 @@ import json
 import pickle
 
 import pytest
+import yaml
 
 from kubeforge.errors import InputError
+from kubeforge.inventory.listing import written_variables
 from kubeforge.secret import Secret
 from tests.unit.inventory.conftest import Load, problems
 
@@ -127,7 +129,9 @@ class TestOtherHosts:
         ("'yes' | bool", True), ("'no' | bool", False), ("none | bool", None),
         ("'web-01' | regex_replace('-0*', '_')", "web_1"), ("'a.b' | regex_escape", "a\\.b"),
         ("'rack 7b' | regex_search('[0-9]+')", "7"), ("'x' | regex_search('[0-9]+')", None),
-        ("'r7b' | regex_search('([0-9])([a-z])', '\\\\2', '\\\\1')", ["b", "7"]),
+        ("'r7b' | regex_search('([0-9])([a-z])', '\\2', '\\1')", ["b", "7"]),
+        ("'no' | ternary('a', 'b')", "a"), ("'' | ternary('a', 'b')", "b"), ("'y' | bool", False), ("2 | bool", False),
+        ("['A', 'a', 'b'] | unique", ["A", "b"]), ("['A', 'a'] | unique(case_sensitive=true)", ["A", "a"]),
         ("'a1b2' | regex_findall('[0-9]')", ["1", "2"]), ("'a,b' | split(',')", ["a", "b"]),
         ("(1 > 2) | ternary('a', 'b')", "b"), ("none | ternary('a', 'b', 'c')", "c"),
         ("{'a': {'b': 1}} | combine({'a': {'c': 2}}, recursive=true)", {"a": {"b": 1, "c": 2}}),
@@ -145,3 +149,34 @@ class TestOtherHosts:
 def test_ansibles_everyday_filters(inventory: Load, expression: str, value: object) -> None:
     text = f"all: {{hosts: {{h: {{x: {json.dumps('{{ ' + expression + ' }}')}}}}}}}"
     assert inventory(text).hosts["h"].vars["x"] == value
+
+
+def test_unsafe_text_is_never_rendered_wherever_it_stands(inventory: Load) -> None:
+    found = inventory("all: {hosts: {h: {x: 5, b: {c: !unsafe '{{ x }}', d: [!unsafe '{% y', '{{ x }}']}}}}").hosts["h"]
+    assert found.vars["b"] == {"c": "{{ x }}", "d": ["{% y", 5]}
+    assert type(found.vars["b"]["c"]) is str
+    assert "{{ x }}" in yaml.safe_dump(written_variables(found)["b"])
+
+
+@pytest.mark.parametrize("text", ["{# why #}{{ x }}", "{{ x }}{# why #}"])
+def test_a_comment_beside_an_expression(inventory: Load, text: str) -> None:
+    assert inventory(f"all: {{hosts: {{h: {{x: web, y: '{text}'}}}}}}").hosts["h"].vars["y"] == "web"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"{{ n | regex_replace('-0*(\d+)', '_\1') }}", "web_1.eu"),
+        (r"""{{ n | regex_replace("(e)\b", "<\1>") }}""", "web-01.eu"),
+        (r"x {{ n | regex_replace('(w)', '\1\1') }} y\z", r"x wweb-01.eu y\z"),
+        (r"{{ n | regex_search('web-(\d+)', '\1') | first }}", "01"),
+        (r"""{{ "it\"s" }}""", r"it\"s"),
+        (r"""{% if n is match("web-0") %}{{ "a\nb" }}{% endif %}""", r"a\nb"),
+        (r"""{% set q = "a\tb" %}{{ q }}""", "a\tb"),
+        (r"""{{ ["\d", {"x": "\1"}] }}""", [r"\d", {"x": r"\1"}]),
+        (r"{{ '\\' }}", r"\\"),
+    ],
+)
+def test_a_backslash_in_quotes_stands_for_itself_as_in_ansible(inventory: Load, text: str, value: object) -> None:
+    """The values are what ansible-core 2.19 gives."""
+    assert inventory(f"all: {{hosts: {{h: {{n: web-01.eu, x: {json.dumps(text)}}}}}}}").hosts["h"].vars["x"] == value

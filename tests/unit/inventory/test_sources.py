@@ -167,3 +167,10 @@ class TestPrograms:
         folder = files(p="#!/no/such/interpreter\n")
         with pytest.raises(InputError, match="cannot be run: No such file"):
             load(folder / "p")
+
+
+def test_numbers_of_json_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{\n\t"all": {"hosts": {"h": {"a": 1e3, "b": -2.5E-1, "c": "1e3", "d": 12}}}}')
+    (tmp_path / "a.yml").write_text("all: {hosts: {h: {a: 1e3}}}")
+    assert dict(load(tmp_path / "a.json").hosts["h"].vars) == {"a": 1000.0, "b": -0.25, "c": "1e3", "d": 12}
+    assert dict(load(tmp_path / "a.yml").hosts["h"].vars) == {"a": "1e3"}, "as YAML 1.1 and Ansible have it"

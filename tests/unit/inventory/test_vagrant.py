@@ -44,6 +44,11 @@ def test_addresses_of_libvirt_and_the_first_of_two_keys() -> None:
     assert found["w1"].key == "/home/u/lab/.vagrant/machines/w1/libvirt/private_key"
 
 
+def test_an_apostrophe_in_the_path_of_a_key() -> None:
+    found = parse_ssh_config("Host cp1\n  HostName h\n  IdentityFile /home/o'brien/key\n  IdentityFile /other\n")
+    assert found["cp1"].key == "/home/o'brien/key"
+
+
 def test_what_vagrant_does_not_print() -> None:
     assert parse_ssh_config("") == {}
     with pytest.raises(KubeforgeError, match="names no HostName"):

@@ -124,8 +124,25 @@ def test_groups(group: Group, said: str, line: str | None) -> None:
     assert fold([group], after)[0] == []
 
 
+@pytest.mark.parametrize("name", ["j.doe", "Ops", "host$", "a", "_x-1"])
+def test_names_that_useradd_takes(name: str) -> None:
+    """On Debian and RHEL; people have dots in theirs."""
+    assert Account(name=name).title == f"account {name}"
+    assert Group(name=name).title == f"group {name}"
+    assert Password(user=name, hashed=Secret("!")).title == f"password {name}"
+
+
 @pytest.mark.parametrize(
-    "make", [lambda: Account(name="App"), lambda: Account(name="a", comment="x:y"), lambda: Group(name="-x")]
+    "make",
+    [
+        lambda: Account(name="1st"),
+        lambda: Account(name="a", comment="x:y"),
+        lambda: Account(name="a", group="1000"),
+        lambda: Account(name="a", groups=("wheel,docker",)),
+        lambda: Account(name="a b"),
+        lambda: Group(name="-x"),
+        lambda: Group(name=""),
+    ],
 )
 def test_names_that_are_none(make: type[Operation]) -> None:
     with pytest.raises(InputError):

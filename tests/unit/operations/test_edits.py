@@ -41,6 +41,16 @@ NO = "PermitRootLogin no"
         ),
         (BlockEdit(name="n", state="absent"), "a\n# >>> kubeforge: n\n1\n# <<< kubeforge: n\nb\n", "a\nb\n"),
         (BlockEdit(name="n", state="absent"), "a", "a"),
+        (LineEdit(line="b"), "a\r\nx\r\n", "a\r\nx\r\nb\r\n"),
+        (LineEdit(line="x", match="^x$"), "a\r\nx\r\n", "a\r\nx\r\n"),
+        (LineEdit(line="b"), "a\r\nx\n", "a\r\nx\nb\n"),
+        (LineEdit(line="b"), "\x0cpage\x0b \x1c\x85\u2028\n", "\x0cpage\x0b \x1c\x85\u2028\nb\n"),
+        (LineEdit(line="b", state="absent"), "a\x0c\nb\n", "a\x0c\n"),
+        (
+            BlockEdit(name="n", block="1\x0c\n\n2\n"),
+            "a\r\n",
+            "a\r\n# >>> kubeforge: n\r\n1\x0c\r\n\r\n2\r\n# <<< kubeforge: n\r\n",
+        ),
         (
             BlockEdit(name="n", block="1", comment=";", before="^b"),
             "a\nb\n",

@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from kubeforge.errors import InputError, Unreadable
-from kubeforge.operations import Checkout, Command, Download, File, Restart, Setting, Unpacked
+from kubeforge.operations import Checkout, Command, Download, File, Notified, Package, Restart, Setting, Unpacked
 from kubeforge.operations.model import Entry, Observation, UnitState, Verb, fold
 from kubeforge.operations.notified import followed, stamp
 from kubeforge.secret import Secret
@@ -76,7 +76,7 @@ def test_checkouts() -> None:
     made, seen = checkout(f"{THEN}\n{url}\nclean\n{NOW}\n")
     change = made.decide(seen)
     assert change is not None
-    assert f"checkout -q --force --detach {NOW}" in change.lines[-1]
+    assert f"checkout -q --detach {NOW}" in change.lines[-1]
     assert change.undo[0].endswith(f"checkout -q --detach {THEN}")
 
 
@@ -113,7 +113,7 @@ def test_archives() -> None:
     change = unpacked.decide(nothing)
     assert change is not None
     assert change.lines[0] == 'tar -x -f "$P" -C /opt/app --no-same-owner --strip-components=1'
-    assert change.lines[1] == "chown -R -h -- app: /opt/app"
+    assert change.lines[1].endswith(" | (cd -- /opt/app && xargs -r -d '\\n' chown -h -- app:)")
     assert unpacked.stamp == "/opt/app/.app.tgz.kubeforge"
     assert unpacked.decide(nothing.after(change)) is None
     there = Unpacked(path="/opt/app", archive="/tmp/a.zip", name="a.zip", form="zip")
@@ -159,6 +159,14 @@ def test_who_is_notified() -> None:
     there = {"/etc/x": Entry(stat.S_IFREG | 0o644), path: None}
     same = Observation(paths=there, hashes={"/etc/x": hashlib.sha256(b"x").hexdigest()})
     assert fold([telling, told], same)[0] == []
+
+
+def test_who_notifies_may_do_more_than_it_foretells_as_before() -> None:
+    """A package that notifies a handler brings its folders, too: what follows is looked at again (ADR 96)."""
+    file = File(path="/etc/x", content=b"x")
+    telling, told = followed([Package(name="nginx")], file)
+    assert (telling.open_ended, told.open_ended) == (True, False)
+    assert Notified(operation=Package(name="nginx")).open_ended
 
 
 def test_what_an_earlier_run_owed_is_done() -> None:

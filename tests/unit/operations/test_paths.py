@@ -159,8 +159,8 @@ def test_directories_take_missing_parents_along() -> None:
     assert change is not None
     assert change.touches == ("/a/b", "/a/b/c", "/a/b/c/d")
     assert change.lines == (
-        "mkdir -m 0755 -- /a/b /a/b/c",
-        "mkdir -m 0700 -- /a/b/c/d",
+        "mkdir -m 00755 -- /a/b /a/b/c",
+        "mkdir -m 00700 -- /a/b/c/d",
         "chown -h -- me:root /a/b/c/d",
     )
     assert Directory(path="/a/b").decide(seen.after(change)) is None

@@ -46,8 +46,8 @@ def test_packages(manager: str, command: str) -> None:
     package = Package(name="socat", manager=manager)  # type: ignore[arg-type]  # one of the three
     change = package.decide(Observation(packages={"socat": None}))
     assert change is not None
-    assert change.lines[-1].startswith(command)
-    assert ("apt-get -q update &&" in change.lines[-1]) == (manager == "apt")
+    assert change.lines[1].startswith(command)
+    assert ("apt-get -q update &&" in change.lines[1]) == (manager == "apt")
     assert package.decide(Observation(packages={"socat": "1.7"})) is None
     assert change.guard == Queries(packages=("socat",))
     gone = Package(name="socat", manager=manager, state="absent")  # type: ignore[arg-type]  # one of the three
@@ -61,7 +61,7 @@ def test_several_packages_at_once() -> None:
     packages = Packages(names=("socat", "curl", "git"), manager="dnf")
     change = packages.decide(Observation(packages={"socat": None, "curl": "8", "git": None}))
     assert change is not None
-    assert (change.why, change.lines[-1]) == ("not installed: socat, git", "dnf -y install socat git")
+    assert (change.why, change.lines[1]) == ("not installed: socat, git", "dnf -y install socat git")
     assert packages.decide(Observation(packages={"curl": "8"}).after(change)) is None
     with pytest.raises(InputError):
         Packages(names=("a", "-y"))
@@ -112,6 +112,10 @@ def test_sysctls() -> None:
     )
     assert dotted is not None
     assert dotted.lines[0].endswith(">/proc/sys/net/ipv4/conf/eth0.1/forwarding")
+    slashed = Sysctl(name="net/ipv4/conf/eth0.1/forwarding", value="1")
+    asked = slashed.decide(Observation(sysctls={slashed.name: "0"}))
+    assert asked is not None
+    assert asked.lines == dotted.lines, "as sysctl(8) takes it"
 
 
 def test_modules() -> None:
@@ -124,6 +128,8 @@ def test_modules() -> None:
     assert module.decide(Observation(modules={}).after(change)) is None
 
 
+SHARE = MountEntry("srv:/x", "nfs4", frozenset({"rw", "ro", "noexec"}), b"raw")
+LOOP = MountEntry("/dev/loop0", "ext4", frozenset({"rw"}), b"raw")
 DISK = MountEntry("/dev/sdb", "ext4", frozenset({"rw", "relatime"}), b"raw")
 
 
@@ -141,6 +147,14 @@ DISK = MountEntry("/dev/sdb", "ext4", frozenset({"rw", "relatime"}), b"raw")
         (Mount(path="/m", source="/dev/sdc", fstype="ext4"), DISK, ("umount -- /m", "mount -t ext4 -- /dev/sdc /m")),
         (Mount(path="/m", source="/d", options=("bind", "ro")), None, ("mount -t none -o bind,ro -- /d /m",)),
         (Mount(path="/m", source="/d", options=("bind",)), DISK, None),
+        (Mount(path="/m", source="/dev/sdb", fstype="auto", options=("rw", "exec")), DISK, None),
+        (Mount(path="/m", source="srv:/x/", fstype="nfs"), SHARE, None),
+        (Mount(path="/m", source="/disk.img", fstype="ext4", options=("loop",)), LOOP, None),
+        (
+            Mount(path="/m", source="srv:/x", fstype="nfs", options=("rw", "exec")),
+            SHARE,
+            ("mount -o remount,rw,exec -- /m",),
+        ),
         (Mount(path="/m", state="absent"), None, None),
         (Mount(path="/m", state="absent"), DISK, ("umount -- /m",)),
     ],
