@@ -165,9 +165,18 @@ class Play:
     line: int | None = None
     hosts_line: int | None = None
 
+    @property
+    def has_once(self) -> bool:
+        """Whether anything in it is done by one host only."""
+        return self.run_once or any(call.run_once for call in (*self.tasks, *self.handlers))
+
     def of(self, *, first: bool) -> Play:
-        """Return the play of one of its hosts: what is done once is done by the first one."""
-        if first or not any(call.run_once for call in (*self.tasks, *self.handlers)):
+        """Return the play of one of its hosts.
+
+        Args:
+            first: whether it is the one that does what is done once.
+        """
+        if first or not self.has_once:
             return self
         tasks = tuple(call for call in self.tasks if not call.run_once)
         return replace(self, tasks=tasks, handlers=tuple(call for call in self.handlers if not call.run_once))

@@ -85,10 +85,12 @@ class Roster:
     Args:
         playbook: the selected plays.
         hosts: for each play its hosts, in inventory order.
+        once: name of a play -> who does there what is done once, where that is settled; else its first host.
     """
 
     playbook: Playbook
     hosts: tuple[tuple[str, ...], ...]
+    once: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def everyone(self) -> tuple[str, ...]:
@@ -133,25 +135,38 @@ class Roster:
             raise InputError([Problem(message=f"{self.playbook.name} has nothing for {', '.join(names) or 'no host'}")])
         return left
 
+    def settled(self, failed: Collection[str]) -> Roster:
+        """Return the same with who does what is done once: the first host that has not failed, if nobody was before."""
+        firsts = {
+            play.name: next((name for name in names if name not in failed), names[0])
+            for play, names in zip(self.playbook.plays, self.hosts, strict=True)
+            if names and play.has_once
+        }
+        return replace(self, once={**firsts, **self.once})
+
     def plays_of(self, host: str) -> Iterator[tuple[int, Play]]:
         """Yield the number and the play of each play that `host` takes part in, with what it does there."""
         for number, (play, names) in enumerate(zip(self.playbook.plays, self.hosts, strict=True)):
             if host in names:
-                yield number, play.of(first=host == names[0])
+                yield number, play.of(first=host == self.once.get(play.name, names[0]))
 
 
-def roster(playbook: Playbook, inventory: Inventory, limit: str | None = None) -> Roster:
+def roster(
+    playbook: Playbook, inventory: Inventory, limit: str | None = None, once: Mapping[str, str] | None = None
+) -> Roster:
     """Find the hosts of every play.
 
     Args:
         playbook: already cut down to the wanted tags.
         inventory: who there is.
         limit: a pattern; only its hosts take part.
+        once: see `Roster`; who did it in the run that is gone on with.
 
     Raises:
         InputError: a pattern names a host or group that is not there; `limit` selects nobody; a play is for nobody,
             limit or not, and the playbook is no shipped one: all that is wrong at once.
     """
+    settled = once or {}
     problems: list[Problem] = []
     within = _names(limit, inventory, problems, Problem(message="", field="--limit")) if limit else None
     hosts = []
@@ -160,7 +175,7 @@ def roster(playbook: Playbook, inventory: Inventory, limit: str | None = None) -
         meant = _names(play.hosts, inventory, problems, place, may_be_empty=playbook.shipped)
         names = _ordered(meant, play.order)
         if play.run_once:
-            names = names[:1]
+            names = [name for name in names if name == settled.get(play.name)] or names[:1]
         problems += _strangers(play, inventory, playbook.file)
         hosts.append(tuple(name for name in names if within is None or name in within))
     if problems:
@@ -168,7 +183,7 @@ def roster(playbook: Playbook, inventory: Inventory, limit: str | None = None) -
     if within is not None and not any(hosts):
         message = f"selects no host of {playbook.name}{suggestion(str(limit), list(inventory.hosts))}"
         raise InputError([Problem(message=message, field="--limit")])
-    return Roster(playbook=playbook, hosts=tuple(hosts))
+    return Roster(playbook=playbook, hosts=tuple(hosts), once=settled)
 
 
 def _ordered(names: list[str], order: Order) -> list[str]:

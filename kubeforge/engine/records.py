@@ -6,7 +6,7 @@ A run that was killed has no result and may end in half a line; what it wrote un
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property

@@ -120,7 +120,7 @@ class Session:
     ) -> None:
         book = (playbook if isinstance(playbook, Playbook) else load(playbook, registry)).tagged(tags)
         self.inventory = inventory = entered(inventory, book, variables)
-        everybody = roster(book.in_bulks(bulk), inventory, limit)
+        everybody = roster(book.in_bulks(bulk), inventory, limit, resume.once if resume else None)
         self.who: Roster = everybody.within(resume.hosts if resume else None).within(within)
         self._going_on = resume
         self.registry = registry
@@ -172,6 +172,7 @@ class Session:
         self.events.emit(self._start("plan"))
         tell_unmade(self.inventory, self.who.playbook, self.events)
         failures = self._gather()
+        self.who = self.who.settled({str(failure.host) for failure in failures})
         self._looking.ended()
         self._resolve()
         planner = Planner(
@@ -190,9 +191,8 @@ class Session:
         plan = planner.shown(prepared) if diff else planner.shown(prepared).without_diffs()
         self._planned = plan, prepared
         self._interrupted = planner.interrupted
-        seconds = time.monotonic() - began
         changed = len({step.host for step in plan.steps})
-        self.events.emit(PlanReady(changes=plan.changes, hosts=changed, seconds=seconds))
+        self.events.emit(PlanReady(changes=plan.changes, hosts=changed, seconds=time.monotonic() - began))
         return plan
 
     def blocked(self, plan: Plan) -> bool:
@@ -264,9 +264,9 @@ class Session:
         if not self._record:
             return None
         hosts = [self.inventory.hosts[name] for name in self.who.everyone]
-        about, path = recording.site(self._cluster, hosts, self.spec), runs_folder(self._cluster) / self.run_id
-        opened = recording.opened(path, plan, about, going_on=self._going_on, begins=begins)
-        return stack.enter_context(opened)
+        about = recording.site(self._cluster, hosts, self.spec, self.who.once)
+        path = runs_folder(self._cluster) / self.run_id
+        return stack.enter_context(recording.opened(path, plan, about, going_on=self._going_on, begins=begins))
 
     def _held(self, stack: ExitStack, plan: Plan, runner: Runner, journal: Journal | None) -> Callable[[], None]:
         """Hold the cluster's lock until `stack` is left; a run that does not get it is recorded as refused."""
