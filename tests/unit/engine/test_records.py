@@ -17,7 +17,7 @@ def test_what_a_session_records_is_read_again(world: Any, tmp_path: Path, monkey
         result = session.apply(session.plan())
     (run,) = recorded(tmp_path / "runs" / "default")
     assert (run.run_id, run.exit_code, run.remaining) == (result.run_id, 0, 0)
-    assert [(one.host, one.title, one.seconds) for one in run.changes] == [
+    assert [(one.host, one.title, one.seconds) for one in sorted(run.changes, key=lambda one: one.host)] == [
         (one.host, one.title, one.seconds) for one in sorted(result.done, key=lambda one: one.host)
     ]
     assert [host.name for host in run.hosts] == ["cp1", "w1", "w2"]
