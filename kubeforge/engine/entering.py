@@ -12,7 +12,7 @@ from kubeforge.engine.becoming import raised
 from kubeforge.engine.events import Events, Warned
 from kubeforge.engine.model import Context
 from kubeforge.engine.playbook import Playbook, TaskCall
-from kubeforge.engine.program import roster
+from kubeforge.engine.roster import roster
 from kubeforge.engine.vault import OnceVault
 from kubeforge.errors import InputError, KubeforgeError
 from kubeforge.inventory.model import Connection, Host, Inventory

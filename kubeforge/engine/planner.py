@@ -16,8 +16,9 @@ from kubeforge.engine.executors import Executor
 from kubeforge.engine.notes import owed
 from kubeforge.engine.plan import Plan, PlannedRemark, PlannedSaying
 from kubeforge.engine.prepared import Prepared, guarded
-from kubeforge.engine.program import ActionStep, Batch, Parts, Roster, Step
+from kubeforge.engine.program import ActionStep, Batch, Parts, Step
 from kubeforge.engine.resume import GoingOn
+from kubeforge.engine.roster import Roster
 from kubeforge.operations.model import Change, Observation, Queries, fold
 from kubeforge.spec import paths
 from kubeforge.transport.base import Remote

@@ -92,7 +92,7 @@ def site(
         cluster: what the run is filed under.
         hosts: that take part.
         spec: of the cluster, where the run is about one.
-        once: see `program.Roster`.
+        once: see `roster.Roster`.
     """
     endpoint = spec.endpoint.kind if spec else None
     return {

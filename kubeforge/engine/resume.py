@@ -112,7 +112,7 @@ class GoingOn:
         self.run = run
         self.runs = frozenset(each.run_id for each in chain)
         self.hosts = frozenset(host.name for each in chain for host in each.hosts)
-        self.once: dict[str, str] = {}  # see program.Roster; the earliest run has settled it
+        self.once: dict[str, str] = {}  # see roster.Roster; the earliest run has settled it
         for each in chain:
             self.once = {**each.site.get("once", {}), **self.once}
         self._doubtful = doubtful

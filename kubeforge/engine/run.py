@@ -47,10 +47,11 @@ from kubeforge.engine.playbook import Play, Playbook, Portion
 from kubeforge.engine.playbook_loader import load
 from kubeforge.engine.pools import pools_of
 from kubeforge.engine.prepared import Prepared, guarded
-from kubeforge.engine.program import Parts, Roster, compile_host, reads_of, roster
+from kubeforge.engine.program import Parts, compile_host, reads_of
 from kubeforge.engine.remotes import ConnectedRemotes, Looking, Remotes
 from kubeforge.engine.result import RunResult, done_of, remaining_of
 from kubeforge.engine.resume import GoingOn
+from kubeforge.engine.roster import Roster, roster
 from kubeforge.engine.runner import Runner
 from kubeforge.engine.vault import OnceVault
 from kubeforge.errors import ChangedUnderneath, KubeforgeError
@@ -282,8 +283,7 @@ class Session:
 
         def lost(error: KubeforgeError) -> None:
             self._stop.set()
-            failure = Failure.of(error)
-            failures.append(failure)
+            failures.append(failure := Failure.of(error))
             self.events.emit(HostFailed(host=str(failure.host), failure=failure))
             self.events.emit(Stopping(why="the run's lock is lost: stopping after what runs"))
 

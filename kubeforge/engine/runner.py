@@ -27,8 +27,9 @@ from kubeforge.engine.events import (
 from kubeforge.engine.executors import Executor
 from kubeforge.engine.playbook import Pool
 from kubeforge.engine.prepared import Prepared, guarded
-from kubeforge.engine.program import ActionStep, Roster
+from kubeforge.engine.program import ActionStep
 from kubeforge.engine.result import PlayTime
+from kubeforge.engine.roster import Roster
 from kubeforge.errors import Interrupted
 from kubeforge.transport.base import Remote
 
