@@ -209,8 +209,14 @@ class _Wrapping:
         is_done = self._steps[name] > 0 and not isinstance(step.action, NotifiedAction)
         self._steps[name] -= is_done
         left = self._progress.planned[name] > self._progress.ended[name]
-        unsure = self._unsure(play, step.title, self._doubtful)
-        return replace(step, action=_ResumedAction(step.action, waited=left, is_done=is_done, unsure=unsure))
+        action = _ResumedAction(
+            step.action,
+            waited=left,
+            owed=self._owed(name, name),
+            is_done=is_done,
+            unsure=self._unsure(play, step.title, self._doubtful),
+        )
+        return replace(step, action=action)
 
     def _operation(self, step: tuple[str, str], operation: Operation) -> Operation:
         play, title = name = (step[0], operation.title)
@@ -296,12 +302,14 @@ class _ResumedAction(Action):
     Args:
         action: as its task made it.
         waited: whether the earlier run planned it and did not end it: what it waits for is pending still.
+        owed: titles changed in the earlier run that it has not heard of.
         is_done: whether the earlier run ended it.
         unsure: the run that may have done it; empty: none.
     """
 
     action: Action
     waited: bool
+    owed: frozenset[str]
     is_done: bool
     unsure: str
 
@@ -325,7 +333,9 @@ class _ResumedAction(Action):
         return self.action.run(self._informed(run))
 
     def _informed(self, run: ActionContext) -> ActionContext:
-        return replace(run, pending=True) if self.waited and isinstance(run, Conversation) else run
+        if not (self.waited and isinstance(run, Conversation)):
+            return run
+        return replace(run, pending=True, expected=replace(run.expected, changed=run.expected.changed | self.owed))
 
 
 def _sure(change: Change, unsure: str, step: str) -> Change:

@@ -1,0 +1,76 @@
+"""What is done on another host, when it fails or is cut off: handlers, secrets, what is gone on with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeforge.engine.resume import GoingOn, chosen
+from kubeforge.operations import Restart
+from kubeforge.operations.model import Observation
+from kubeforge.operations.notified import stamp
+from kubeforge.transport.base import Completed
+from kubeforge.transport.memory import RUNNING
+
+WRITE = {"files.write": {"paths": ["/etc/a"]}}
+RESTART = {"name": "again", "service.restart": {"unit": "web.service"}}
+
+
+def play(**more: Any) -> str:
+    return json.dumps([{"play": "A", "hosts": "w1", **more}])
+
+
+@pytest.fixture
+def site(world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("KUBEFORGE_STATE", str(tmp_path))
+    world.task("service.restart", lambda _, unit: [Restart(name=unit)])
+    for host in world.hosts.values():
+        host.overlay(Observation(units={"web.service": RUNNING}))
+        for title in ("waited", "restart web.service on cp1"):
+            host.commands["rm", "-f", "--", stamp(title)] = Completed(0)
+    return world
+
+
+@pytest.fixture
+def run(site: Any) -> Callable[..., Any]:
+    def run(text: str, **more: Any) -> Any:
+        with site.session(text, record=True, **more) as session:
+            return session.apply(session.plan())
+
+    return run
+
+
+@pytest.fixture
+def again(run: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    def again(text: str, doubtful: str | None = None) -> Any:
+        return run(text, resume=GoingOn(chosen(tmp_path / "runs" / "default", "last", "playbook"), doubtful))
+
+    return again
+
+
+def test_a_handler_there_that_failed_is_done_when_gone_on_with(
+    site: Any, run: Callable[..., Any], again: Callable[..., Any]
+) -> None:
+    text = play(
+        tasks=[{**WRITE, "delegate_to": "cp1", "notify": "again"}], handlers=[{**RESTART, "delegate_to": "cp1"}]
+    )
+    site.hosts["cp1"].fail["restart web.service"] = 1
+    assert run(text).failures
+    site.hosts["cp1"].fail.clear()
+    assert again(text).exit_code == 0
+    assert site.hosts["cp1"].acted == ["file /etc/a", "restart web.service"]
+
+
+def test_an_action_there_is_due_by_the_stamp_here(site: Any, run: Callable[..., Any], wait: Any) -> None:
+    site.task("wait.it", lambda _: [wait("waited", site.journal, needed=lambda _: True)])
+    text = play(
+        tasks=[{**WRITE, "notify": "again"}], handlers=[{"name": "again", "wait.it": None, "delegate_to": "cp1"}]
+    )
+    assert run(text).exit_code == 0
+    assert (site.hosts["w1"].ran, site.hosts["cp1"].ran) == ([("rm", "-f", "--", stamp("waited"))], [])
+    with site.session(text) as session:  # no shell runs in memory: the stamp is there, as after a run that was cut off
+        assert [step.step for step in session.plan().steps] == ["waited"]
