@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from kubeforge.engine.masking import masked
 from kubeforge.engine.model import ActionContext
 from kubeforge.errors import OperationFailed
 from kubeforge.operations.model import Change, Operation, Queries, fold
@@ -44,7 +45,7 @@ def act(
             f"{failed.title} ended with status {failed.status}",
             host=remote.host,
             step=step,
-            evidence=failed.output.decode(errors="replace").splitlines()[-_LINES:],
+            evidence=masked(failed.output, (change.payload for change in changes)).splitlines()[-_LINES:],
             remedy=remedy or "mend the cause, then run again: it goes on from here",
         )
     return changes
