@@ -346,7 +346,7 @@ def _sure(change: Change, unsure: str, step: str) -> Change:
     """
     if unsure:
         raise OperationFailed(
-            f"run {unsure} was cut off while this ran, and nothing tells how far it came",
+            f"run {unsure} was cut off or failed while this ran, and nothing tells how far it came",
             step=step,
             remedy=f"look at the host, then --resume with --doubtful {REDO} to do it once more, or {SKIP} to leave it",
         )
