@@ -67,4 +67,4 @@ class Conversation:
             raise Interrupted("stopped while waiting", host=self.context.host.name, step=self.title)
 
     def _show(self, message: str) -> None:
-        self.events.emit(ActionSaid(host=self.context.host.name, step=self.title, message=message))
+        self.events.emit(ActionSaid(host=self.context.whose.name, step=self.title, message=message))

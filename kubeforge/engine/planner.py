@@ -51,12 +51,12 @@ class _Heard:
 
     def remark(self, step: ActionStep, text: str, details: Mapping[str, str]) -> None:
         """Keep a warning."""
-        host = step.context.host.name
+        host = step.context.whose.name
         self.remarks.append(PlannedRemark(host=host, task=step.task, text=text, details=details))
 
     def message(self, step: ActionStep, text: str) -> None:
         """Keep any other message."""
-        self.said.append(PlannedSaying(host=step.context.host.name, step=step.title, text=text))
+        self.said.append(PlannedSaying(host=step.context.whose.name, step=step.title, text=text))
 
 
 def queries_of(parts: Parts) -> Queries:

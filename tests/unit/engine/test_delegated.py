@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from kubeforge.engine.events import ActionSaid
+from kubeforge.engine.records import recorded
 from kubeforge.engine.resume import GoingOn, chosen
-from kubeforge.operations import Restart
+from kubeforge.operations import File, Restart
+from kubeforge.operations.command import Command
 from kubeforge.operations.model import Observation
 from kubeforge.operations.notified import stamp
+from kubeforge.secret import Secret
 from kubeforge.transport.base import Completed
 from kubeforge.transport.memory import RUNNING
 
@@ -74,3 +78,37 @@ def test_an_action_there_is_due_by_the_stamp_here(site: Any, run: Callable[..., 
     assert (site.hosts["w1"].ran, site.hosts["cp1"].ran) == ([("rm", "-f", "--", stamp("waited"))], [])
     with site.session(text) as session:  # no shell runs in memory: the stamp is there, as after a run that was cut off
         assert [step.step for step in session.plan().steps] == ["waited"]
+
+
+def test_no_secret_is_in_what_a_failure_there_prints(site: Any, run: Callable[..., Any]) -> None:
+    site.task("file.secret", lambda _: [File(path="/etc/s", content=Secret("hunter2222"))])
+    site.hosts["cp1"].say["file /etc/s"] = b"no room for hunter2222"
+    (failure,) = run(play(tasks=[{"file.secret": None, "delegate_to": "cp1"}])).failures
+    assert "no room for" in failure.evidence[0]
+    assert "hunter2222" not in str(site.events) + str(failure)
+
+
+@pytest.mark.parametrize(("said", "times"), [("redo", [2, 1]), ("skip", [1, 0])])
+def test_what_was_done_there_before_a_failure_is_not_done_twice_unasked(
+    site: Any, run: Callable[..., Any], again: Callable[..., Any], said: str, times: list[int]
+) -> None:
+    site.task("run.two", lambda _: [Command(argv=("one",)), Command(argv=("two",))])
+    site.hosts["cp1"].fail["command two"] = 1
+    text = play(tasks=[{"run.two": None, "delegate_to": "cp1"}])
+    assert run(text).failures
+    site.hosts["cp1"].fail.clear()
+    (refused,) = again(text).failures
+    assert "nothing tells how far it came" in refused.cause
+    assert site.hosts["cp1"].acted.count("command one") == 1
+    assert again(text, said).exit_code == 0
+    assert [site.hosts["cp1"].acted.count(f"command {one}") for one in ("one", "two")] == times
+
+
+def test_what_is_said_there_is_said_in_the_turn_of_the_host_here(
+    site: Any, run: Callable[..., Any], wait: Any, tmp_path: Path
+) -> None:
+    site.task("wait.it", lambda _: [wait("waited", site.journal, needed=lambda _: True)])
+    run(play(tasks=[{"wait.it": None, "delegate_to": "cp1"}]))
+    assert [(said.host, said.message) for said in site.of(ActionSaid)] == [("w1", "waiting")]
+    (run_,) = recorded(tmp_path / "runs" / "default")
+    assert [(step.host, step.said) for step in run_.steps] == [("w1", ("waiting",))]
