@@ -9,6 +9,8 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
 
 from kubeforge.engine.arguments import filled
 from kubeforge.engine.becoming import done_as, enters_as_root, user_of
@@ -87,7 +89,11 @@ Parts = Mapping[int, tuple[Step, ...]]
 
 
 def compile_host(
-    plays: Iterable[tuple[int, Play, Context]], registry: Mapping[str, Task], *, file: str | None = None
+    plays: Iterable[tuple[int, Play, Context]],
+    registry: Mapping[str, Task],
+    *,
+    file: str | None = None,
+    variables: Mapping[str, Any] = MappingProxyType({}),
 ) -> Parts | Failure:
     """Ask all tasks of one host.
 
@@ -95,11 +101,12 @@ def compile_host(
         plays: number, play and context of each play the host takes part in.
         registry: the tasks by name.
         file: the playbook's, for errors.
+        variables: those of the command line, over those of tasks.
 
     Returns:
         Number of a play -> its steps on this host; or why a task could not be asked.
     """
-    compiler = _Compiler(registry, file)
+    compiler = _Compiler(registry, file, variables)
     host = None
     try:
         parts = {}
@@ -116,9 +123,10 @@ def compile_host(
 class _Compiler:
     """Asks tasks; `asking` is the one being asked."""
 
-    def __init__(self, registry: Mapping[str, Task], file: str | None) -> None:
+    def __init__(self, registry: Mapping[str, Task], file: str | None, variables: Mapping[str, Any]) -> None:
         self.registry = registry
         self.file = file
+        self.variables = variables
         self.asking = ""
 
     def steps(self, play: Play, context: Context) -> Iterator[Step]:
@@ -153,7 +161,8 @@ class _Compiler:
         """Yield what one call gives, and the context it is done in: this host's, or that of another one."""
         self.asking = call.name
         try:
-            mine = replace(context, vars={**context.vars, **call.vars}) if call.vars else context
+            known = {**context.vars, **call.vars, **self.variables}
+            mine = replace(context, vars=known) if call.vars else context
             if call.delegate_to is None:
                 yield from ((item, mine) for item in self.ask(call, mine))
                 return

@@ -354,7 +354,7 @@ class Session:
 
     def _compile(self, host: str) -> Parts | Failure:
         plays = ((number, play, self._context(host, play)) for number, play in self.who.plays_of(host))
-        return compile_host(plays, self.registry, file=self.who.playbook.file)
+        return compile_host(plays, self.registry, file=self.who.playbook.file, variables=self.variables)
 
     def _context(self, host: str, play: Play) -> Context:
         return Context(

@@ -117,6 +117,13 @@ def test_variables_may_be_templates(site: Any) -> None:
     assert "the variable me needs itself" in failure.cause
 
 
+def test_variables_of_the_command_line_are_over_those_of_tasks(site: Any) -> None:
+    text = play(tasks=[write("/etc/{{ name }}", vars={"name": "task"})], vars={"name": "play"})
+    with site.session(text, limit="w1", variables={"name": "line"}) as session:
+        session.apply(session.plan())
+    assert site.hosts["w1"].acted == ["file /etc/line"]
+
+
 def test_once_a_play_and_in_which_order(site: Any) -> None:
     text = play(order="reverse_inventory", serial=1, tasks=[write("/etc/a", run_once=True), write("/etc/b")])
     with site.session(text) as session:
