@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from kubeforge.errors import InputError, Problem
 
-__all__ = ["ALWAYS", "SERIAL", "Order", "Play", "Playbook", "Pool", "Portion", "TaskCall", "suggestion"]
+__all__ = ["ALWAYS", "NEVER", "SERIAL", "Order", "Play", "Playbook", "Pool", "Portion", "TaskCall", "suggestion"]
 
 
 Order = Literal["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"]
@@ -22,6 +22,9 @@ Order = Literal["inventory", "reverse_inventory", "sorted", "reverse_sorted", "s
 
 ALWAYS = "always"
 """A play with this tag runs whatever tags are asked for."""
+
+NEVER = "never"
+"""What has this tag runs only where one of its other tags, or this one, is asked for: Ansible's word."""
 
 SERIAL = "serial"
 """A play with this tag takes the sizes of its batches from the command line, where they are given there."""
@@ -257,10 +260,13 @@ class Playbook:
     def tagged(self, tags: Sequence[str]) -> Playbook:
         """Return what `tags` select: whole plays by their tags, single tasks by name or subject.
 
+        Args:
+            tags: none: everything is selected but what never is unless asked for.
+
         Raises:
             InputError: a tag selects nothing.
         """
-        if not tags:
+        if not tags and NEVER not in self.tags:
             return self
         known = sorted(self.tags)
         unknown = [tag for tag in tags if tag not in self.tags]
@@ -277,6 +283,11 @@ class Playbook:
 
 def _selected(play: Play, tags: set[str]) -> Play:
     """Return the play with the calls that `tags` select, perhaps none."""
-    if play.tags & (tags | {ALWAYS}):
-        return play
-    return replace(play, tasks=tuple(call for call in play.tasks if call.tags & (tags | {ALWAYS})))
+    return replace(play, tasks=tuple(call for call in play.tasks if _is_selected(play, call, tags)))
+
+
+def _is_selected(play: Play, call: TaskCall, tags: set[str]) -> bool:
+    said = play.tags | call.own_tags
+    if NEVER in said:  # not by its name or subject, which nobody wrote there
+        return bool(said & (tags | {ALWAYS}))
+    return not tags or bool((said | call.tags) & (tags | {ALWAYS}))

@@ -165,6 +165,31 @@ def test_tags_select_plays_and_tasks(tags: tuple[str, ...], left: dict[str, int]
     assert {play.name: len(play.tasks) for play in BOOK.tagged(tags).plays} == left
 
 
+@pytest.mark.parametrize(
+    ("tags", "left"),
+    [
+        ((), ["kubelet.join"]),
+        (("os",), []),
+        (("wipe",), ["os.prepare"]),
+        (("never",), ["os.prepare", "os.prepare"]),
+        (("web",), ["os.prepare", "kubelet.join"]),
+    ],
+)
+def test_what_never_runs_unless_asked_for(tags: tuple[str, ...], left: list[str]) -> None:
+    """As in Ansible; a task's name and subject, which nobody wrote as tags, do not ask for it."""
+    book = parse(
+        """
+- play: A
+  hosts: all
+  tags: web
+  tasks: [{os.prepare: null, tags: [never, wipe]}, {kubelet.join: {token: x}}]
+- {play: B, hosts: all, tags: [never], tasks: [os.prepare]}
+""",
+        TASKS,
+    )
+    assert [call.name for play in book.tagged(tags).plays for call in play.tasks] == left
+
+
 def test_orders_are_ansibles() -> None:
     (told,) = problems("- {play: A, hosts: all, order: reverse, tasks: [os.prepare]}")
     assert "one of inventory, reverse_inventory, sorted, reverse_sorted, shuffle is expected here" in told
