@@ -173,10 +173,16 @@ class _Compiler:
             for item in delegated(self.ask(call, there), to):
                 yield item, mine if isinstance(item, Delegated) else there
         except KubeforgeError as error:
-            file = call.file or self.file
-            if file and call.line:
-                error.evidence = (*error.evidence, f"{file}:{call.line}")
-            raise
+            raise self.placed(error, call) from None
+        except Exception as error:  # noqa: BLE001 - tasks are also users' code: their fault is reported, not a traceback
+            raise self.placed(fault(error, self.registry[call.name]), call) from None
+
+    def placed(self, error: KubeforgeError, call: TaskCall) -> KubeforgeError:
+        """Return an error that says where the playbook asks for what went wrong."""
+        file = call.file or self.file
+        if file and call.line:
+            error.evidence = (*error.evidence, f"{file}:{call.line}")
+        return error
 
     def ask(self, call: TaskCall, context: Context) -> Iterator[Operation | Action]:
         task = self.registry[call.name]
@@ -237,11 +243,18 @@ def _batch(waiting: Sequence[tuple[str, Operation]]) -> Batch:
     )
 
 
-def fault(error: Exception) -> KubeforgeError:
-    """Return an unforeseen exception as an error that says where in the code it was raised."""
+def fault(error: Exception, task: Task | None = None) -> KubeforgeError:
+    """Return an unforeseen exception as an error that says where in the code it was raised.
+
+    Args:
+        error: the exception.
+        task: that was asked; one that is not kubeforge's own is its user's to correct.
+    """
     frames = traceback.extract_tb(error.__traceback__)[-3:]
+    said = f"{type(error).__name__}: {error}"
+    is_own = task is None or task.function.__module__.partition(".")[0] == __name__.partition(".")[0]
     return KubeforgeError(
-        f"a fault in the code: {type(error).__name__}: {error}",
+        f"a fault in the code: {said}" if is_own else f"the task's own code raised {said}",
         evidence=[f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames],
-        remedy="this is a defect, not your input; report it with these lines",
+        remedy="this is a defect, not your input; report it with these lines" if is_own else "correct the task",
     )

@@ -59,3 +59,20 @@ def test_what_an_action_says_and_warns_of_is_in_the_plan_and_is_no_change(world:
     assert stored["remarks"] == [{"host": "cp1", "task": "look", "text": "node w9 is nobody's", "details": details}]
     assert Plan.from_data(stored) == plan
     assert [event.message for event in world.of(ActionSaid)] == ["looked", "warning: node w9 is nobody's"]
+
+
+def test_a_fault_in_a_task_of_ones_own_names_the_task_and_where_it_was_asked_for(world: Any) -> None:
+    def faulty(_: Any) -> Any:
+        raise KeyError("rack")
+
+    world.task("site.rack", faulty)
+    with world.session("- {play: Rack, hosts: cp1, tasks: [site.rack]}") as session:
+        (failure,) = session.plan().failures
+    assert (failure.host, failure.step, failure.cause) == (
+        "cp1",
+        "site.rack",
+        "the task's own code raised KeyError: 'rack'",
+    )
+    assert "in faulty" in failure.evidence[-2]
+    assert failure.evidence[-1] == "playbook.yml:1"
+    assert failure.remedy == "correct the task"
