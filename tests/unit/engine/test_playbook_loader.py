@@ -126,10 +126,15 @@ def test_all_problems_at_once_with_lines() -> None:
         ("- play: &a [*a]\n", "a text is expected"),
         ("- play: x\n  hosts: !!python/object:os.system {}\n  tasks: [os.prepare]", "a text is expected"),
         ("\x00", "not YAML"),
+        ("- play: x\n  hosts: all\n  tasks: [os.prepare]\n  vars: {day: 2026-02-30}", "day is out of range for month"),
+        ("- play: x\n  hosts: all\n  tasks: [os.prepare]\n  vars: {a: !!int b}", "put what is text between quotes"),
+        ("- play: x\n  hosts: all\n  tasks: [os.prepare]\n  vars: {a: !vault b}", "belongs into group_vars/"),
     ],
 )
 def test_wrong_shapes_are_told_not_raised(text: str, told: str) -> None:
-    assert told in "\n".join(problems(text))
+    found = problems(text)
+    assert told in "\n".join(found)
+    assert not any("not None" in problem for problem in found), "told twice"
 
 
 def test_missing_file(tmp_path: Path) -> None:
