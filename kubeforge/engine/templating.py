@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Unfilled", "evaluated", "has_template", "rendered", "rendered_file", "wrong_template"]
 
 OPENING: Final = ("{{", "{%")
-WHOLE: Final = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
 _UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
 _PRINTED: Final = "__kubeforge_secrets__"
 _TAKEN_APART: Final = "a secret is taken apart; print it whole: `{{ password }}`"
@@ -66,7 +65,7 @@ def evaluated(text: str, names: Mapping[str, Any]) -> Any:
         compiled = _compiled(text)
         if isinstance(compiled, Template):
             return _printed(compiled.render, names, text)
-        value = compiled(**names)
+        value = compiled(names)
         if isinstance(value, Undefined):
             str(value)  # raises, with the name that is unknown
     except TemplateError as error:
@@ -125,9 +124,12 @@ def wrong_template(text: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> Any:
     """Return an expression or a template, made once for all hosts."""
-    environment, whole = _environment(None), WHOLE.fullmatch(text)
-    if whole:
-        return environment.compile_expression(whole[1], undefined_to_none=False)
+    environment = _environment(None)
+    words = [(kind, word) for _, kind, word in environment.lex(text)]
+    kinds = [kind for kind, _ in words]
+    if kinds and (kinds[0], kinds[-1], kinds.count("variable_end")) == ("variable_begin", "variable_end", 1):
+        expression = "".join(word for _, word in words[1:-1])
+        return environment.compile_expression(expression, undefined_to_none=False)
     return environment.from_string(text)
 
 

@@ -57,3 +57,16 @@ def test_a_filter_that_is_not_there_is_found_without_a_host() -> None:
     assert wrong_template("{{ options | to_jsn }}") == "No filter named 'to_jsn'."
     assert wrong_template("a {{ options is sbset }}") == "No test named 'sbset'."
     assert wrong_template("{{ options | to_json }}") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{- number -}}", 5),
+        ("{{ {} | combine({'a': {'b': 2}}) }}", {"a": {"b": 2}}),
+        ("{{ '}}' }}", "}}"),
+        ("{{ number }}{{ number }}", "55"),
+    ],
+)
+def test_a_text_that_is_one_expression_has_its_type(text: str, value: Any) -> None:
+    assert evaluated(text, {"number": 5}) == value
