@@ -29,6 +29,9 @@ __all__ = ["Unfilled", "evaluated", "has_template", "rendered", "rendered_file",
 OPENING: Final = ("{{", "{%")
 _UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
 _PRINTED: Final = "__kubeforge_secrets__"
+_REVEALED: Final = "__kubeforge_revealed__"
+_JINJAS: Final = ("float", "int", "tojson", "urlencode")
+"""Filters of Jinja2 itself that would silently make something else of a secret's mask."""
 _TAKEN_APART: Final = "a secret is taken apart; print it whole: `{{ password }}`"
 
 
@@ -135,7 +138,7 @@ def _compiled(text: str) -> Any:
 
 @lru_cache(maxsize=64)
 def _environment(folder: Path | None) -> SandboxedEnvironment:
-    from jinja2 import FileSystemLoader, StrictUndefined, pass_context  # noqa: PLC0415 - see evaluated
+    from jinja2 import FileSystemLoader, StrictUndefined, nodes, pass_context  # noqa: PLC0415 - see evaluated
     from jinja2.runtime import Context  # noqa: PLC0415 - see evaluated
     from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415 - see evaluated
 
@@ -154,7 +157,18 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
         printed.append(value)
         return value.reveal().decode()
 
-    environment = SandboxedEnvironment(
+    class Sandbox(SandboxedEnvironment):
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            return not isinstance(obj, Secret) and super().is_safe_attribute(obj, attr, value)
+
+        def _generate(self, source: nodes.Template, *given: Any, **named: Any) -> str:
+            for compared in list(source.find_all(nodes.Compare)):  # what comes of it is yes or no, and tells nothing
+                compared.expr = nodes.Filter(compared.expr, _REVEALED, [], [], None, None)
+                for operand in compared.ops:
+                    operand.expr = nodes.Filter(operand.expr, _REVEALED, [], [], None, None)
+            return super()._generate(source, *given, **named)
+
+    environment = Sandbox(
         undefined=StrictUndefined,
         autoescape=False,
         finalize=finalize,
@@ -163,15 +177,23 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
         loader=FileSystemLoader(folder) if folder else None,
     )
     environment.context_class = Filling
-    environment.filters.update({name: _shielding(name, function) for name, function in FILTERS.items()})
-    environment.tests.update({name: _shielding(name, function) for name, function in TESTS.items()})
+    ansibles = {name: function if name not in OF_TEXT else _shielding(function) for name, function in FILTERS.items()}
+    jinjas = {name: _shielding(environment.filters[name]) for name in _JINJAS}
+    environment.filters.update({**jinjas, **ansibles, _REVEALED: _revealed})
+    environment.tests.update(
+        {name: function if name not in OF_TEXT else _shielding(function) for name, function in TESTS.items()}
+    )
     return environment
 
 
-def _shielding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _revealed(value: Any) -> Any:
+    """Return what is compared: a secret's text, also among the items of a list."""
+    is_list = isinstance(value, list | tuple) and any(isinstance(item, Secret) for item in value)
+    return revealed(value) if is_list or isinstance(value, Secret) else value
+
+
+def _shielding(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a filter or test of texts that works on secrets, too: what it makes of one is a secret."""
-    if name not in OF_TEXT:
-        return function
 
     @wraps(function)
     def shielding(*given: Any, **named: Any) -> Any:

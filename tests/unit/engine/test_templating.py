@@ -13,6 +13,8 @@ from kubeforge.secret import Secret
 
 NAMES: dict[str, Any] = {
     "password": Secret("hunter22"),
+    "pin": Secret("42"),
+    "spaced": Secret("a b"),
     "sealed": Secret('{"user": "app", "ports": [80], "on": true}'),
     "options": {"a": 1, "b": {"c": 2}},
     "login": {"user": "app", "password": Secret("hunter22")},
@@ -36,6 +38,14 @@ NAMES: dict[str, Any] = {
         ("{{ sealed | from_json }}", {"user": Secret("app"), "ports": [Secret("80")], "on": True}),
         ("{{ options | combine(login) }}", {**NAMES["options"], **NAMES["login"]}),
         ("{{ (login | dict2items)[1].value }}", Secret("hunter22")),
+        ("{{ pin | int }}", Secret("42")),
+        ("{{ pin | float }}", Secret("42.0")),
+        ("db://app:{{ spaced | urlencode }}@h", Secret("db://app:a%20b@h")),
+        ("{{ login | tojson }}", Secret('{"password": "hunter22", "user": "app"}')),
+        ("{{ password == 'hunter22' }}", True),
+        ("{{ password in ['a', password] }}", True),
+        ("{% if 'hunter22' != password %}other{% else %}same{% endif %}", "same"),
+        ("{{ 'a' in login and 1 < 2 }}", False),
     ],
 )
 def test_filters(text: str, value: Any) -> None:
@@ -43,7 +53,9 @@ def test_filters(text: str, value: Any) -> None:
 
 
 def test_a_secret_is_not_taken_apart_otherwise() -> None:
-    for text in ("{{ password | upper }}", "{{ 'x' ~ password }}", "{{ password }}{{ password[1:] }}"):
+    apart = ("{{ password | upper }}", "{{ 'x' ~ password }}", "{{ password }}{{ password[1:] }}")
+    inside = ("{{ password.reveal() }}", "x{{ password.sha256 }}", "{{ (password | attr('reveal'))() }}")
+    for text in (*apart, *inside):
         with pytest.raises(KubeforgeError, match=r"secret is taken apart|cannot be filled"):
             evaluated(text, NAMES)
     assert rendered("a{{ password }}", NAMES) == Secret("ahunter22")
