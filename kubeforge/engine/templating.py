@@ -73,7 +73,9 @@ def evaluated(text: str, names: Mapping[str, Any]) -> Any:
             str(value)  # raises, with the name that is unknown
     except TemplateError as error:
         raise KubeforgeError(f"{text!r} cannot be filled: {_told(error, names)}") from None
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except KubeforgeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - filters are given anything, and raise anything
         raise KubeforgeError(f"{text!r} cannot be filled: {error}") from None
     if isinstance(value, str) and MASK in value:
         raise KubeforgeError(f"{text!r} cannot be filled: {_TAKEN_APART}")
@@ -107,7 +109,7 @@ def rendered_file(path: Path, names: Mapping[str, Any]) -> str | Secret:
     except TemplateError as error:
         file, line = _place(error, path)
         raise InputError([Problem(message=_told(error, names), file=file, line=line)]) from None
-    except (ArithmeticError, LookupError, TypeError, ValueError, KubeforgeError) as error:
+    except Exception as error:  # noqa: BLE001 - likewise
         file, line = _place(error, path)
         raise InputError([Problem(message=f"cannot be filled: {error}", file=file, line=line)]) from None
 

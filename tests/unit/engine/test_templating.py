@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kubeforge.engine.templating import evaluated, rendered, wrong_template
-from kubeforge.errors import KubeforgeError
+from kubeforge.engine.templating import evaluated, rendered, rendered_file, wrong_template
+from kubeforge.errors import InputError, KubeforgeError
 from kubeforge.inventory.filters import FILTERS, OF_TEXT, TESTS
 from kubeforge.secret import Secret
 
@@ -59,6 +60,17 @@ def test_a_secret_is_not_taken_apart_otherwise() -> None:
         with pytest.raises(KubeforgeError, match=r"secret is taken apart|cannot be filled"):
             evaluated(text, NAMES)
     assert rendered("a{{ password }}", NAMES) == Secret("ahunter22")
+
+
+@pytest.mark.parametrize("text", ["{{ 5 | split }}", "{{ 'a' | regex_replace('(') }}", "x{{ 5 | items2dict }}"])
+def test_whatever_a_filter_raises_is_told_with_the_text(text: str, tmp_path: Path) -> None:
+    with pytest.raises(KubeforgeError) as caught:
+        evaluated(text, NAMES)
+    assert f"{text!r} cannot be filled: " in str(caught.value)
+    (tmp_path / "a.j2").write_text(f"first\n{text}\n")
+    with pytest.raises(InputError) as told:
+        rendered_file(tmp_path / "a.j2", NAMES)
+    assert f"{tmp_path / 'a.j2'}:2: cannot be filled" in str(told.value)
 
 
 def test_every_name_is_one() -> None:
