@@ -145,6 +145,7 @@ class Site:
         return self._opened(
             spec,
             playbook=book,
+            registry=self._registered(book),
             limit=limit,
             tags=tags,
             variables={**self.own_variables, **(variables or {})},
@@ -159,7 +160,7 @@ class Site:
         from kubeforge.engine.run import Session
 
         reached = self._reached(spec)
-        return Run(Session(inventory=self.inventory, registry=self._registered(), spec=spec, **reached, **given))
+        return Run(Session(inventory=self.inventory, spec=spec, **reached, **given))
 
     def command(
         self,
@@ -284,13 +285,15 @@ class Site:
 
         return MemoryRemotes(self.memory)
 
-    def _registered(self) -> Mapping[str, Task]:
-        from kubeforge import tasks
+    def _registered(self, playbook: Path) -> Mapping[str, Task]:
+        """Return the tasks there are: those that are shipped, those beside the playbook, and the script's own."""
+        from kubeforge.tasks.beside import registry_for
         from kubeforge.tasks.registry import TASK_ATTRIBUTE
 
+        known = registry_for(playbook)
         marked = [getattr(function, TASK_ATTRIBUTE, None) for function in self.own_tasks]
         own = {mark.name: mark for mark in marked if mark is not None}
-        return {**tasks.load(), **own} if own else tasks.on_demand()
+        return {**known, **own} if own else known
 
 
 class Run:
