@@ -381,7 +381,7 @@ class Session:
         return self._planned[1]
 
     def _result(self, runner: Runner, began: float, journal: Journal | None) -> RunResult:
-        remaining = remaining_of(runner.remaining, runner.done, [play.name for play in self.who.playbook.plays])
+        remaining = remaining_of(runner.remaining, runner.made_of, [play.name for play in self.who.playbook.plays])
         result = RunResult(
             run_id=self.run_id,
             done=done_of(runner.done),

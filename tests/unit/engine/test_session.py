@@ -7,6 +7,7 @@ from typing import Any
 
 from kubeforge.engine.events import ActionSaid, ChangeDone
 from kubeforge.engine.plan import Plan, PlannedRemark, PlannedSaying
+from kubeforge.operations.command import Command
 
 FILES = """
 - play: Write
@@ -61,18 +62,14 @@ def test_what_an_action_says_and_warns_of_is_in_the_plan_and_is_no_change(world:
     assert [event.message for event in world.of(ActionSaid)] == ["looked", "warning: node w9 is nobody's"]
 
 
-def test_a_fault_in_a_task_of_ones_own_names_the_task_and_where_it_was_asked_for(world: Any) -> None:
-    def faulty(_: Any) -> Any:
-        raise KeyError("rack")
-
-    world.task("site.rack", faulty)
-    with world.session("- {play: Rack, hosts: cp1, tasks: [site.rack]}") as session:
-        (failure,) = session.plan().failures
-    assert (failure.host, failure.step, failure.cause) == (
-        "cp1",
-        "site.rack",
-        "the task's own code raised KeyError: 'rack'",
-    )
-    assert "in faulty" in failure.evidence[-2]
-    assert failure.evidence[-1] == "playbook.yml:1"
-    assert failure.remedy == "correct the task"
+def test_what_an_earlier_play_did_is_not_taken_for_what_a_later_one_has_left(world: Any) -> None:
+    world.task("run.it", lambda _, name: [Command(argv=(name,))])
+    world.hosts["cp1"].fail["command b"] = 1
+    calls = [{"run.it": {"name": name}} for name in "aba"]
+    plays = [
+        {"play": "First", "hosts": "cp1", "tasks": calls[:1]},
+        {"play": "Second", "hosts": "cp1", "tasks": calls[1:]},
+    ]
+    with world.session(json.dumps(plays)) as session:
+        result = session.apply(session.plan())
+    assert [(left.play, left.titles) for left in result.remaining] == [("Second", ("command b", "command a"))]
