@@ -118,13 +118,15 @@ def test_a_run_over_workers(reached: Any) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("the scheduler is gone"), InputError([Problem(message="no key")])])
-def test_a_cluster_that_is_gone_in_the_end_does_not_hide_the_result(reached: Any, error: Exception) -> None:
+def test_a_cluster_that_is_gone_in_the_end_does_not_hide_the_result(
+    reached: Any, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster = Cluster()
 
     def gone(*_: Any) -> None:
         raise error
 
-    cluster.run = gone  # type: ignore[method-assign]
+    monkeypatch.setattr(cluster, "run", gone)
     with reached.session(FILES, remotes=remotes(reached, cluster)) as session:
         result = session.apply(session.plan())
     assert result.exit_code == 0
