@@ -112,3 +112,28 @@ def test_what_is_said_there_is_said_in_the_turn_of_the_host_here(
     assert [(said.host, said.message) for said in site.of(ActionSaid)] == [("w1", "waiting")]
     (run_,) = recorded(tmp_path / "runs" / "default")
     assert [(step.host, step.said) for step in run_.steps] == [("w1", ("waiting",))]
+
+
+TWO = [
+    {"play": "First", "hosts": "kube_node", "serial": 1, "tasks": [{**WRITE, "delegate_to": "cp1"}]},
+    {"play": "Second", "hosts": "kube_node", "tasks": [{"files.write": {"paths": ["/etc/b"]}}]},
+]
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_who_fails_there_is_the_host_whose_turn_it_is(site: Any, run: Callable[..., Any], limit: int) -> None:
+    site.hosts["cp1"].fail["file /etc/a"] = 1
+    plays = [{**play, "max_failures": limit} for play in TWO]
+    site.hosts["w2"].put("/etc/b", b"x")
+    result = run(json.dumps(plays))
+    assert [failure.host for failure in result.failures] == ["w1", "w2"][: limit + 1]
+    assert result.failures[0].cause.startswith("cp1: ")
+    assert site.hosts["w1"].acted == [], "it takes no further part"
+
+
+def test_who_cannot_be_planned_there_is_the_host_whose_turn_it_is(site: Any) -> None:
+    site.hosts["cp1"].unreachable = True
+    with site.session(json.dumps(TWO)) as session:
+        plan = session.plan()
+        assert session.blocked(plan)
+    assert [(failure.host, failure.cause.split(":")[0]) for failure in plan.failures] == [("w1", "cp1"), ("w2", "cp1")]
