@@ -211,3 +211,12 @@ def test_nobody_is_become_and_named(world: Any) -> None:
     text = json.dumps([{"play": "A", "hosts": "w1", "tasks": [task]}])
     with pytest.raises(InputError, match="becomes nobody: `become: false` is said beside it"):
         world.session(text)
+
+
+def test_whoever_is_the_one_of_a_shuffled_play_is_entered_as_root(world: Any) -> None:
+    hosts = {name: replace(host, connection=OPS) for name, host in world.inventory.hosts.items()}
+    world.inventory = Inventory(hosts=hosts, groups=world.inventory.groups)
+    play = {"play": "A", "hosts": "all", "order": "shuffle", "run_once": True, "become": True, "tasks": ["files.write"]}
+    for _ in range(10):
+        with world.session(json.dumps([play])) as session:
+            assert not session.plan().failures
