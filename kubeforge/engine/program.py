@@ -215,9 +215,10 @@ def _user(call: TaskCall, context: Context) -> str:
     connection = context.host.connection
     named = str(filled({"become_user": call.become_user}, context)["become_user"])
     user = user_of(call, connection, named)
-    if user and not enters_as_root(connection):
+    if (user or (call.become and not connection.become)) and not enters_as_root(connection):
+        other = "another" if user == LOGIN else user or "root"
         raise BecomeFailed(
-            f"this host is not entered as root, so nobody there can become {'another' if user == LOGIN else user}",
+            f"{context.host.name} is not entered as root, so nobody there can become {other}",
             remedy="set ansible_become: true for it in the inventory, or enter as root (ansible_user)",
         )
     return user
