@@ -14,7 +14,7 @@ from kubeforge.engine.acting import act, decided
 from kubeforge.engine.model import Action, ActionContext
 from kubeforge.operations.model import Change, Operation
 
-__all__ = ["Delegated", "delegated"]
+__all__ = ["Delegated", "delegated", "place_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,13 @@ class Delegated(Action):
 
     def _named(self, changes: Iterable[Change]) -> list[Change]:
         return [replace(change, title=f"{change.title} on {self.to}") for change in changes]
+
+
+def place_of(action: Action) -> str | None:
+    """Return the other host that an action's operations are done on; None: it has none such."""
+    while not isinstance(action, Delegated) and isinstance(inner := getattr(action, "action", None), Action):
+        action = inner  # a handler's, or one that is gone on with
+    return action.to if isinstance(action, Delegated) else None
 
 
 def delegated(items: Iterable[Operation | Action], to: str) -> Iterator[Action]:

@@ -248,8 +248,9 @@ class Planner:
             heard=lambda text: heard.message(step, text),
         )
         changes = step.action.plan(conversation)
-        for change in changes:
-            expected = expected.after(change)
+        is_here = step.place == step.context.whose.name
+        for change in changes:  # what holds on another host says nothing of this one
+            expected = expected.after(change if is_here else replace(change, effect=Observation()))
         return changes, expected
 
     def shown(self, prepared: Sequence[Prepared]) -> Plan:

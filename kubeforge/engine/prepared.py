@@ -37,6 +37,11 @@ class Prepared:
     expected: Observation
     pending: bool
 
+    @property
+    def place(self) -> str:
+        """The host that it changes."""
+        return self.step.place if isinstance(self.step, ActionStep) else self.host
+
     def shown(self, play: str) -> PlannedStep:
         """Return what the plan shows."""
         step = self.step

@@ -14,7 +14,7 @@ from typing import Any
 
 from kubeforge.engine.arguments import filled
 from kubeforge.engine.becoming import done_as, enters_as_root, user_of
-from kubeforge.engine.delegation import Delegated, delegated
+from kubeforge.engine.delegation import Delegated, delegated, place_of
 from kubeforge.engine.events import Failure
 from kubeforge.engine.model import Action, Context, Task
 from kubeforge.engine.notifying import heard, telling, titles_of
@@ -71,6 +71,11 @@ class ActionStep:
     def title(self) -> str:
         """The action's own title."""
         return self.action.title
+
+    @property
+    def place(self) -> str:
+        """The host that it is done on, whosever turn it is."""
+        return place_of(self.action) or self.context.host.name
 
 
 Step = Batch | ActionStep

@@ -137,3 +137,15 @@ def test_who_cannot_be_planned_there_is_the_host_whose_turn_it_is(site: Any) -> 
         plan = session.plan()
         assert session.blocked(plan)
     assert [(failure.host, failure.cause.split(":")[0]) for failure in plan.failures] == [("w1", "cp1"), ("w2", "cp1")]
+
+
+def test_what_is_planned_there_says_nothing_of_this_host(site: Any, run: Callable[..., Any]) -> None:
+    """Both have a file of that name: each is written, and each diff is of its own."""
+    site.hosts["cp1"].put("/etc/a", b"there\n")
+    site.hosts["w1"].put("/etc/a", b"here\n")
+    text = play(tasks=[{**WRITE, "delegate_to": "cp1"}, WRITE])
+    with site.session(text) as session:
+        diffs = [change.diff for step in session.plan(diff=True).steps for change in step.changes]
+    assert [(diff.before, diff.after) for diff in diffs if diff] == [("there\n", "x"), ("here\n", "x")]
+    assert run(text).exit_code == 0
+    assert [site.hosts[name].file("/etc/a") for name in ("cp1", "w1")] == [b"x", b"x"]
