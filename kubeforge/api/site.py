@@ -153,7 +153,7 @@ class Site:
             sinks=[on_event] if on_event else [],
             exclusive=exclusive and not self.memory,
             record=record and not self.memory,
-            resume=self._recorded(resume, book.stem, spec) if resume else None,
+            resume=self._recorded(resume, book, spec) if resume else None,
         )
 
     def _opened(self, spec: ClusterSpec | None, **given: Any) -> Run:
@@ -261,12 +261,14 @@ class Site:
             remotes.close()
         return [(name, answers[name]) for name in names]
 
-    def _recorded(self, run: str, playbook: str, spec: ClusterSpec | None) -> GoingOn:
+    def _recorded(self, run: str, playbook: Path, spec: ClusterSpec | None) -> GoingOn:
         from kubeforge.engine.journal import filed_under, runs_folder
         from kubeforge.engine.resume import GoingOn, chosen
+        from kubeforge.resources import playbooks
 
         folder = runs_folder(filed_under(self.inventory, spec.name if spec else None))
-        return GoingOn(chosen(folder, run, playbook))
+        own = "" if playbook.resolve().parent == playbooks().resolve() else str(playbook.absolute())
+        return GoingOn(chosen(folder, run, playbook.stem, file=own))
 
     def _reached(self, spec: ClusterSpec | None) -> dict[str, Any]:
         """Return the arguments of a session that say how hosts are reached and what is put on them."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Literal
 
 from kubeforge.errors import InputError, Problem
@@ -235,6 +236,11 @@ class Playbook:
     plays: tuple[Play, ...]
     file: str | None = None
     shipped: bool = False
+
+    @property
+    def place(self) -> str:
+        """Absolute path of a playbook of one's own, as others may have its name; empty: it has none, or is shipped."""
+        return str(Path(self.file).absolute()) if self.file and not self.shipped else ""
 
     @property
     def tags(self) -> frozenset[str]:

@@ -31,7 +31,7 @@ SKIP: Final = "skip"
 """What is done about changes of which nobody knows whether they were made."""
 
 
-def chosen(folder: Path, word: str, playbook: str, *, refused: bool = False) -> RunRecord:
+def chosen(folder: Path, word: str, playbook: str, *, refused: bool = False, file: str | None = None) -> RunRecord:
     """Return the run to go on with.
 
     Args:
@@ -39,13 +39,18 @@ def chosen(folder: Path, word: str, playbook: str, *, refused: bool = False) -> 
         word: see `records.find`; `last`: the newest of this playbook, but not one with nothing to do.
         playbook: name of the one that is to be run.
         refused: whether `last` may be one that began nothing though an earlier one left something.
+        file: see `playbook.Playbook.place`; `last` is of no other playbook of that name. None: it may be.
 
     Raises:
         InputError: there is none, it is of another playbook, or it left nothing.
     """
     begun = [run for run in recorded(folder) if run.plan is not None]
     gone_on = {str(run.resumed.get("run")): run for run in begun}
-    mine = [run for run in begun if run.playbook == playbook and run.run_id not in gone_on]
+    mine = [
+        run
+        for run in begun
+        if run.playbook == playbook and run.run_id not in gone_on and file in {None, run.site.get("file", file)}
+    ]
     run = _last(mine, refused=refused) if word == LAST else find(folder, word)
     if run is not None and run.run_id in gone_on:
         message = f"run {gone_on[run.run_id].run_id} went on with {run.run_id} already: go on with that one"

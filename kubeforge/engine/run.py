@@ -265,7 +265,7 @@ class Session:
         if not self._record:
             return None
         hosts = [self.inventory.hosts[name] for name in self.who.everyone]
-        about = recording.site(self._cluster, hosts, self.spec, self.who.once)
+        about = recording.site(self._cluster, hosts, self.spec, self.who.once, self.who.playbook.place)
         path = runs_folder(self._cluster) / self.run_id
         return stack.enter_context(recording.opened(path, plan, about, going_on=self._going_on, begins=begins))
 

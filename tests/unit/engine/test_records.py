@@ -29,7 +29,7 @@ def test_no_way_in_is_recorded(world: Any, tmp_path: Path, monkeypatch: pytest.M
     with world.session("- {play: Write, hosts: all, tasks: [files.write]}", record=True) as session:
         path = Path(session.apply(session.plan()).journal)
     site = json.loads((path / "site.json").read_text())
-    assert set(site) == {"version", "cluster", "kubernetes", "endpoint", "hosts", "once"}
+    assert set(site) == {"version", "cluster", "kubernetes", "endpoint", "hosts", "once", "file"}
     assert {key for host in site["hosts"] for key in host} == {"name", "address", "groups"}
 
 
