@@ -73,3 +73,12 @@ def test_what_an_earlier_play_did_is_not_taken_for_what_a_later_one_has_left(wor
     with world.session(json.dumps(plays)) as session:
         result = session.apply(session.plan())
     assert [(left.play, left.titles) for left in result.remaining] == [("Second", ("command b", "command a"))]
+
+
+def test_a_file_that_is_written_twice_is_written_twice(world: Any) -> None:
+    calls = [{"files.write": {"paths": ["/etc/a"], "content": content}} for content in ("first", "second")]
+    with world.session(json.dumps([{"play": "A", "hosts": "cp1", "tasks": calls}])) as session:
+        plan = session.plan()
+        assert plan.changes == 2
+        assert session.apply(plan).exit_code == 0
+    assert world.hosts["cp1"].file("/etc/a") == b"second"
