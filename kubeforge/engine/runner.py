@@ -93,7 +93,12 @@ class Runner:
             return
         for number, play in enumerate(self.who.playbook.plays):
             self._batch = ()
-            if self.stop.is_set() or self._over_limit(number):
+            if self.stop.is_set():
+                break
+            if self._over_limit(number):
+                self.events.emit(
+                    Stopping(why=f"{play.name} is not begun: more of its hosts have failed than it allows")
+                )
                 break
             mine = self._steps_of(number)
             if not mine:
