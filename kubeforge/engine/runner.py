@@ -96,9 +96,9 @@ class Runner:
             if self.stop.is_set():
                 break
             if self._over_limit(number):
-                self.events.emit(
-                    Stopping(why=f"{play.name} is not begun: more of its hosts have failed than it allows")
-                )
+                if any(item.play >= number and item.host not in self._failed for item in self.prepared):
+                    why = f"{play.name} is not begun: more of its hosts have failed than it allows"
+                    self.events.emit(Stopping(why=why))
                 break
             mine = self._steps_of(number)
             if not mine:
