@@ -72,7 +72,10 @@ class Roster:
             return self
         left = replace(self, hosts=tuple(tuple(host for host in hosts if host in names) for hosts in self.hosts))
         if not left.everyone:
-            raise InputError([Problem(message=f"{self.playbook.name} has nothing for {', '.join(names) or 'no host'}")])
+            raise InputError(
+                [Problem(message=f"{self.playbook.name} has nothing for {', '.join(sorted(names)) or 'no host'}")],
+                remedy="they are the hosts to go on with: see that --limit, --tags and the inventory leave some of them",
+            )
         return left
 
     def settled(self, failed: Collection[str]) -> Roster:
