@@ -74,7 +74,7 @@ class Roster:
         if not left.everyone:
             raise InputError(
                 [Problem(message=f"{self.playbook.name} has nothing for {', '.join(sorted(names)) or 'no host'}")],
-                remedy="they are the hosts to go on with: see that --limit, --tags and the inventory leave some of them",
+                remedy="these are the hosts to go on with: let --limit, --tags and the inventory leave some",
             )
         return left
 
