@@ -96,3 +96,16 @@ def test_a_name_that_means_no_run(tmp_path: Path, word: str, told: str) -> None:
 def test_nothing_is_recorded(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run is recorded here yet"):
         find(tmp_path / "nobody", "last")
+
+
+def test_what_a_later_version_wrote_and_what_is_no_plan_hide_no_other_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "demo")
+    plan = json.loads((run.path / "plan.json").read_text())
+    plan["steps"][0]["new"] = plan["steps"][0]["changes"][0]["new"] = 1
+    (run.path / "plan.json").write_text(json.dumps(plan))
+    write_run(tmp_path / "demo", SECOND)
+    (tmp_path / "demo" / SECOND / "plan.json").write_text('{"steps": [3]}')
+    broken, later = recorded(tmp_path / "demo")
+    assert broken.plan is None
+    assert later.plan is not None
+    assert later.plan.changes == 9
