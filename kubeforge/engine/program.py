@@ -6,9 +6,11 @@ and what may do more than it foretells ends its batch.
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -181,7 +183,7 @@ class _Compiler:
         except KubeforgeError as error:
             raise self.placed(error, call) from None
         except Exception as error:  # noqa: BLE001 - tasks are also users' code: their fault is reported, not a traceback
-            raise self.placed(fault(error, self.registry[call.name]), call) from None
+            raise self.placed(fault(error), call) from None
 
     def placed(self, error: KubeforgeError, call: TaskCall) -> KubeforgeError:
         """Return an error that says where the playbook asks for what went wrong."""
@@ -257,18 +259,22 @@ def _batch(waiting: Sequence[tuple[str, Operation]]) -> Batch:
     )
 
 
-def fault(error: Exception, task: Task | None = None) -> KubeforgeError:
-    """Return an unforeseen exception as an error that says where in the code it was raised.
-
-    Args:
-        error: the exception.
-        task: that was asked; one that is not kubeforge's own is its user's to correct.
-    """
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
+def fault(error: Exception) -> KubeforgeError:
+    """Return an unforeseen exception as an error that says where in the code it was raised, and whose code that is."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames[-3:]]
     said = f"{type(error).__name__}: {error}"
-    is_own = task is None or task.function.__module__.partition(".")[0] == __name__.partition(".")[0]
+    if _is_users([frame.filename for frame in frames]):
+        return KubeforgeError(f"code of your own raised {said}", evidence=places, remedy="correct it")
     return KubeforgeError(
-        f"a fault in the code: {said}" if is_own else f"the task's own code raised {said}",
-        evidence=[f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames],
-        remedy="this is a defect, not your input; report it with these lines" if is_own else "correct the task",
+        f"a fault in the code: {said}",
+        evidence=places,
+        remedy="this is a defect, not your input; report it with these lines",
     )
+
+
+def _is_users(files: Sequence[str]) -> bool:
+    """Whether the code that was called last, libraries aside, is no part of kubeforge: a task beside a playbook."""
+    ours, libraries = str(Path(__file__).parents[1]), (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    last = next((file for file in reversed(files) if file.startswith(ours) or not file.startswith(libraries)), ours)
+    return not last.startswith(ours)
