@@ -114,7 +114,7 @@ def test_what_is_said_there_is_said_in_the_turn_of_the_host_here(
     assert [(step.host, step.said) for step in run_.steps] == [("w1", ("waiting",))]
 
 
-TWO = [
+TWO: list[dict[str, Any]] = [
     {"play": "First", "hosts": "kube_node", "serial": 1, "tasks": [{**WRITE, "delegate_to": "cp1"}]},
     {"play": "Second", "hosts": "kube_node", "tasks": [{"files.write": {"paths": ["/etc/b"]}}]},
 ]
