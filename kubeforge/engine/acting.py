@@ -7,17 +7,27 @@ from collections.abc import Iterable, Sequence
 from kubeforge.engine.masking import masked
 from kubeforge.engine.model import ActionContext
 from kubeforge.errors import OperationFailed
-from kubeforge.operations.model import Change, Operation, Queries, fold
+from kubeforge.operations.model import Change, Observation, Operation, Queries, fold
 
 __all__ = ["act", "decided"]
 
 _LINES = 5
 
 
-def decided(run: ActionContext, operations: Iterable[Operation], *, host: str = "") -> list[Change]:
-    """Return what operations would change on the action's host, or on another; changes nothing."""
+def decided(
+    run: ActionContext, operations: Iterable[Operation], *, host: str = "", known: Observation | None = None
+) -> list[Change]:
+    """Return what operations would change on the action's host, or on another; changes nothing.
+
+    Args:
+        run: the action's.
+        operations: in order.
+        host: where; the action's own where none is given.
+        known: what will hold there by then, over what is seen now.
+    """
     listed, remote = list(operations), run.remote_of(host) if host else run.remote
-    return fold(listed, remote.observe(Queries.merge(one.observe() for one in listed)))[0]
+    seen = remote.observe(Queries.merge(one.observe() for one in listed))
+    return fold(listed, seen.overlaid(known) if known else seen)[0]
 
 
 def act(

@@ -95,6 +95,7 @@ class Planner:
     remarks: list[PlannedRemark] = field(default_factory=list)
     said: list[PlannedSaying] = field(default_factory=list)
     _parts: dict[str, Parts] = field(default_factory=dict)
+    _elsewhere: dict[str, dict[str, Observation]] = field(default_factory=dict)  # whose turn -> where -> what will hold
 
     def prepare(self) -> list[Prepared]:
         """Return the steps that have something to do, with what carrying them out needs, in the plan's order."""
@@ -236,7 +237,10 @@ class Planner:
         """Return what a step changes and what holds afterwards; `heard` is told what it says."""
         if isinstance(step, Batch):
             return fold(step.operations, expected)
+        turn = step.context.whose.name
+        there = self._elsewhere.setdefault(turn, {})
         conversation = Conversation(
+            elsewhere=there,
             context=step.context,
             title=step.title,
             expected=expected,
@@ -248,9 +252,11 @@ class Planner:
             heard=lambda text: heard.message(step, text),
         )
         changes = step.action.plan(conversation)
-        is_here = step.place == step.context.whose.name
+        is_here = step.place == turn
         for change in changes:  # what holds on another host says nothing of this one
             expected = expected.after(change if is_here else replace(change, effect=Observation()))
+            if not is_here:
+                there[step.place] = there.get(step.place, Observation()).after(change)
         return changes, expected
 
     def shown(self, prepared: Sequence[Prepared]) -> Plan:

@@ -149,3 +149,17 @@ def test_what_is_planned_there_says_nothing_of_this_host(site: Any, run: Callabl
     assert [(diff.before, diff.after) for diff in diffs if diff] == [("there\n", "x"), ("here\n", "x")]
     assert run(text).exit_code == 0
     assert [site.hosts[name].file("/etc/a") for name in ("cp1", "w1")] == [b"x", b"x"]
+
+
+def test_what_is_done_and_undone_there_in_one_turn_is_both_planned_and_done(site: Any, run: Callable[..., Any]) -> None:
+    """As where a balancer's file takes a server out and back."""
+    site.hosts["cp1"].put("/etc/a", b"in")
+    calls = [{"files.write": {"paths": ["/etc/a"], "content": text}, "delegate_to": "cp1"} for text in ("out", "in")]
+    text = json.dumps([{"play": "A", "hosts": "kube_node", "serial": 1, "tasks": calls}])
+    with site.session(text) as session:
+        plan = session.plan(diff=True)
+    diffs = [change.diff for step in plan.steps for change in step.changes]
+    assert [(diff.before, diff.after) for diff in diffs if diff] == [("in", "out"), ("out", "in")] * 2
+    assert run(text).exit_code == 0
+    assert site.hosts["cp1"].acted == ["file /etc/a"] * 4
+    assert site.hosts["cp1"].file("/etc/a") == b"in"
