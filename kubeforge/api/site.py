@@ -145,6 +145,7 @@ class Site:
         return self._opened(
             spec,
             playbook=book,
+            registry=self._registered(book),
             limit=limit,
             tags=tags,
             variables={**self.own_variables, **(variables or {})},
@@ -152,14 +153,14 @@ class Site:
             sinks=[on_event] if on_event else [],
             exclusive=exclusive and not self.memory,
             record=record and not self.memory,
-            resume=self._recorded(resume, book.stem, spec) if resume else None,
+            resume=self._recorded(resume, book, spec) if resume else None,
         )
 
     def _opened(self, spec: ClusterSpec | None, **given: Any) -> Run:
         from kubeforge.engine.run import Session
 
         reached = self._reached(spec)
-        return Run(Session(inventory=self.inventory, registry=self._registered(), spec=spec, **reached, **given))
+        return Run(Session(inventory=self.inventory, spec=spec, **reached, **given))
 
     def command(
         self,
@@ -260,12 +261,14 @@ class Site:
             remotes.close()
         return [(name, answers[name]) for name in names]
 
-    def _recorded(self, run: str, playbook: str, spec: ClusterSpec | None) -> GoingOn:
+    def _recorded(self, run: str, playbook: Path, spec: ClusterSpec | None) -> GoingOn:
         from kubeforge.engine.journal import filed_under, runs_folder
         from kubeforge.engine.resume import GoingOn, chosen
+        from kubeforge.resources import playbooks
 
         folder = runs_folder(filed_under(self.inventory, spec.name if spec else None))
-        return GoingOn(chosen(folder, run, playbook))
+        own = "" if playbook.resolve().parent == playbooks().resolve() else str(playbook.absolute())
+        return GoingOn(chosen(folder, run, playbook.stem, file=own))
 
     def _reached(self, spec: ClusterSpec | None) -> dict[str, Any]:
         """Return the arguments of a session that say how hosts are reached and what is put on them."""
@@ -284,13 +287,15 @@ class Site:
 
         return MemoryRemotes(self.memory)
 
-    def _registered(self) -> Mapping[str, Task]:
-        from kubeforge import tasks
+    def _registered(self, playbook: Path) -> Mapping[str, Task]:
+        """Return the tasks there are: those that are shipped, those beside the playbook, and the script's own."""
+        from kubeforge.tasks.beside import registry_for
         from kubeforge.tasks.registry import TASK_ATTRIBUTE
 
+        known = registry_for(playbook)
         marked = [getattr(function, TASK_ATTRIBUTE, None) for function in self.own_tasks]
         own = {mark.name: mark for mark in marked if mark is not None}
-        return {**tasks.load(), **own} if own else tasks.on_demand()
+        return {**known, **own} if own else known
 
 
 class Run:

@@ -115,7 +115,7 @@ def _opened(choices: Choices, book: Playbook, registry: Mapping[str, Task], *, f
     refuse_missing(wanted, registry)
     refuse_nobody(inventory, wanted, choices.limit)
     show_libraries(choices.verbose)
-    going_on = choices.continuing.of(filed_under(inventory), book.name)
+    going_on = choices.continuing.of(filed_under(inventory), book.name, book.place)
     display = display_for(verbose=choices.verbose > 0)
     first = inventory if inventory.wants_facts else entered(inventory, wanted, choices.variables)
     with entering(first, choices.asked, lambda: aside(display)) as (told, connections):

@@ -44,12 +44,13 @@ class Continuing:
     retry_failed: bool = False
     doubtful: str | None = None
 
-    def of(self, cluster: str, playbook: str) -> tuple[GoingOn | None, Collection[str] | None]:
+    def of(self, cluster: str, playbook: str, file: str | None = None) -> tuple[GoingOn | None, Collection[str] | None]:
         """Return what to go on with, and which hosts alone take part.
 
         Args:
             cluster: what runs are filed under.
             playbook: its name.
+            file: see `Playbook.place`; None: of any.
 
         Raises:
             InputError: there is no such run, or it left nothing.
@@ -59,7 +60,8 @@ class Continuing:
         from kubeforge.engine.journal import runs_folder
         from kubeforge.engine.resume import GoingOn, chosen, unfinished_hosts
 
-        run = chosen(runs_folder(cluster), self.resume or _LAST, playbook, refused=self.resume is None)
+        word = self.resume or _LAST
+        run = chosen(runs_folder(cluster), word, playbook, refused=self.resume is None, file=file)
         within = unfinished_hosts(run) if self.retry_failed else None
         return GoingOn(run, self.doubtful) if self.resume is not None else None, within
 

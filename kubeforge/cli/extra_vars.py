@@ -1,4 +1,4 @@
-"""What `-e` says: `KEY=VALUE`, variables as YAML or JSON (`{ports: [22, 443]}`), `@FILE` with such, as in Ansible."""
+"""What `-e` says, as in Ansible: `KEY=VALUE …`, variables as YAML or JSON (`{ports: [22, 443]}`), `@FILE` with such."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ def _read(value: str) -> dict[str, Any]:
     key, equals, rest = value.partition("=")
     if not equals or not key.isidentifier():
         raise click.BadParameter(f"`{value}` is not KEY=VALUE, {{KEY: VALUE}} or @FILE")
+    pairs = [word.partition("=") for word in value.split()]
+    if all(equals and name.isidentifier() for name, equals, _ in pairs) and not {"'", '"'} & set(value):
+        return {name: said for name, _, said in pairs}  # as in Ansible: one -e, several variables
     return {key: rest}
 
 
@@ -47,7 +50,7 @@ def _mapping(text: str, source: str) -> dict[str, Any]:
         )
     try:
         found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: it looks like a date, and is none
         raise click.BadParameter(f"{source}: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict) or not all(isinstance(key, str) and key.isidentifier() for key in found):
         raise click.BadParameter(f"{source}: variables are expected, NAME: VALUE")

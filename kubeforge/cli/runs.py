@@ -159,7 +159,7 @@ def opened(
     if choices.output == "table":
         show_warnings(found.warnings)
     show_libraries(choices.verbose)
-    going_on, book = choices.continuing.of(spec.name, playbook), loaded(playbook, serial)
+    going_on, book = choices.continuing.of(spec.name, playbook, ""), loaded(playbook, serial)
     display = display_for(verbose=choices.verbose > 0)
     with entering(inventory, choices.asked, lambda: aside(display)) as (entered, connections):
         known, spec = _changed(change, entered, connections, found.path) if change else (entered, spec)

@@ -82,8 +82,8 @@ def _noted(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if param.name == "ask_vault_pass":
         found = [_Source("", _PROMPT)] if value else []
     elif param.name == "vault_id":
-        parts = [text.rpartition("@") for text in value]  # without `@` it is a source alone
-        found = [_Source(label, source) for label, _, source in parts]
+        parts = [text.partition("@") for text in value]  # without `@` it is a source alone
+        found = [_Source(label, source) if at else _Source("", label) for label, at, source in parts]
     else:
         found = [_Source("", text) for text in value]
     ctx.meta.setdefault(_META, []).extend(found)
@@ -94,8 +94,8 @@ _ask = click.option(
     help="Ask for the password of what ansible-vault has encrypted.",
 )  # fmt: skip
 _file = click.option(
-    "--vault-password-file", multiple=True, metavar="PATH", expose_value=False, callback=_noted, envvar=_VARIABLES,
-    show_envvar=True, help="File with that password, or a program that prints it.",
+    "--vault-password-file", multiple=True, type=click.Path(), metavar="PATH", expose_value=False,
+    callback=_noted, envvar=_VARIABLES, show_envvar=True, help="File with that password, or a program that prints it.",
 )  # fmt: skip
 _id = click.option(
     "--vault-id", multiple=True, metavar="[LABEL@]SOURCE", expose_value=False, callback=_noted,

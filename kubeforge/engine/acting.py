@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from kubeforge.engine.masking import masked
 from kubeforge.engine.model import ActionContext
 from kubeforge.errors import OperationFailed
-from kubeforge.operations.model import Change, Operation, Queries, fold
+from kubeforge.operations.model import Change, Observation, Operation, Queries, fold
 
 __all__ = ["act", "decided"]
 
 _LINES = 5
 
 
-def decided(run: ActionContext, operations: Iterable[Operation], *, host: str = "") -> list[Change]:
-    """Return what operations would change on the action's host, or on another; changes nothing."""
+def decided(
+    run: ActionContext, operations: Iterable[Operation], *, host: str = "", known: Observation | None = None
+) -> list[Change]:
+    """Return what operations would change on the action's host, or on another; changes nothing.
+
+    Args:
+        run: the action's.
+        operations: in order.
+        host: where; the action's own where none is given.
+        known: what will hold there by then, over what is seen now.
+    """
     listed, remote = list(operations), run.remote_of(host) if host else run.remote
-    return fold(listed, remote.observe(Queries.merge(one.observe() for one in listed)))[0]
+    seen = remote.observe(Queries.merge(one.observe() for one in listed))
+    return fold(listed, seen.overlaid(known) if known else seen)[0]
 
 
 def act(
@@ -44,7 +55,7 @@ def act(
             f"{failed.title} ended with status {failed.status}",
             host=remote.host,
             step=step,
-            evidence=failed.output.decode(errors="replace").splitlines()[-_LINES:],
+            evidence=masked(failed.output, (change.payload for change in changes)).splitlines()[-_LINES:],
             remedy=remedy or "mend the cause, then run again: it goes on from here",
         )
     return changes

@@ -54,7 +54,7 @@ def names(context: Context) -> dict[str, Any]:
     `host` (name, address, groups), `facts` of the host, `hosts` (name -> host) and `hostvars` (name -> variables) of
     all, `groups`, `spec`; and, as in Ansible, `inventory_hostname` and `group_names`.
     """
-    host = context.turn or context.host
+    host = context.whose
     own: dict[str, Any] = {
         "host": host,
         "hosts": context.inventory.hosts,

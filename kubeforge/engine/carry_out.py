@@ -5,17 +5,17 @@ Retries nothing: whether a change was half made is for the next observation to t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.deviations import deviations
 from kubeforge.engine.events import Events
+from kubeforge.engine.masking import masked
 from kubeforge.engine.prepared import Prepared
 from kubeforge.engine.program import Batch
 from kubeforge.errors import ChangedUnderneath, OperationFailed
 from kubeforge.operations.model import Change, Observation, Queries, Result, fold
-from kubeforge.secret import MASK, Secret
 from kubeforge.spec import paths
 from kubeforge.transport.base import Remote
 from kubeforge.transport.protocol.note import last_act
@@ -27,9 +27,6 @@ OUTPUT_LINES = 20
 
 _NOTE = Queries(reads=(paths.RUN_NOTE,), hashes=(paths.RUN_NOTE,))
 """Guarded where only the note tells what was done: an act that is sent twice does nothing the second time."""
-
-SHORTEST_SECRET = 6
-"""Bytes; a shorter secret is not looked for in output, as it would mask ordinary words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,14 +151,3 @@ def _failure(step: Prepared, decided: Sequence[Change], results: Sequence[Result
         evidence=output.splitlines()[-OUTPUT_LINES:],
         remedy="mend the cause, then run again: it goes on from here",
     )
-
-
-def masked(output: bytes, payloads: Iterable[object]) -> str:
-    """Return output as text, without any secret that was uploaded, whole or line by line."""
-    for payload in payloads:
-        if isinstance(payload, Secret):
-            words = {payload.reveal(), *payload.reveal().splitlines()}
-            for word in sorted(words, key=len, reverse=True):
-                if len(word) >= SHORTEST_SECRET:
-                    output = output.replace(word, MASK.encode())
-    return output.decode("utf-8", "replace")

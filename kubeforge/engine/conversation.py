@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubeforge.engine.events import WARNING, ActionSaid, Events
 from kubeforge.engine.model import Context
@@ -27,6 +27,7 @@ class Conversation:
         events: where `say` goes.
         stopping: whether Ctrl-C was pressed.
         run_id: names the run; empty while planning.
+        elsewhere: while planning: host -> what this turn will have changed there.
         remarked: told every remark and its details.
         heard: told every other message.
     """
@@ -39,6 +40,7 @@ class Conversation:
     events: Events
     stopping: Callable[[], bool]
     run_id: str = ""
+    elsewhere: Mapping[str, Observation] = field(default_factory=dict)
     remarked: Callable[[str, Mapping[str, str]], None] = lambda *_: None
     heard: Callable[[str], None] = lambda _: None
 
@@ -67,4 +69,4 @@ class Conversation:
             raise Interrupted("stopped while waiting", host=self.context.host.name, step=self.title)
 
     def _show(self, message: str) -> None:
-        self.events.emit(ActionSaid(host=self.context.host.name, step=self.title, message=message))
+        self.events.emit(ActionSaid(host=self.context.whose.name, step=self.title, message=message))

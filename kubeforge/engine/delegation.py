@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kubeforge.engine.acting import act, decided
+from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.model import Action, ActionContext
-from kubeforge.operations.model import Change, Operation
+from kubeforge.operations.model import Change, Observation, Operation
 
-__all__ = ["Delegated", "delegated"]
+__all__ = ["Delegated", "delegated", "place_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,9 @@ class Delegated(Action):
         return tuple(f"{operation.title} on {self.to}" for operation in self.operations)
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
-        """Decide on what the other host is like now."""
-        return self._named(decided(run, self.operations, host=self.to))
+        """Decide on what the other host is like now, and on what this turn will have changed there."""
+        known = run.elsewhere.get(self.to) if isinstance(run, Conversation) else None
+        return self._named(decided(run, self.operations, host=self.to, known=known or Observation()))
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Carry them out; the turns of several hosts come one after the other there."""
@@ -50,6 +52,13 @@ class Delegated(Action):
 
     def _named(self, changes: Iterable[Change]) -> list[Change]:
         return [replace(change, title=f"{change.title} on {self.to}") for change in changes]
+
+
+def place_of(action: Action) -> str | None:
+    """Return the other host that an action's operations are done on; None: it has none such."""
+    while not isinstance(action, Delegated) and isinstance(inner := getattr(action, "action", None), Action):
+        action = inner  # a handler's, or one that is gone on with
+    return action.to if isinstance(action, Delegated) else None
 
 
 def delegated(items: Iterable[Operation | Action], to: str) -> Iterator[Action]:

@@ -12,7 +12,7 @@ from kubeforge.engine.becoming import raised
 from kubeforge.engine.events import Events, Warned
 from kubeforge.engine.model import Context
 from kubeforge.engine.playbook import Playbook, TaskCall
-from kubeforge.engine.program import roster
+from kubeforge.engine.roster import roster
 from kubeforge.engine.vault import OnceVault
 from kubeforge.errors import InputError, KubeforgeError
 from kubeforge.inventory.model import Connection, Host, Inventory
@@ -86,7 +86,8 @@ def _is_open(inventory: Inventory, pattern: str) -> bool:
 def _wanted(inventory: Inventory, playbook: Playbook, variables: Mapping[str, Any]) -> dict[str, list[TaskCall]]:
     """Return the calls that say something of `become`, by the hosts they are done on."""
     wanted: dict[str, list[TaskCall]] = {}
-    who = roster(playbook, inventory)
+    plays = tuple(replace(play, run_once=False) for play in playbook.plays)  # who the one is, is settled later
+    who = roster(replace(playbook, plays=plays), inventory)
     for play, names in zip(playbook.plays, who.hosts, strict=True):
         for call in (*play.tasks, *play.handlers):
             if call.become is not None:

@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 
 from kubeforge.engine.adhoc import Answer
 from kubeforge.engine.events import Failure
-from kubeforge.errors import OperationFailed
+from kubeforge.errors import InputError, OperationFailed, Problem
 from kubeforge.operations.shell import quote
 
 __all__ = ["Fetching", "fetch_line"]
@@ -31,9 +31,15 @@ class Fetching:
 
     Attributes:
         files: those that are whole, in the order they came.
+
+    Raises:
+        InputError: the path is none.
     """
 
     def __init__(self, folder: Path, path: str) -> None:
+        if not path.startswith("/") or ".." in Path(path).parts:
+            message = f"{path}: an absolute path on the hosts is expected, without `..`"
+            raise InputError([Problem(message=message)])
         self._folder = folder
         self._below = Path(path.lstrip("/"))
         self._open: dict[str, tuple[Path, BinaryIO]] = {}

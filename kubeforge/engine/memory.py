@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any
 
 from kubeforge.engine.model import Facts
 from kubeforge.errors import ConnectionFailed
@@ -11,30 +11,39 @@ from kubeforge.operations.model import Observation, Queries
 from kubeforge.transport.base import ByteSocket, Remote
 from kubeforge.transport.memory import MemoryHost
 
-__all__ = ["PLAIN", "MemoryRemotes"]
+__all__ = ["MemoryRemotes", "ordinary_facts"]
 
-PLAIN: Final = Facts(
-    hostname="memory",
-    os_id="debian",
-    os_like=frozenset({"debian"}),
-    os_version="12",
-    os_name="Debian GNU/Linux 12 (in memory)",
-    arch="amd64",
-    kernel="6.1.0",
-    cpus=2,
-    memory=2**31,
-    disks=dict.fromkeys(("/", "/var/lib", "/etc"), (2**36, 2**36)),
-    clock_skew=0.0,
-    cgroup=2,
-    systemd=True,
-    selinux="disabled",
-    swap=(),
-    addresses={},
-    listening={},
-    capabilities=2**41 - 1,
-    resolv_conf="/etc/resolv.conf",
-)
-"""What a host in memory is, where nothing else is said."""
+
+def ordinary_facts(name: str, **changes: Any) -> Facts:
+    """Return facts of an ordinary Debian 12 host.
+
+    Args:
+        name: its host name.
+        changes: facts that shall be others: `os_like=frozenset({"rhel"})`.
+    """
+    gib = 2**30
+    values: dict[str, Any] = {
+        "hostname": name,
+        "os_id": "debian",
+        "os_like": frozenset({"debian"}),
+        "os_version": "12",
+        "os_name": "Debian GNU/Linux 12 (in memory)",
+        "arch": "amd64",
+        "kernel": "6.1.0-30-amd64",
+        "cpus": 2,
+        "memory": 4 * gib,
+        "disks": {"/": (20 * gib, 40 * gib)},
+        "clock_skew": 0.0,
+        "cgroup": 2,
+        "systemd": True,
+        "selinux": "disabled",
+        "swap": (),
+        "addresses": {"eth0": ("192.0.2.11/24",)},
+        "listening": {},
+        "capabilities": (1 << 41) - 1,
+        "resolv_conf": "/etc/resolv.conf",
+    }
+    return Facts(**{**values, **changes})
 
 
 class MemoryRemotes:
@@ -42,7 +51,7 @@ class MemoryRemotes:
 
     Args:
         hosts: name -> host; one that is not among them cannot be reached.
-        facts: name -> what it is; any other is PLAIN.
+        facts: name -> what it is; any other is an ordinary one.
     """
 
     def __init__(self, hosts: Mapping[str, MemoryHost], facts: Mapping[str, Facts] | None = None) -> None:
@@ -67,4 +76,4 @@ class MemoryRemotes:
 
     def read(self, remote: Remote, reads: Queries, waits: Callable[[str], None]) -> tuple[Facts, Observation]:  # noqa: ARG002 - part of the protocol
         """Return a host's facts and what it is asked; see facts.gather."""
-        return self._facts.get(remote.host, PLAIN), remote.observe(reads)
+        return self._facts.get(remote.host) or ordinary_facts(remote.host), remote.observe(reads)

@@ -122,6 +122,11 @@ class Context:
     turn: Host | None = None
 
     @property
+    def whose(self) -> Host:
+        """The host whose turn it is."""
+        return self.turn or self.host
+
+    @property
     def cluster(self) -> ClusterSpec:
         """The spec.
 

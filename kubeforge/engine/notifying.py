@@ -9,6 +9,7 @@ from kubeforge.engine.delegation import Delegated
 from kubeforge.engine.model import Action, ActionContext
 from kubeforge.operations.model import Change, Observation, Operation, Queries
 from kubeforge.operations.notified import Notified, Notifying, stamp
+from kubeforge.transport.base import Remote
 
 __all__ = ["NotifiedAction", "heard", "telling", "titles_of"]
 
@@ -38,13 +39,13 @@ class NotifiedAction(Action):
         if path in run.expected.paths:
             due = run.expected.paths[path] is not None
         else:
-            due = run.remote.observe(Queries(stats=(path,))).paths.get(path) is not None
+            due = _stamped(run).observe(Queries(stats=(path,))).paths.get(path) is not None
         return self.action.plan(run) if due or not run.expected.changed.isdisjoint(self.by) else []
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Do it: it was planned, so it was notified."""
         done = self.action.run(run)
-        run.remote.run(("rm", "-f", "--", stamp(self.title)))
+        _stamped(run).run(("rm", "-f", "--", stamp(self.title)))
         return done
 
     def traces(self) -> Queries:
@@ -54,6 +55,11 @@ class NotifiedAction(Action):
     def was_done(self, seen: Observation, began: float) -> bool | None:
         """As the action: its stamp may still be there."""
         return self.action.was_done(seen, began)
+
+
+def _stamped(run: ActionContext) -> Remote:
+    """Return the host with the stamp: that whose turn it is, wherever the action is done."""
+    return run.remote_of(run.context.whose.name)
 
 
 def titles_of(item: Item) -> tuple[str, ...]:

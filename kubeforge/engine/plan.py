@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from kubeforge.engine.events import Failure, as_data
 from kubeforge.operations.model import Change, Content, Diff, LocalContent, Verb
 from kubeforge.secret import Secret
 
 __all__ = ["Plan", "PlannedChange", "PlannedRemark", "PlannedSaying", "PlannedStep", "content_digest", "content_size"]
+
+T = TypeVar("T")
 
 
 def content_digest(content: Content | None) -> str | None:
@@ -193,25 +195,31 @@ class Plan:
 
     @staticmethod
     def from_data(data: Mapping[str, Any]) -> Plan:
-        """Return the plan that `to_data` wrote."""
+        """Return the plan that `to_data` wrote; what a later version has written besides is left out."""
         return Plan(
             playbook=data["playbook"],
             hosts=tuple(data["hosts"]),
             plays=tuple(data["plays"]),
             steps=tuple(_step(step) for step in data["steps"]),
             failures=tuple(
-                Failure(**{**failure, "evidence": tuple(failure["evidence"])}) for failure in data["failures"]
+                _made(Failure, {**failure, "evidence": tuple(failure["evidence"])}) for failure in data["failures"]
             ),
-            remarks=tuple(PlannedRemark(**remark) for remark in data.get("remarks", ())),
-            said=tuple(PlannedSaying(**told) for told in data.get("said", ())),
+            remarks=tuple(_made(PlannedRemark, remark) for remark in data.get("remarks", ())),
+            said=tuple(_made(PlannedSaying, told) for told in data.get("said", ())),
         )
 
 
 def _step(data: Mapping[str, Any]) -> PlannedStep:
     changes = tuple(
-        PlannedChange(
-            **{**change, "verb": Verb(change["verb"]), "diff": Diff(**change["diff"]) if change["diff"] else None}
+        _made(
+            PlannedChange,
+            {**change, "verb": Verb(change["verb"]), "diff": _made(Diff, change["diff"]) if change["diff"] else None},
         )
         for change in data["changes"]
     )
-    return PlannedStep(**{**data, "changes": changes})
+    return _made(PlannedStep, {**data, "changes": changes})
+
+
+def _made(kind: type[T], data: Mapping[str, Any]) -> T:
+    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]  # of the dataclasses above
+    return kind(**{name: value for name, value in data.items() if name in names})

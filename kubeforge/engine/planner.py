@@ -16,8 +16,9 @@ from kubeforge.engine.executors import Executor
 from kubeforge.engine.notes import owed
 from kubeforge.engine.plan import Plan, PlannedRemark, PlannedSaying
 from kubeforge.engine.prepared import Prepared, guarded
-from kubeforge.engine.program import ActionStep, Batch, Parts, Roster, Step
+from kubeforge.engine.program import ActionStep, Batch, Parts, Step
 from kubeforge.engine.resume import GoingOn
+from kubeforge.engine.roster import Roster
 from kubeforge.operations.model import Change, Observation, Queries, fold
 from kubeforge.spec import paths
 from kubeforge.transport.base import Remote
@@ -50,12 +51,12 @@ class _Heard:
 
     def remark(self, step: ActionStep, text: str, details: Mapping[str, str]) -> None:
         """Keep a warning."""
-        host = step.context.host.name
+        host = step.context.whose.name
         self.remarks.append(PlannedRemark(host=host, task=step.task, text=text, details=details))
 
     def message(self, step: ActionStep, text: str) -> None:
         """Keep any other message."""
-        self.said.append(PlannedSaying(host=step.context.host.name, step=step.title, text=text))
+        self.said.append(PlannedSaying(host=step.context.whose.name, step=step.title, text=text))
 
 
 def queries_of(parts: Parts) -> Queries:
@@ -94,6 +95,7 @@ class Planner:
     remarks: list[PlannedRemark] = field(default_factory=list)
     said: list[PlannedSaying] = field(default_factory=list)
     _parts: dict[str, Parts] = field(default_factory=dict)
+    _elsewhere: dict[str, dict[str, Observation]] = field(default_factory=dict)  # whose turn -> where -> what will hold
 
     def prepare(self) -> list[Prepared]:
         """Return the steps that have something to do, with what carrying them out needs, in the plan's order."""
@@ -235,7 +237,10 @@ class Planner:
         """Return what a step changes and what holds afterwards; `heard` is told what it says."""
         if isinstance(step, Batch):
             return fold(step.operations, expected)
+        turn = step.context.whose.name
+        there = self._elsewhere.setdefault(turn, {})
         conversation = Conversation(
+            elsewhere=there,
             context=step.context,
             title=step.title,
             expected=expected,
@@ -247,8 +252,11 @@ class Planner:
             heard=lambda text: heard.message(step, text),
         )
         changes = step.action.plan(conversation)
-        for change in changes:
-            expected = expected.after(change)
+        is_here = step.place == turn
+        for change in changes:  # what holds on another host says nothing of this one
+            expected = expected.after(change if is_here else replace(change, effect=Observation()))
+            if not is_here:
+                there[step.place] = there.get(step.place, Observation()).after(change)
         return changes, expected
 
     def shown(self, prepared: Sequence[Prepared]) -> Plan:

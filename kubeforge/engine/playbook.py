@@ -10,11 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Literal
 
 from kubeforge.errors import InputError, Problem
 
-__all__ = ["ALWAYS", "SERIAL", "Order", "Play", "Playbook", "Pool", "Portion", "TaskCall", "suggestion"]
+__all__ = ["ALWAYS", "NEVER", "SERIAL", "Order", "Play", "Playbook", "Pool", "Portion", "TaskCall", "suggestion"]
 
 
 Order = Literal["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"]
@@ -22,6 +23,9 @@ Order = Literal["inventory", "reverse_inventory", "sorted", "reverse_sorted", "s
 
 ALWAYS = "always"
 """A play with this tag runs whatever tags are asked for."""
+
+NEVER = "never"
+"""What has this tag runs only where one of its other tags, or this one, is asked for: Ansible's word."""
 
 SERIAL = "serial"
 """A play with this tag takes the sizes of its batches from the command line, where they are given there."""
@@ -165,9 +169,18 @@ class Play:
     line: int | None = None
     hosts_line: int | None = None
 
+    @property
+    def has_once(self) -> bool:
+        """Whether anything in it is done by one host only."""
+        return self.run_once or any(call.run_once for call in (*self.tasks, *self.handlers))
+
     def of(self, *, first: bool) -> Play:
-        """Return the play of one of its hosts: what is done once is done by the first one."""
-        if first or not any(call.run_once for call in (*self.tasks, *self.handlers)):
+        """Return the play of one of its hosts.
+
+        Args:
+            first: whether it is the one that does what is done once.
+        """
+        if first or not self.has_once:
             return self
         tasks = tuple(call for call in self.tasks if not call.run_once)
         return replace(self, tasks=tasks, handlers=tuple(call for call in self.handlers if not call.run_once))
@@ -225,6 +238,11 @@ class Playbook:
     shipped: bool = False
 
     @property
+    def place(self) -> str:
+        """Absolute path of a playbook of one's own, as others may have its name; empty: it has none, or is shipped."""
+        return str(Path(self.file).absolute()) if self.file and not self.shipped else ""
+
+    @property
     def tags(self) -> frozenset[str]:
         """Every word that selects something here."""
         words = {tag for play in self.plays for tag in play.tags}
@@ -248,10 +266,13 @@ class Playbook:
     def tagged(self, tags: Sequence[str]) -> Playbook:
         """Return what `tags` select: whole plays by their tags, single tasks by name or subject.
 
+        Args:
+            tags: none: everything is selected but what never is unless asked for.
+
         Raises:
             InputError: a tag selects nothing.
         """
-        if not tags:
+        if not tags and NEVER not in self.tags:
             return self
         known = sorted(self.tags)
         unknown = [tag for tag in tags if tag not in self.tags]
@@ -268,6 +289,11 @@ class Playbook:
 
 def _selected(play: Play, tags: set[str]) -> Play:
     """Return the play with the calls that `tags` select, perhaps none."""
-    if play.tags & (tags | {ALWAYS}):
-        return play
-    return replace(play, tasks=tuple(call for call in play.tasks if call.tags & (tags | {ALWAYS})))
+    return replace(play, tasks=tuple(call for call in play.tasks if _is_selected(play, call, tags)))
+
+
+def _is_selected(play: Play, call: TaskCall, tags: set[str]) -> bool:
+    said = play.tags | call.own_tags
+    if NEVER in said:  # not by its name or subject, which nobody wrote there
+        return bool(said & (tags | {ALWAYS}))
+    return not tags or bool((said | call.tags) & (tags | {ALWAYS}))

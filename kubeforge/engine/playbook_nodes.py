@@ -17,6 +17,7 @@ __all__ = ["NodeReader"]
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 PORTION: Final = re.compile(r"(\d{1,9})(%?)")
+_ENCRYPTED: Final = "what is encrypted belongs into group_vars/ or host_vars/, of the inventory or beside the playbook"
 _PLAIN: Final = {bool: "yes or no", dict: "mapping"}
 
 
@@ -84,7 +85,10 @@ class NodeReader:
 
     def value(self, node: yaml.Node, field: str, kind: type) -> Any:
         """Return a node as plain data of one type, or an empty one of it."""
+        known = len(self.problems)
         made = self.construct(node, field)
+        if len(self.problems) > known:
+            return kind()
         if not isinstance(made, kind):
             self.problem(node, field, f"a {_PLAIN.get(kind, kind.__name__)} is expected here, not {made!r}")
             return kind()
@@ -96,7 +100,10 @@ class NodeReader:
         try:
             return loader.construct_document(node)
         except yaml.MarkedYAMLError as error:
-            self.problem(node, field, str(error.problem))
+            self.problem(node, field, _ENCRYPTED if "'!vault'" in str(error.problem) else str(error.problem))
+            return None
+        except (ValueError, AttributeError) as error:  # it looks like a date or a number, and is none: 2026-02-30
+            self.problem(node, field, f"no value of YAML: {error}; put what is text between quotes")
             return None
         finally:
             loader.dispose()

@@ -6,30 +6,30 @@ and what may do more than it foretells ends its batch.
 
 from __future__ import annotations
 
-import random
+import sysconfig
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from kubeforge.engine.arguments import filled
 from kubeforge.engine.becoming import done_as, enters_as_root, user_of
-from kubeforge.engine.delegation import Delegated, delegated
+from kubeforge.engine.delegation import Delegated, delegated, place_of
 from kubeforge.engine.events import Failure
 from kubeforge.engine.model import Action, Context, Task
 from kubeforge.engine.notifying import heard, telling, titles_of
-from kubeforge.engine.playbook import Order, Play, Playbook, TaskCall, suggestion
+from kubeforge.engine.playbook import Play, TaskCall, suggestion
+from kubeforge.engine.roster import Roster
 from kubeforge.engine.signatures import complaint, signature
-from kubeforge.engine.templating import has_template
-from kubeforge.errors import BecomeFailed, InputError, KubeforgeError, Problem
-from kubeforge.inventory.model import CONTROL_PLANE, ETCD, LOAD_BALANCERS, WORKERS, Host, Inventory
-from kubeforge.inventory.patterns import of_facts, select
+from kubeforge.errors import BecomeFailed, KubeforgeError
+from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.becoming import LOGIN
 from kubeforge.operations.model import Operation, Queries
+from kubeforge.operations.notified import Notified, Notifying
 
-__all__ = ["ActionStep", "Batch", "Parts", "Roster", "Step", "compile_host", "fault", "reads_of", "roster"]
-
-CLUSTER = "cluster"
-"""A group that every inventory has: control planes, etcd members and workers."""
+__all__ = ["ActionStep", "Batch", "Parts", "Step", "compile_host", "fault", "reads_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,152 +74,13 @@ class ActionStep:
         """The action's own title."""
         return self.action.title
 
+    @property
+    def place(self) -> str:
+        """The host that it is done on, whosever turn it is."""
+        return place_of(self.action) or self.context.host.name
+
 
 Step = Batch | ActionStep
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roster:
-    """Who takes part in what.
-
-    Args:
-        playbook: the selected plays.
-        hosts: for each play its hosts, in inventory order.
-    """
-
-    playbook: Playbook
-    hosts: tuple[tuple[str, ...], ...]
-
-    @property
-    def everyone(self) -> tuple[str, ...]:
-        """Every host that takes part, in the order of first appearance."""
-        return tuple(dict.fromkeys(name for names in self.hosts for name in names))
-
-    def over_limit(
-        self, number: int, failed: Collection[str], away: Collection[str] = (), *, batch: Collection[str]
-    ) -> bool:
-        """Return whether more of a play's hosts have failed than it allows.
-
-        Args:
-            number: of the play.
-            failed: all hosts that have.
-            away: those of them that could not be reached when the run was planned.
-            batch: the hosts that are worked on together, for plays that allow so many of each batch.
-        """
-        play = self.playbook.plays[number]
-        hosts = set(batch) if play.each_batch else set(self.hosts[number])
-        counted = hosts & (set(failed) - set(away) if play.ignore_unreachable else set(failed))
-        is_lost = play.each_batch and bool(hosts) and counted == hosts
-        return is_lost or len(counted) > play.max_failures.limit(len(hosts))
-
-    def blocked(self, failed: Collection[str], away: Collection[str] = ()) -> bool:
-        """Return whether so many hosts could not be planned that nothing may begin; see `over_limit`."""
-        return any(
-            self.over_limit(number, failed, away, batch=batch)
-            for number, (play, hosts) in enumerate(zip(self.playbook.plays, self.hosts, strict=True))
-            for batch in (play.batches(hosts, everyone=hosts) if play.each_batch else [hosts])
-        )
-
-    def within(self, names: Collection[str] | None) -> Roster:
-        """Return the same with nobody but `names`; None: with everybody.
-
-        Raises:
-            InputError: none of them takes part.
-        """
-        if names is None:
-            return self
-        left = replace(self, hosts=tuple(tuple(host for host in hosts if host in names) for hosts in self.hosts))
-        if not left.everyone:
-            raise InputError([Problem(message=f"{self.playbook.name} has nothing for {', '.join(names) or 'no host'}")])
-        return left
-
-    def plays_of(self, host: str) -> Iterator[tuple[int, Play]]:
-        """Yield the number and the play of each play that `host` takes part in, with what it does there."""
-        for number, (play, names) in enumerate(zip(self.playbook.plays, self.hosts, strict=True)):
-            if host in names:
-                yield number, play.of(first=host == names[0])
-
-
-def roster(playbook: Playbook, inventory: Inventory, limit: str | None = None) -> Roster:
-    """Find the hosts of every play.
-
-    Args:
-        playbook: already cut down to the wanted tags.
-        inventory: who there is.
-        limit: a pattern; only its hosts take part.
-
-    Raises:
-        InputError: a pattern names a host or group that is not there; `limit` selects nobody; a play is for nobody,
-            limit or not, and the playbook is no shipped one: all that is wrong at once.
-    """
-    problems: list[Problem] = []
-    within = _names(limit, inventory, problems, Problem(message="", field="--limit")) if limit else None
-    hosts = []
-    for play in playbook.plays:
-        place = Problem(message="", file=playbook.file, line=play.hosts_line or play.line)
-        meant = _names(play.hosts, inventory, problems, place, may_be_empty=playbook.shipped)
-        names = _ordered(meant, play.order)
-        if play.run_once:
-            names = names[:1]
-        problems += _strangers(play, inventory, playbook.file)
-        hosts.append(tuple(name for name in names if within is None or name in within))
-    if problems:
-        raise InputError(problems)
-    if within is not None and not any(hosts):
-        message = f"selects no host of {playbook.name}{suggestion(str(limit), list(inventory.hosts))}"
-        raise InputError([Problem(message=message, field="--limit")])
-    return Roster(playbook=playbook, hosts=tuple(hosts))
-
-
-def _ordered(names: list[str], order: Order) -> list[str]:
-    """Return hosts in the order of their turns."""
-    if order == "shuffle":
-        return random.sample(names, len(names))
-    listed = sorted(names) if order.endswith("sorted") else names
-    return listed[::-1] if order.startswith("reverse") else listed
-
-
-def _strangers(play: Play, inventory: Inventory, file: str | None) -> Iterator[Problem]:
-    """Yield hosts that work is delegated to and that are not in the inventory."""
-    for call in (*play.tasks, *play.handlers):
-        to = call.delegate_to
-        if to and to not in inventory.hosts and not has_template(to):
-            message = f"the inventory has no host {to}{suggestion(to, list(inventory.hosts))}"
-            yield Problem(message=message, file=call.file or file, line=call.line, field="delegate_to")
-
-
-def _with_roles(inventory: Inventory, *, may_be_empty: bool) -> Inventory:
-    """Return the inventory with the groups that a cluster's hosts are in by their roles.
-
-    Args:
-        inventory: as loaded.
-        may_be_empty: those are there, too, that it has no hosts of.
-    """
-    roles = {
-        CONTROL_PLANE: (),
-        WORKERS: (),
-        LOAD_BALANCERS: (),
-        ETCD: tuple(host.name for host in inventory.etcd_members),
-        CLUSTER: tuple(host.name for host in inventory.cluster),
-    }
-    known = {name: hosts for name, hosts in roles.items() if hosts or may_be_empty}
-    return replace(inventory, groups={**known, **inventory.groups})
-
-
-def _names(
-    pattern: str, inventory: Inventory, problems: list[Problem], place: Problem, *, may_be_empty: bool = True
-) -> list[str]:
-    """Return the hosts of a pattern; what is wrong with it is added to `problems`, at `place`."""
-    known = _with_roles(inventory, may_be_empty=may_be_empty)
-    try:
-        nobody_is_fine = may_be_empty or bool(of_facts(inventory, pattern))
-        return [host.name for host in select(known, pattern, may_be_empty=nobody_is_fine)]
-    except InputError as error:
-        problems += [
-            Problem(message=problem.message, file=place.file, line=place.line, field=place.field or "hosts")
-            for problem in error.problems
-        ]
-        return []
 
 
 def reads_of(who: Roster, registry: Mapping[str, Task], inventory: Inventory, host: Host) -> Queries:
@@ -236,7 +97,11 @@ Parts = Mapping[int, tuple[Step, ...]]
 
 
 def compile_host(
-    plays: Iterable[tuple[int, Play, Context]], registry: Mapping[str, Task], *, file: str | None = None
+    plays: Iterable[tuple[int, Play, Context]],
+    registry: Mapping[str, Task],
+    *,
+    file: str | None = None,
+    variables: Mapping[str, Any] = MappingProxyType({}),
 ) -> Parts | Failure:
     """Ask all tasks of one host.
 
@@ -244,11 +109,12 @@ def compile_host(
         plays: number, play and context of each play the host takes part in.
         registry: the tasks by name.
         file: the playbook's, for errors.
+        variables: those of the command line, over those of tasks.
 
     Returns:
         Number of a play -> its steps on this host; or why a task could not be asked.
     """
-    compiler = _Compiler(registry, file)
+    compiler = _Compiler(registry, file, variables)
     host = None
     try:
         parts = {}
@@ -265,9 +131,10 @@ def compile_host(
 class _Compiler:
     """Asks tasks; `asking` is the one being asked."""
 
-    def __init__(self, registry: Mapping[str, Task], file: str | None) -> None:
+    def __init__(self, registry: Mapping[str, Task], file: str | None, variables: Mapping[str, Any]) -> None:
         self.registry = registry
         self.file = file
+        self.variables = variables
         self.asking = ""
 
     def steps(self, play: Play, context: Context) -> Iterator[Step]:
@@ -302,7 +169,8 @@ class _Compiler:
         """Yield what one call gives, and the context it is done in: this host's, or that of another one."""
         self.asking = call.name
         try:
-            mine = replace(context, vars={**context.vars, **call.vars}) if call.vars else context
+            known = {**context.vars, **call.vars, **self.variables}
+            mine = replace(context, vars=known) if call.vars else context
             if call.delegate_to is None:
                 yield from ((item, mine) for item in self.ask(call, mine))
                 return
@@ -313,10 +181,16 @@ class _Compiler:
             for item in delegated(self.ask(call, there), to):
                 yield item, mine if isinstance(item, Delegated) else there
         except KubeforgeError as error:
-            file = call.file or self.file
-            if file and call.line:
-                error.evidence = (*error.evidence, f"{file}:{call.line}")
-            raise
+            raise self.placed(error, call) from None
+        except Exception as error:  # noqa: BLE001 - tasks are also users' code: their fault is reported, not a traceback
+            raise self.placed(fault(error), call) from None
+
+    def placed(self, error: KubeforgeError, call: TaskCall) -> KubeforgeError:
+        """Return an error that says where the playbook asks for what went wrong."""
+        file = call.file or self.file
+        if file and call.line:
+            error.evidence = (*error.evidence, f"{file}:{call.line}")
+        return error
 
     def ask(self, call: TaskCall, context: Context) -> Iterator[Operation | Action]:
         task = self.registry[call.name]
@@ -348,9 +222,10 @@ def _user(call: TaskCall, context: Context) -> str:
     connection = context.host.connection
     named = str(filled({"become_user": call.become_user}, context)["become_user"])
     user = user_of(call, connection, named)
-    if user and not enters_as_root(connection):
+    if (user or (call.become and not connection.become)) and not enters_as_root(connection):
+        other = "another" if user == LOGIN else user or "root"
         raise BecomeFailed(
-            f"this host is not entered as root, so nobody there can become {'another' if user == LOGIN else user}",
+            f"{context.host.name} is not entered as root, so nobody there can become {other}",
             remedy="set ansible_become: true for it in the inventory, or enter as root (ansible_user)",
         )
     return user
@@ -367,7 +242,14 @@ def _notify(
 
 def _ends(last: Operation, following: Operation | Action) -> bool:
     """Whether a batch ends between the two: what may find more than was foretold is decided anew (ADR 96)."""
-    return not isinstance(following, Operation) or (last.open_ended and not following.open_ended)
+    return not isinstance(following, Operation) or (_is_open_ended(last) and not _is_open_ended(following))
+
+
+def _is_open_ended(operation: Operation) -> bool:
+    """Whether it may do more than its effect tells; those that notify and those that are notified are no other."""
+    while isinstance(operation, Notified | Notifying):
+        operation = operation.operation
+    return operation.open_ended
 
 
 def _batch(waiting: Sequence[tuple[str, Operation]]) -> Batch:
@@ -378,10 +260,21 @@ def _batch(waiting: Sequence[tuple[str, Operation]]) -> Batch:
 
 
 def fault(error: Exception) -> KubeforgeError:
-    """Return an unforeseen exception as an error that says where in the code it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    """Return an unforeseen exception as an error that says where in the code it was raised, and whose code that is."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames[-3:]]
+    said = f"{type(error).__name__}: {error}"
+    if _is_users([frame.filename for frame in frames]):
+        return KubeforgeError(f"code of your own raised {said}", evidence=places, remedy="correct it")
     return KubeforgeError(
-        f"a fault in the code: {type(error).__name__}: {error}",
-        evidence=[f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames],
+        f"a fault in the code: {said}",
+        evidence=places,
         remedy="this is a defect, not your input; report it with these lines",
     )
+
+
+def _is_users(files: Sequence[str]) -> bool:
+    """Whether the code that was called last, libraries aside, is no part of kubeforge: a task beside a playbook."""
+    ours, libraries = str(Path(__file__).parents[1]), (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    last = next((file for file in reversed(files) if file.startswith(ours) or not file.startswith(libraries)), ours)
+    return not last.startswith(ours)

@@ -82,7 +82,9 @@ class OpenStep:
         once = {change.title for change in self.planned.changes if change.every_run}
         risky = {change.title for change in self.planned.changes if change.every_run and not change.repeatable}
         if self.planned.action:
-            return Told(doubtful=frozenset(risky) if self.failure is None or self.failure in _UNKNOWN else frozenset())
+            if self.failure is not None and self.failure not in _UNKNOWN:
+                risky &= {change.title for change in self.planned.changes[:-1]}  # what failed, failed after these
+            return Told(doubtful=frozenset(risky))
         act = last_act(note)
         if act is None or act.run_id != self.run_id:
             return Told()  # its act never began

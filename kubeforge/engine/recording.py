@@ -83,13 +83,21 @@ def ended(result: RunResult) -> RunDone:
     )
 
 
-def site(cluster: str, hosts: Sequence[Host], spec: ClusterSpec | None) -> dict[str, Any]:
-    """Return what a run records of its hosts, for reports; nothing of how they are entered.
+def site(
+    cluster: str,
+    hosts: Sequence[Host],
+    spec: ClusterSpec | None,
+    once: Mapping[str, str] | None = None,
+    file: str = "",
+) -> dict[str, Any]:
+    """Return what a run records of its hosts, for reports and who goes on with it; nothing of how they are entered.
 
     Args:
         cluster: what the run is filed under.
         hosts: that take part.
         spec: of the cluster, where the run is about one.
+        once: see `roster.Roster`.
+        file: see `playbook.Playbook.place`.
     """
     endpoint = spec.endpoint.kind if spec else None
     return {
@@ -98,4 +106,6 @@ def site(cluster: str, hosts: Sequence[Host], spec: ClusterSpec | None) -> dict[
         "kubernetes": spec.kubernetes if spec else None,
         "endpoint": str(endpoint) if endpoint else None,
         "hosts": [{"name": one.name, "address": one.address, "groups": sorted(one.groups)} for one in hosts],
+        "once": dict(once or {}),
+        "file": file,
     }

@@ -96,9 +96,12 @@ class RunRecord:
 
     @cached_property
     def plan(self) -> Plan | None:
-        """What it was going to do; None where that was not recorded wholly."""
+        """What it was going to do; None where that was not recorded wholly, or is no plan."""
         data = _json(self.path / "plan.json")
-        return Plan.from_data(data) if data else None
+        try:
+            return Plan.from_data(data) if data else None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
 
     @cached_property
     def result(self) -> Data | None:

@@ -31,7 +31,7 @@ SKIP: Final = "skip"
 """What is done about changes of which nobody knows whether they were made."""
 
 
-def chosen(folder: Path, word: str, playbook: str, *, refused: bool = False) -> RunRecord:
+def chosen(folder: Path, word: str, playbook: str, *, refused: bool = False, file: str | None = None) -> RunRecord:
     """Return the run to go on with.
 
     Args:
@@ -39,13 +39,18 @@ def chosen(folder: Path, word: str, playbook: str, *, refused: bool = False) -> 
         word: see `records.find`; `last`: the newest of this playbook, but not one with nothing to do.
         playbook: name of the one that is to be run.
         refused: whether `last` may be one that began nothing though an earlier one left something.
+        file: see `playbook.Playbook.place`; `last` is of no other playbook of that name. None: it may be.
 
     Raises:
         InputError: there is none, it is of another playbook, or it left nothing.
     """
     begun = [run for run in recorded(folder) if run.plan is not None]
     gone_on = {str(run.resumed.get("run")): run for run in begun}
-    mine = [run for run in begun if run.playbook == playbook and run.run_id not in gone_on]
+    mine = [
+        run
+        for run in begun
+        if run.playbook == playbook and run.run_id not in gone_on and file in {None, run.site.get("file", file)}
+    ]
     run = _last(mine, refused=refused) if word == LAST else find(folder, word)
     if run is not None and run.run_id in gone_on:
         message = f"run {gone_on[run.run_id].run_id} went on with {run.run_id} already: go on with that one"
@@ -112,6 +117,9 @@ class GoingOn:
         self.run = run
         self.runs = frozenset(each.run_id for each in chain)
         self.hosts = frozenset(host.name for each in chain for host in each.hosts)
+        self.once: dict[str, str] = {}  # see roster.Roster; the earliest run has settled it
+        for each in chain:
+            self.once = {**each.site.get("once", {}), **self.once}
         self._doubtful = doubtful
         self._progress = progress_of(chain)
         self._told: dict[str, list[Deed]] = {}
@@ -206,8 +214,14 @@ class _Wrapping:
         is_done = self._steps[name] > 0 and not isinstance(step.action, NotifiedAction)
         self._steps[name] -= is_done
         left = self._progress.planned[name] > self._progress.ended[name]
-        unsure = self._unsure(play, step.title, self._doubtful)
-        return replace(step, action=_ResumedAction(step.action, waited=left, is_done=is_done, unsure=unsure))
+        action = _ResumedAction(
+            step.action,
+            waited=left,
+            owed=self._owed(name, name),
+            is_done=is_done,
+            unsure=self._unsure(play, step.title, self._doubtful),
+        )
+        return replace(step, action=action)
 
     def _operation(self, step: tuple[str, str], operation: Operation) -> Operation:
         play, title = name = (step[0], operation.title)
@@ -293,12 +307,14 @@ class _ResumedAction(Action):
     Args:
         action: as its task made it.
         waited: whether the earlier run planned it and did not end it: what it waits for is pending still.
+        owed: titles changed in the earlier run that it has not heard of.
         is_done: whether the earlier run ended it.
         unsure: the run that may have done it; empty: none.
     """
 
     action: Action
     waited: bool
+    owed: frozenset[str]
     is_done: bool
     unsure: str
 
@@ -322,7 +338,9 @@ class _ResumedAction(Action):
         return self.action.run(self._informed(run))
 
     def _informed(self, run: ActionContext) -> ActionContext:
-        return replace(run, pending=True) if self.waited and isinstance(run, Conversation) else run
+        if not (self.waited and isinstance(run, Conversation)):
+            return run
+        return replace(run, pending=True, expected=replace(run.expected, changed=run.expected.changed | self.owed))
 
 
 def _sure(change: Change, unsure: str, step: str) -> Change:
@@ -333,7 +351,7 @@ def _sure(change: Change, unsure: str, step: str) -> Change:
     """
     if unsure:
         raise OperationFailed(
-            f"run {unsure} was cut off while this ran, and nothing tells how far it came",
+            f"run {unsure} was cut off or failed while this ran, and nothing tells how far it came",
             step=step,
             remedy=f"look at the host, then --resume with --doubtful {REDO} to do it once more, or {SKIP} to leave it",
         )

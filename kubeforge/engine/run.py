@@ -47,10 +47,11 @@ from kubeforge.engine.playbook import Play, Playbook, Portion
 from kubeforge.engine.playbook_loader import load
 from kubeforge.engine.pools import pools_of
 from kubeforge.engine.prepared import Prepared, guarded
-from kubeforge.engine.program import Parts, Roster, compile_host, reads_of, roster
+from kubeforge.engine.program import Parts, compile_host, reads_of
 from kubeforge.engine.remotes import ConnectedRemotes, Looking, Remotes
 from kubeforge.engine.result import RunResult, done_of, remaining_of
 from kubeforge.engine.resume import GoingOn
+from kubeforge.engine.roster import Roster, roster
 from kubeforge.engine.runner import Runner
 from kubeforge.engine.vault import OnceVault
 from kubeforge.errors import ChangedUnderneath, KubeforgeError
@@ -120,7 +121,7 @@ class Session:
     ) -> None:
         book = (playbook if isinstance(playbook, Playbook) else load(playbook, registry)).tagged(tags)
         self.inventory = inventory = entered(inventory, book, variables)
-        everybody = roster(book.in_bulks(bulk), inventory, limit)
+        everybody = roster(book.in_bulks(bulk), inventory, limit, resume.once if resume else None)
         self.who: Roster = everybody.within(resume.hosts if resume else None).within(within)
         self._going_on = resume
         self.registry = registry
@@ -172,6 +173,7 @@ class Session:
         self.events.emit(self._start("plan"))
         tell_unmade(self.inventory, self.who.playbook, self.events)
         failures = self._gather()
+        self.who = self.who.settled({str(failure.host) for failure in failures})
         self._looking.ended()
         self._resolve()
         planner = Planner(
@@ -190,9 +192,8 @@ class Session:
         plan = planner.shown(prepared) if diff else planner.shown(prepared).without_diffs()
         self._planned = plan, prepared
         self._interrupted = planner.interrupted
-        seconds = time.monotonic() - began
         changed = len({step.host for step in plan.steps})
-        self.events.emit(PlanReady(changes=plan.changes, hosts=changed, seconds=seconds))
+        self.events.emit(PlanReady(changes=plan.changes, hosts=changed, seconds=time.monotonic() - began))
         return plan
 
     def blocked(self, plan: Plan) -> bool:
@@ -264,9 +265,9 @@ class Session:
         if not self._record:
             return None
         hosts = [self.inventory.hosts[name] for name in self.who.everyone]
-        about, path = recording.site(self._cluster, hosts, self.spec), runs_folder(self._cluster) / self.run_id
-        opened = recording.opened(path, plan, about, going_on=self._going_on, begins=begins)
-        return stack.enter_context(opened)
+        about = recording.site(self._cluster, hosts, self.spec, self.who.once, self.who.playbook.place)
+        path = runs_folder(self._cluster) / self.run_id
+        return stack.enter_context(recording.opened(path, plan, about, going_on=self._going_on, begins=begins))
 
     def _held(self, stack: ExitStack, plan: Plan, runner: Runner, journal: Journal | None) -> Callable[[], None]:
         """Hold the cluster's lock until `stack` is left; a run that does not get it is recorded as refused."""
@@ -282,8 +283,7 @@ class Session:
 
         def lost(error: KubeforgeError) -> None:
             self._stop.set()
-            failure = Failure.of(error)
-            failures.append(failure)
+            failures.append(failure := Failure.of(error))
             self.events.emit(HostFailed(host=str(failure.host), failure=failure))
             self.events.emit(Stopping(why="the run's lock is lost: stopping after what runs"))
 
@@ -354,7 +354,7 @@ class Session:
 
     def _compile(self, host: str) -> Parts | Failure:
         plays = ((number, play, self._context(host, play)) for number, play in self.who.plays_of(host))
-        return compile_host(plays, self.registry, file=self.who.playbook.file)
+        return compile_host(plays, self.registry, file=self.who.playbook.file, variables=self.variables)
 
     def _context(self, host: str, play: Play) -> Context:
         return Context(
@@ -381,7 +381,7 @@ class Session:
         return self._planned[1]
 
     def _result(self, runner: Runner, began: float, journal: Journal | None) -> RunResult:
-        remaining = remaining_of(runner.remaining, runner.done, [play.name for play in self.who.playbook.plays])
+        remaining = remaining_of(runner.remaining, runner.made_of, [play.name for play in self.who.playbook.plays])
         result = RunResult(
             run_id=self.run_id,
             done=done_of(runner.done),

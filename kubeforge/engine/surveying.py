@@ -10,7 +10,7 @@ from kubeforge.engine.executors import Executor
 from kubeforge.engine.facts import gather
 from kubeforge.engine.gather import FactsReader
 from kubeforge.engine.model import Facts
-from kubeforge.errors import KubeforgeError
+from kubeforge.engine.prepared import guarded
 from kubeforge.operations.model import Queries
 from kubeforge.transport.base import Remote
 
@@ -41,8 +41,8 @@ def survey(
     def one(host: str) -> Surveyed:
         try:
             facts, _ = reader(remote_of(host), Queries(), lambda _what: None)
-        except KubeforgeError as error:
-            return Surveyed(host=host, failure=Failure.of(error, host=host, step="facts"))
+        except Exception as error:  # noqa: BLE001 - one host's failure is that host's outcome
+            return Surveyed(host=host, failure=guarded(error, host=host, step="facts"))
         return Surveyed(host=host, facts=facts)
 
     found = dict(executor.each(one, hosts))

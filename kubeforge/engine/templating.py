@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["Unfilled", "compiled_file", "evaluated", "has_template", "rendered", "rendered_file", "wrong_template"]
 
 OPENING: Final = ("{{", "{%")
-WHOLE: Final = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
 _UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
 _PRINTED: Final = "__kubeforge_secrets__"
+_REVEALED: Final = "__kubeforge_revealed__"
+_JINJAS: Final = ("float", "int", "tojson", "urlencode")
+"""Filters of Jinja2 itself that would silently make something else of a secret's mask."""
 _TAKEN_APART: Final = "a secret is taken apart; print it whole: `{{ password }}`"
 
 
@@ -67,12 +69,14 @@ def evaluated(text: str, names: Mapping[str, Any]) -> Any:
         compiled = _compiled(text)
         if isinstance(compiled, Template):
             return _printed(compiled.render, names, text)
-        value = compiled(**names)
+        value = compiled(names)
         if isinstance(value, Undefined):
             str(value)  # raises, with the name that is unknown
     except TemplateError as error:
         raise KubeforgeError(f"{text!r} cannot be filled: {_told(error, names)}") from None
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except KubeforgeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - filters are given anything, and raise anything
         raise KubeforgeError(f"{text!r} cannot be filled: {error}") from None
     if isinstance(value, str) and MASK in value:
         raise KubeforgeError(f"{text!r} cannot be filled: {_TAKEN_APART}")
@@ -102,7 +106,7 @@ def rendered_file(path: Path, names: Mapping[str, Any]) -> str | Secret:
     except TemplateError as error:
         file, line = _place(error, path)
         raise InputError([Problem(message=_told(error, names), file=file, line=line)]) from None
-    except (ArithmeticError, LookupError, TypeError, ValueError, KubeforgeError) as error:
+    except Exception as error:  # noqa: BLE001 - likewise
         file, line = _place(error, path)
         raise InputError([Problem(message=f"cannot be filled: {error}", file=file, line=line)]) from None
 
@@ -150,15 +154,18 @@ def wrong_template(text: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> Any:
     """Return an expression or a template, made once for all hosts."""
-    environment, whole = _environment(None), WHOLE.fullmatch(text)
-    if whole:
-        return environment.compile_expression(whole[1], undefined_to_none=False)
+    environment = _environment(None)
+    words = [(kind, word) for _, kind, word in environment.lex(text)]
+    kinds = [kind for kind, _ in words]
+    if kinds and (kinds[0], kinds[-1], kinds.count("variable_end")) == ("variable_begin", "variable_end", 1):
+        expression = "".join(word for _, word in words[1:-1])
+        return environment.compile_expression(expression, undefined_to_none=False)
     return environment.from_string(text)
 
 
 @lru_cache(maxsize=64)
 def _environment(folder: Path | None) -> SandboxedEnvironment:
-    from jinja2 import FileSystemLoader, StrictUndefined, pass_context  # noqa: PLC0415 - see evaluated
+    from jinja2 import FileSystemLoader, StrictUndefined, nodes, pass_context  # noqa: PLC0415 - see evaluated
     from jinja2.runtime import Context  # noqa: PLC0415 - see evaluated
     from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415 - see evaluated
 
@@ -177,7 +184,18 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
         printed.append(value)
         return value.reveal().decode()
 
-    environment = SandboxedEnvironment(
+    class Sandbox(SandboxedEnvironment):
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            return not isinstance(obj, Secret) and super().is_safe_attribute(obj, attr, value)
+
+        def _generate(self, source: nodes.Template, *given: Any, **named: Any) -> str:
+            for compared in list(source.find_all(nodes.Compare)):  # what comes of it is yes or no, and tells nothing
+                compared.expr = nodes.Filter(compared.expr, _REVEALED, [], [], None, None)
+                for operand in compared.ops:
+                    operand.expr = nodes.Filter(operand.expr, _REVEALED, [], [], None, None)
+            return super()._generate(source, *given, **named)
+
+    environment = Sandbox(
         undefined=StrictUndefined,
         autoescape=False,
         finalize=finalize,
@@ -186,15 +204,23 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
         loader=FileSystemLoader(folder) if folder else None,
     )
     environment.context_class = Filling
-    environment.filters.update({name: _shielding(name, function) for name, function in FILTERS.items()})
-    environment.tests.update({name: _shielding(name, function) for name, function in TESTS.items()})
+    ansibles = {name: function if name not in OF_TEXT else _shielding(function) for name, function in FILTERS.items()}
+    jinjas = {name: _shielding(environment.filters[name]) for name in _JINJAS}
+    environment.filters.update({**jinjas, **ansibles, _REVEALED: _revealed})
+    environment.tests.update(
+        {name: function if name not in OF_TEXT else _shielding(function) for name, function in TESTS.items()}
+    )
     return environment
 
 
-def _shielding(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _revealed(value: Any) -> Any:
+    """Return what is compared: a secret's text, also among the items of a list."""
+    is_list = isinstance(value, list | tuple) and any(isinstance(item, Secret) for item in value)
+    return revealed(value) if is_list or isinstance(value, Secret) else value
+
+
+def _shielding(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a filter or test of texts that works on secrets, too: what it makes of one is a secret."""
-    if name not in OF_TEXT:
-        return function
 
     @wraps(function)
     def shielding(*given: Any, **named: Any) -> Any:

@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kubeforge import tasks as shipped
+from kubeforge.engine.memory import MemoryRemotes, ordinary_facts
 from kubeforge.engine.model import Facts, Task, TaskFunction
 from kubeforge.engine.plan import Plan
 from kubeforge.engine.playbook_loader import parse
 from kubeforge.engine.result import RunResult
 from kubeforge.engine.run import Session
-from kubeforge.errors import ConnectionFailed
 from kubeforge.inventory.model import Connection, Host, Inventory
-from kubeforge.operations.model import Observation, Queries
 from kubeforge.tasks.registry import TASK_ATTRIBUTE
-from kubeforge.transport.base import ByteSocket, Remote
 from kubeforge.transport.memory import MemoryHost
 
 __all__ = ["MemorySite", "ordinary_facts"]
-
-
-def ordinary_facts(name: str, **changes: Any) -> Facts:
-    """Return facts of an ordinary Debian 12 host.
-
-    Args:
-        name: its host name.
-        changes: facts that shall be others: `os_like=frozenset({"rhel"})`.
-    """
-    gib = 2**30
-    values: dict[str, Any] = {
-        "hostname": name,
-        "os_id": "debian",
-        "os_like": frozenset({"debian"}),
-        "os_version": "12",
-        "os_name": "Debian GNU/Linux 12 (bookworm)",
-        "arch": "amd64",
-        "kernel": "6.1.0-30-amd64",
-        "cpus": 2,
-        "memory": 4 * gib,
-        "disks": {"/": (20 * gib, 40 * gib)},
-        "clock_skew": 0.0,
-        "cgroup": 2,
-        "systemd": True,
-        "selinux": "disabled",
-        "swap": (),
-        "addresses": {"eth0": ("192.0.2.11/24",)},
-        "listening": {},
-        "capabilities": (1 << 41) - 1,
-        "resolv_conf": "/etc/resolv.conf",
-    }
-    return Facts(**{**values, **changes})
 
 
 class MemorySite:
@@ -77,9 +43,9 @@ class MemorySite:
         facts: Mapping[str, Facts] | None = None,
         tasks: Iterable[TaskFunction] = (),
     ) -> None:
-        self._hosts = {host.host: host for host in hosts}
-        self._facts = {name: ordinary_facts(name) for name in self._hosts} | dict(facts or {})
-        self.inventory = _inventory(self._hosts, groups or {}, variables or {})
+        known = {host.host: host for host in hosts}
+        self._remotes = MemoryRemotes(known, facts)
+        self.inventory = _inventory(known, groups or {}, variables or {})
         self.registry: dict[str, Task] = {**shipped.load(), **{mark.name: mark for mark in map(_mark, tasks)}}
 
     def session(self, playbook: str | Path) -> Session:
@@ -98,8 +64,8 @@ class MemorySite:
             inventory=self.inventory,
             playbook=book,
             registry=self.registry,
-            remotes=_MemoryRemotes(self._hosts),
-            reader=self._read,
+            remotes=self._remotes,
+            reader=self._remotes.read,
             exclusive=False,
             record=False,
         )
@@ -144,28 +110,6 @@ class MemorySite:
             left = [f"{step.host}: {change.title}" for step in session.plan().steps for change in step.changes]
             assert not left, f"a second run would change: {', '.join(left)}"
         return plan
-
-    def _read(self, remote: Remote, reads: Queries, waits: Callable[[str], None]) -> tuple[Facts, Observation]:  # noqa: ARG002 - part of the protocol
-        return self._facts[remote.host], remote.observe(reads)
-
-
-class _MemoryRemotes:
-    """Where a session gets these hosts from."""
-
-    def __init__(self, hosts: Mapping[str, MemoryHost]) -> None:
-        self._hosts = hosts
-
-    def remote(self, host: str) -> Remote:
-        return self._hosts[host]
-
-    def open_stream(self, host: str, command: str) -> ByteSocket:
-        raise ConnectionFailed("a host in memory runs no commands with a stream", host=host, step=command)
-
-    def release(self, host: str) -> None:
-        """Nothing is held."""
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def _mark(function: TaskFunction) -> Task:

@@ -135,3 +135,13 @@ def test_importing_it_imports_little() -> None:
     code = "import sys; from kubeforge import api; print([n for n in sys.modules if n.startswith('kubeforge.')])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "['kubeforge.api']"
+
+
+def test_tasks_beside_the_playbook_are_there_as_on_the_command_line(names: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "site.py").write_text(
+        "from kubeforge import api\n\n\n@api.task('web.motd')\ndef motd(context, text=''):\n"
+        "    yield api.File(path='/etc/motd', content=text.encode())\n"
+    )
+    with api.load("inventory", memory=names["hosts"]).open("site.yml", limit="w1") as run:
+        assert run.apply().exit_code == 0
+    assert names["hosts"][0].file("/etc/motd") == b"welcome"

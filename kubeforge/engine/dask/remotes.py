@@ -67,8 +67,10 @@ class NearRemotes:
         self._own.close()
         if self._is_open:
             self._is_open = False
-            self._executor.everywhere(serve, self._seal.close(Call(session=self._session, verb=LEAVE)))
-            self._executor.close()
+            with suppress(OSError, KubeforgeError):  # a worker that is gone, or cannot be told, forgets us by itself
+                self._executor.everywhere(serve, self._seal.close(Call(session=self._session, verb=LEAVE)))
+            with suppress(OSError):
+                self._executor.close()
 
     def near(self, host: str) -> Remote:
         """Return the host as reached from here."""

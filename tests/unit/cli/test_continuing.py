@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,3 +131,17 @@ def test_the_run_that_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert Continuing(retry_failed=True).of("demo", run.playbook) == (None, ("w2",))
     with pytest.raises(InputError, match="no run of reset"):
         Continuing(resume="last").of("demo", "reset")
+
+
+def test_the_last_run_is_none_of_another_playbook_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBEFORGE_STATE", str(tmp_path))
+    run = write_run(tmp_path / "runs" / "demo")
+    site = json.loads((run.path / "site.json").read_text())
+    (run.path / "site.json").write_text(json.dumps({**site, "file": "/web/apply.yml"}))
+    resume, _ = Continuing(resume="last").of("demo", run.playbook, "/web/apply.yml")
+    assert resume is not None
+    for other in ("/db/apply.yml", ""):
+        with pytest.raises(InputError, match="no run of apply"):
+            Continuing(resume="last").of("demo", run.playbook, other)
+    named, _ = Continuing(resume=run.run_id).of("demo", run.playbook, "/moved/apply.yml")
+    assert named is not None

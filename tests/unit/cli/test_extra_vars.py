@@ -18,12 +18,22 @@ def test_later_ones_win_and_kinds_are_kept(tmp_path: Path) -> None:
     assert read([]) == {}
 
 
+def test_several_at_once_are_several_as_in_ansible() -> None:
+    assert read(["version=1.2 user=bob", "text=hello world", "more='a b=c'"]) == {
+        "version": "1.2",
+        "user": "bob",
+        "text": "hello world",
+        "more": "'a b=c'",
+    }
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
         ("novalue", "`novalue` is not KEY=VALUE, {KEY: VALUE} or @FILE"),
         ("a-b=1", "is not KEY=VALUE"),
         ("{a: [}", "{a: [}: while parsing"),
+        ("{day: 2026-02-30}", "day is out of range"),
         ("{1: 2}", "variables are expected, NAME: VALUE"),
         ("@/nowhere.yml", "/nowhere.yml: No such file or directory"),
         ("@FILE", "put it into group_vars/all/ of the inventory"),

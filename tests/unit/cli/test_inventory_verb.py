@@ -107,16 +107,20 @@ class TestVault:
         (tmp_path / "group_vars/db.yml").write_text(seal("pin: 1234\n", "right", "prod"))
         (tmp_path / "right").write_text("right\n")
         (tmp_path / "wrong").write_text("wrong\n")
+        for folder in ("me@work", "my files"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "right").write_text("right\n")
 
     @pytest.mark.parametrize(
         "options", [["--vault-password-file", "right"], ["--vault-id", "prod@right"], ["--vault-id", "right"],
-                    ["--vault-id", "dev@wrong", "--vault-id", "prod@right"]],
+                    ["--vault-id", "dev@wrong", "--vault-id", "prod@right"], ["--vault-id", "prod@me@work/right"]],
     )  # fmt: skip
     def test_opened_and_masked(self, capsys: Captured, options: list[str]) -> None:
         assert json.loads(told(capsys, ["host", "d1", "-i", "hosts.ini", *options]))["pin"] == "••••••"
 
-    def test_from_the_environment(self, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", "right")
+    @pytest.mark.parametrize("path", ["right", "my files/right"])
+    def test_from_the_environment(self, capsys: Captured, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+        monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", path)
         assert "pin" in told(capsys, ["host", "d1", "-i", "hosts.ini"])
 
     @pytest.mark.parametrize(

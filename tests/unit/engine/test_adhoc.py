@@ -11,7 +11,8 @@ import pytest
 
 from kubeforge.engine.adhoc import KEPT, Answer, alike, everywhere
 from kubeforge.engine.executors import ThreadExecutor
-from kubeforge.errors import ConnectionFailed
+from kubeforge.engine.fetching import Fetching
+from kubeforge.errors import ConnectionFailed, InputError
 from kubeforge.transport.base import ByteSocket
 from kubeforge.transport.local import LocalTransport
 
@@ -135,3 +136,10 @@ def test_the_same_answers_stand_together() -> None:
         ["h1", "h2", "h3"],
         ["h4"],
     ]
+
+
+@pytest.mark.parametrize("path", ["etc/hosts", "/var/../../x", "~/.bashrc"])
+def test_what_is_fetched_has_an_absolute_path(tmp_path: Path, path: str) -> None:
+    """Else it would be written outside of its host's folder, or come from a folder that nobody named."""
+    with pytest.raises(InputError, match="an absolute path on the hosts is expected"):
+        Fetching(tmp_path, path)

@@ -211,3 +211,24 @@ def test_nobody_is_become_and_named(world: Any) -> None:
     text = json.dumps([{"play": "A", "hosts": "w1", "tasks": [task]}])
     with pytest.raises(InputError, match="becomes nobody: `become: false` is said beside it"):
         world.session(text)
+
+
+def test_whoever_is_the_one_of_a_shuffled_play_is_entered_as_root(world: Any) -> None:
+    hosts = {name: replace(host, connection=OPS) for name, host in world.inventory.hosts.items()}
+    world.inventory = Inventory(hosts=hosts, groups=world.inventory.groups)
+    play = {"play": "A", "hosts": "all", "order": "shuffle", "run_once": True, "become": True, "tasks": ["files.write"]}
+    for _ in range(10):
+        with world.session(json.dumps([play])) as session:
+            (name,) = session.who.everyone
+            assert session.inventory.hosts[name].connection.become
+
+
+def test_who_cannot_be_become_where_only_facts_tell_the_host_is_refused(world: Any) -> None:
+    hosts = {name: replace(host, connection=OPS) for name, host in world.inventory.hosts.items()}
+    world.inventory = Inventory(hosts=hosts, groups=world.inventory.groups)
+    call = {"files.write": None, "delegate_to": "{{ facts.os_id and 'cp1' }}", "become": True}
+    with world.session(json.dumps([{"play": "A", "hosts": "w1", "tasks": [call]}])) as session:
+        (failure,) = session.plan().failures
+    assert "cp1 is not entered as root" in failure.cause
+    assert failure.remedy
+    assert "ansible_become: true" in failure.remedy

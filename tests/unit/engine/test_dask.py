@@ -117,6 +117,22 @@ def test_a_run_over_workers(reached: Any) -> None:
     assert all(options["retries"] == 0 and options["pure"] is False for options in cluster.options)
 
 
+@pytest.mark.parametrize("error", [OSError("the scheduler is gone"), InputError([Problem(message="no key")])])
+def test_a_cluster_that_is_gone_in_the_end_does_not_hide_the_result(
+    reached: Any, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster()
+
+    def gone(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cluster, "run", gone)
+    with reached.session(FILES, remotes=remotes(reached, cluster)) as session:
+        result = session.apply(session.plan())
+    assert result.exit_code == 0
+    assert cluster.closed
+
+
 def test_no_secret_crosses_in_clear(reached: Any) -> None:
     cluster = Cluster()
     remote = remotes(reached, cluster).remote("w1")

@@ -58,9 +58,13 @@ def test_who_does_not_answer_is_told_apart() -> None:
         return MemoryHost(name)
 
     def read(host: Any, *_: Any) -> Any:
+        if host.host == "odd":
+            raise ValueError("an answer that nobody foresaw")
         return make_facts(host.host), Observation()
 
-    on, off = survey(["on", "off"], remote, ThreadExecutor(2), read)
-    told = variables_of([on, off])
+    on, off, odd = survey(["on", "off", "odd"], remote, ThreadExecutor(2), read)
+    told = variables_of([on, off, odd])
+    assert odd.failure is not None
+    assert "ValueError: an answer that nobody foresaw" in odd.failure.cause
     assert (list(told), told["on"]["ansible_hostname"]) == (["on"], "on")
     assert str(off.failure) == "off: facts: no route"

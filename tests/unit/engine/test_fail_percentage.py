@@ -5,11 +5,13 @@ What is expected of Ansible's keyword was seen with ansible-core: two plays over
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from kubeforge.engine.events import Stopping
 from kubeforge.errors import OperationFailed
 
 HOSTS = ("h1", "h2", "h3", "h4")
@@ -63,3 +65,16 @@ def test_hosts_that_cannot_be_planned_count_in_the_batch_they_would_be_in(make: 
     assert ran(make, wait, "serial: 2, max_fail_percentage: 100", away=("h1", "h2")) == []
     left_out = "serial: 2, max_fail_percentage: 0, ignore_unreachable: true"
     assert ran(make, wait, left_out, away=("h1",)) == REST
+
+
+def test_a_play_that_is_not_begun_for_what_failed_before_says_so(world: Any) -> None:
+    world.hosts["w1"].fail["file /etc/a"] = 1
+    plays = [
+        {"play": "First", "hosts": "kube_node", "max_failures": 1, "tasks": ["files.write"]},
+        {"play": "Second", "hosts": "kube_node", "tasks": [{"files.write": {"paths": ["/etc/c"]}}]},
+    ]
+    with world.session(json.dumps(plays)) as session:
+        result = session.apply(session.plan())
+    assert {left.play for left in result.remaining if left.host == "w2"} == {"Second"}
+    told = "Second is not begun: more of its hosts have failed than it allows"
+    assert [event.why for event in world.of(Stopping)] == [told]

@@ -14,6 +14,7 @@ from kubeforge.inventory.model import Inventory
 from kubeforge.operations import File, Restart
 from kubeforge.operations.model import Observation
 from kubeforge.operations.notified import stamp
+from kubeforge.operations.package import Package
 from kubeforge.secret import MASK, Secret
 from kubeforge.transport.base import Completed
 from kubeforge.transport.memory import RUNNING
@@ -58,6 +59,17 @@ def test_a_handler_runs_where_something_changed(site: Any) -> None:
     assert site.hosts["w1"].acted == ["file /etc/a"], "/etc/b was as it shall be"
     why = [change.why for step in plan.steps for change in step.changes if change.title.startswith("restart")]
     assert why == ["changed: file /etc/b"] * 2
+
+
+def test_a_package_that_notifies_ends_its_batch(site: Any) -> None:
+    """It brings files that were not foretold; what follows is looked at again (ADR 96)."""
+    site.task("package.present", lambda _, name: [Package(name=name)])
+    tasks = [{"package.present": {"name": "web"}, "notify": "again"}, write("/etc/b")]
+    with site.session(play(tasks=tasks, handlers=[RESTART]), limit="w1") as session:
+        plan = session.plan()
+        assert [step.step for step in plan.steps] == ["package.present", "files.write, service.restart"]
+        assert session.apply(plan).exit_code == 0
+    assert site.hosts["w1"].acted == ["package web", "file /etc/b", "restart web.service"]
 
 
 def test_handlers_hear_of_each_other_in_their_order(site: Any) -> None:
@@ -115,6 +127,13 @@ def test_variables_may_be_templates(site: Any) -> None:
     with site.session(play(tasks=[write("/etc/{{ me }}")], vars=given), limit="w1") as session:
         (failure,) = session.plan().failures
     assert "the variable me needs itself" in failure.cause
+
+
+def test_variables_of_the_command_line_are_over_those_of_tasks(site: Any) -> None:
+    text = play(tasks=[write("/etc/{{ name }}", vars={"name": "task"})], vars={"name": "play"})
+    with site.session(text, limit="w1", variables={"name": "line"}) as session:
+        session.apply(session.plan())
+    assert site.hosts["w1"].acted == ["file /etc/line"]
 
 
 def test_once_a_play_and_in_which_order(site: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from kubeforge.engine.entering import refuse_nobody
 from kubeforge.engine.events import Warned
 from kubeforge.engine.playbook_loader import load
-from kubeforge.engine.program import roster
+from kubeforge.engine.roster import roster
 from kubeforge.errors import InputError
 from kubeforge.inventory.model import Inventory
 from kubeforge.resources import playbook as shipped

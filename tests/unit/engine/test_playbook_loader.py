@@ -126,10 +126,15 @@ def test_all_problems_at_once_with_lines() -> None:
         ("- play: &a [*a]\n", "a text is expected"),
         ("- play: x\n  hosts: !!python/object:os.system {}\n  tasks: [os.prepare]", "a text is expected"),
         ("\x00", "not YAML"),
+        ("- play: x\n  hosts: all\n  tasks: [os.prepare]\n  vars: {day: 2026-02-30}", "day is out of range for month"),
+        ("- play: x\n  hosts: all\n  tasks: [os.prepare]\n  vars: {a: !!int b}", "put what is text between quotes"),
+        ("- play: x\n  hosts: all\n  tasks: [os.prepare]\n  vars: {a: !vault b}", "belongs into group_vars/"),
     ],
 )
 def test_wrong_shapes_are_told_not_raised(text: str, told: str) -> None:
-    assert told in "\n".join(problems(text))
+    found = problems(text)
+    assert told in "\n".join(found)
+    assert not any("not None" in problem for problem in found), "told twice"
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -163,6 +168,31 @@ BOOK = parse(
 )
 def test_tags_select_plays_and_tasks(tags: tuple[str, ...], left: dict[str, int]) -> None:
     assert {play.name: len(play.tasks) for play in BOOK.tagged(tags).plays} == left
+
+
+@pytest.mark.parametrize(
+    ("tags", "left"),
+    [
+        ((), ["kubelet.join"]),
+        (("os",), []),
+        (("wipe",), ["os.prepare"]),
+        (("never",), ["os.prepare", "os.prepare"]),
+        (("web",), ["os.prepare", "kubelet.join"]),
+    ],
+)
+def test_what_never_runs_unless_asked_for(tags: tuple[str, ...], left: list[str]) -> None:
+    """As in Ansible; a task's name and subject, which nobody wrote as tags, do not ask for it."""
+    book = parse(
+        """
+- play: A
+  hosts: all
+  tags: web
+  tasks: [{os.prepare: null, tags: [never, wipe]}, {kubelet.join: {token: x}}]
+- {play: B, hosts: all, tags: [never], tasks: [os.prepare]}
+""",
+        TASKS,
+    )
+    assert [call.name for play in book.tagged(tags).plays for call in play.tasks] == left
 
 
 def test_orders_are_ansibles() -> None:

@@ -17,7 +17,7 @@ def test_what_a_session_records_is_read_again(world: Any, tmp_path: Path, monkey
         result = session.apply(session.plan())
     (run,) = recorded(tmp_path / "runs" / "default")
     assert (run.run_id, run.exit_code, run.remaining) == (result.run_id, 0, 0)
-    assert [(one.host, one.title, one.seconds) for one in run.changes] == [
+    assert [(one.host, one.title, one.seconds) for one in sorted(run.changes, key=lambda one: one.host)] == [
         (one.host, one.title, one.seconds) for one in sorted(result.done, key=lambda one: one.host)
     ]
     assert [host.name for host in run.hosts] == ["cp1", "w1", "w2"]
@@ -29,7 +29,7 @@ def test_no_way_in_is_recorded(world: Any, tmp_path: Path, monkeypatch: pytest.M
     with world.session("- {play: Write, hosts: all, tasks: [files.write]}", record=True) as session:
         path = Path(session.apply(session.plan()).journal)
     site = json.loads((path / "site.json").read_text())
-    assert set(site) == {"version", "cluster", "kubernetes", "endpoint", "hosts"}
+    assert set(site) == {"version", "cluster", "kubernetes", "endpoint", "hosts", "once", "file"}
     assert {key for host in site["hosts"] for key in host} == {"name", "address", "groups"}
 
 
@@ -96,3 +96,16 @@ def test_a_name_that_means_no_run(tmp_path: Path, word: str, told: str) -> None:
 def test_nothing_is_recorded(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run is recorded here yet"):
         find(tmp_path / "nobody", "last")
+
+
+def test_what_a_later_version_wrote_and_what_is_no_plan_hide_no_other_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "demo")
+    plan = json.loads((run.path / "plan.json").read_text())
+    plan["steps"][0]["new"] = plan["steps"][0]["changes"][0]["new"] = 1
+    (run.path / "plan.json").write_text(json.dumps(plan))
+    write_run(tmp_path / "demo", SECOND)
+    (tmp_path / "demo" / SECOND / "plan.json").write_text('{"steps": [3]}')
+    broken, later = recorded(tmp_path / "demo")
+    assert broken.plan is None
+    assert later.plan is not None
+    assert later.plan.changes == 9

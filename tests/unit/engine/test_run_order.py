@@ -215,8 +215,10 @@ def test_a_fault_in_a_task_is_that_hosts_failure(world: Any) -> None:
         plan = session.plan()
     (failure,) = plan.failures
     assert (failure.host, failure.step) == ("w1", "broken")
-    assert "ZeroDivisionError" in failure.cause
-    assert "test_run_order.py" in failure.evidence[-1]
+    assert failure.cause == "code of your own raised ZeroDivisionError: division by zero"
+    assert "test_run_order.py" in failure.evidence[-2]
+    assert failure.evidence[-1] == "playbook.yml:1"
+    assert failure.remedy == "correct it"
 
 
 def test_a_play_over_its_limit_ends_the_run_for_other_hosts_too(world: Any, wait: Any) -> None:

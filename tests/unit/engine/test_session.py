@@ -7,6 +7,7 @@ from typing import Any
 
 from kubeforge.engine.events import ActionSaid, ChangeDone
 from kubeforge.engine.plan import Plan, PlannedRemark, PlannedSaying
+from kubeforge.operations.command import Command
 
 FILES = """
 - play: Write
@@ -59,3 +60,25 @@ def test_what_an_action_says_and_warns_of_is_in_the_plan_and_is_no_change(world:
     assert stored["remarks"] == [{"host": "cp1", "task": "look", "text": "node w9 is nobody's", "details": details}]
     assert Plan.from_data(stored) == plan
     assert [event.message for event in world.of(ActionSaid)] == ["looked", "warning: node w9 is nobody's"]
+
+
+def test_what_an_earlier_play_did_is_not_taken_for_what_a_later_one_has_left(world: Any) -> None:
+    world.task("run.it", lambda _, name: [Command(argv=(name,))])
+    world.hosts["cp1"].fail["command b"] = 1
+    calls = [{"run.it": {"name": name}} for name in "aba"]
+    plays = [
+        {"play": "First", "hosts": "cp1", "tasks": calls[:1]},
+        {"play": "Second", "hosts": "cp1", "tasks": calls[1:]},
+    ]
+    with world.session(json.dumps(plays)) as session:
+        result = session.apply(session.plan())
+    assert [(left.play, left.titles) for left in result.remaining] == [("Second", ("command b", "command a"))]
+
+
+def test_a_file_that_is_written_twice_is_written_twice(world: Any) -> None:
+    calls = [{"files.write": {"paths": ["/etc/a"], "content": content}} for content in ("first", "second")]
+    with world.session(json.dumps([{"play": "A", "hosts": "cp1", "tasks": calls}])) as session:
+        plan = session.plan()
+        assert plan.changes == 2
+        assert session.apply(plan).exit_code == 0
+    assert world.hosts["cp1"].file("/etc/a") == b"second"

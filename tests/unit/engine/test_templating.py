@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kubeforge.engine.templating import evaluated, rendered, wrong_template
-from kubeforge.errors import KubeforgeError
+from kubeforge.engine.templating import evaluated, rendered, rendered_file, wrong_template
+from kubeforge.errors import InputError, KubeforgeError
 from kubeforge.inventory.filters import FILTERS, OF_TEXT, TESTS
 from kubeforge.secret import Secret
 
 NAMES: dict[str, Any] = {
     "password": Secret("hunter22"),
+    "pin": Secret("42"),
+    "spaced": Secret("a b"),
     "sealed": Secret('{"user": "app", "ports": [80], "on": true}'),
     "options": {"a": 1, "b": {"c": 2}},
     "login": {"user": "app", "password": Secret("hunter22")},
@@ -36,6 +39,14 @@ NAMES: dict[str, Any] = {
         ("{{ sealed | from_json }}", {"user": Secret("app"), "ports": [Secret("80")], "on": True}),
         ("{{ options | combine(login) }}", {**NAMES["options"], **NAMES["login"]}),
         ("{{ (login | dict2items)[1].value }}", Secret("hunter22")),
+        ("{{ pin | int }}", Secret("42")),
+        ("{{ pin | float }}", Secret("42.0")),
+        ("db://app:{{ spaced | urlencode }}@h", Secret("db://app:a%20b@h")),
+        ("{{ login | tojson }}", Secret('{"password": "hunter22", "user": "app"}')),
+        ("{{ password == 'hunter22' }}", True),
+        ("{{ password in ['a', password] }}", True),
+        ("{% if 'hunter22' != password %}other{% else %}same{% endif %}", "same"),
+        ("{{ 'a' in login and 1 < 2 }}", False),
     ],
 )
 def test_filters(text: str, value: Any) -> None:
@@ -43,10 +54,23 @@ def test_filters(text: str, value: Any) -> None:
 
 
 def test_a_secret_is_not_taken_apart_otherwise() -> None:
-    for text in ("{{ password | upper }}", "{{ 'x' ~ password }}", "{{ password }}{{ password[1:] }}"):
+    apart = ("{{ password | upper }}", "{{ 'x' ~ password }}", "{{ password }}{{ password[1:] }}")
+    inside = ("{{ password.reveal() }}", "x{{ password.sha256 }}", "{{ (password | attr('reveal'))() }}")
+    for text in (*apart, *inside):
         with pytest.raises(KubeforgeError, match=r"secret is taken apart|cannot be filled"):
             evaluated(text, NAMES)
     assert rendered("a{{ password }}", NAMES) == Secret("ahunter22")
+
+
+@pytest.mark.parametrize("text", ["{{ 5 | split }}", "{{ 'a' | regex_replace('(') }}", "x{{ 5 | items2dict }}"])
+def test_whatever_a_filter_raises_is_told_with_the_text(text: str, tmp_path: Path) -> None:
+    with pytest.raises(KubeforgeError) as caught:
+        evaluated(text, NAMES)
+    assert f"{text!r} cannot be filled: " in str(caught.value)
+    (tmp_path / "a.j2").write_text(f"first\n{text}\n")
+    with pytest.raises(InputError) as told:
+        rendered_file(tmp_path / "a.j2", NAMES)
+    assert f"{tmp_path / 'a.j2'}:2: cannot be filled" in str(told.value)
 
 
 def test_every_name_is_one() -> None:
@@ -57,3 +81,16 @@ def test_a_filter_that_is_not_there_is_found_without_a_host() -> None:
     assert wrong_template("{{ options | to_jsn }}") == "No filter named 'to_jsn'."
     assert wrong_template("a {{ options is sbset }}") == "No test named 'sbset'."
     assert wrong_template("{{ options | to_json }}") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{- number -}}", 5),
+        ("{{ {} | combine({'a': {'b': 2}}) }}", {"a": {"b": 2}}),
+        ("{{ '}}' }}", "}}"),
+        ("{{ number }}{{ number }}", "55"),
+    ],
+)
+def test_a_text_that_is_one_expression_has_its_type(text: str, value: Any) -> None:
+    assert evaluated(text, {"number": 5}) == value

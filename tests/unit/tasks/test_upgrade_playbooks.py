@@ -10,7 +10,8 @@ from kubeforge import resources, tasks
 from kubeforge.engine.events import Failure
 from kubeforge.engine.playbook import Playbook
 from kubeforge.engine.playbook_loader import load
-from kubeforge.engine.program import Batch, compile_host, roster
+from kubeforge.engine.program import Batch, compile_host
+from kubeforge.engine.roster import roster
 from kubeforge.errors import UnfitHost
 from kubeforge.operations.model import Queries
 from kubeforge.tasks import parking, upgrade, upgrade_record

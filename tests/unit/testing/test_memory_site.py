@@ -77,6 +77,15 @@ def test_what_fails_is_in_the_result_and_fails_converge() -> None:
         site.converge(BOOK)
 
 
+def test_a_host_that_is_not_in_memory_is_told() -> None:
+    _, site = made()
+    text = BOOK.replace(
+        "    - site.motd: {text: hello}\n", "    - site.motd: {text: hello}\n      delegate_to: localhost\n"
+    )
+    (failure,) = site.plan(text).failures
+    assert failure.cause == "is not in memory"
+
+
 def test_a_task_that_never_settles_fails_converge() -> None:
     count = iter(range(9))
 
