@@ -27,7 +27,6 @@ from kubeforge.errors import BecomeFailed, KubeforgeError
 from kubeforge.inventory.model import Host, Inventory
 from kubeforge.operations.becoming import LOGIN
 from kubeforge.operations.model import Operation, Queries
-from kubeforge.operations.notified import Notified, Notifying
 
 __all__ = ["ActionStep", "Batch", "Parts", "Step", "compile_host", "fault", "reads_of"]
 
@@ -242,14 +241,7 @@ def _notify(
 
 def _ends(last: Operation, following: Operation | Action) -> bool:
     """Whether a batch ends between the two: what may find more than was foretold is decided anew (ADR 96)."""
-    return not isinstance(following, Operation) or (_is_open_ended(last) and not _is_open_ended(following))
-
-
-def _is_open_ended(operation: Operation) -> bool:
-    """Whether it may do more than its effect tells; those that notify and those that are notified are no other."""
-    while isinstance(operation, Notified | Notifying):
-        operation = operation.operation
-    return operation.open_ended
+    return not isinstance(following, Operation) or (last.open_ended and not following.open_ended)
 
 
 def _batch(waiting: Sequence[tuple[str, Operation]]) -> Batch:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kubeforge.documents import holds_secret, revealed, shielded
 from kubeforge.errors import InputError, KubeforgeError, Problem
+from kubeforge.inventory.backslashes import with_backslashes
 from kubeforge.inventory.filters import FILTERS, OF_TEXT, TESTS
 from kubeforge.secret import MASK, Secret
 from kubeforge.spec.suggestions import did_you_mean
@@ -155,6 +156,7 @@ def wrong_template(text: str) -> str | None:
 def _compiled(text: str) -> Any:
     """Return an expression or a template, made once for all hosts."""
     environment = _environment(None)
+    text = with_backslashes(text, environment)
     words = [(kind, word) for _, kind, word in environment.lex(text)]
     kinds = [kind for kind, _ in words]
     if kinds and (kinds[0], kinds[-1], kinds.count("variable_end")) == ("variable_begin", "variable_end", 1):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kubeforge.documents import holds_secret, revealed, shielded
 from kubeforge.errors import InputError, Problem
+from kubeforge.inventory.backslashes import with_backslashes
 from kubeforge.inventory.draft import Verbatim, Written, suggestion
 from kubeforge.inventory.vault import Refused, Sealed
 
@@ -299,33 +300,13 @@ def _environment() -> SandboxedEnvironment:
 @lru_cache(maxsize=4096)
 def _template(text: str) -> Template:
     """Return the compiled form of `text`, one for all hosts that share it."""
-    text = _with_backslashes(text)
+    text = with_backslashes(text, _environment())
     one = _one_expression(text)
     if one is not None:
         return _expression(one)
     template = _environment().from_string(text)
     names = _names(text)
     return lambda look_up: template.render(_values(names, look_up))
-
-
-def _with_backslashes(text: str) -> str:
-    r"""Return a text with doubled backslashes in the quotes inside of `{{ }}`: there they are signs like others.
-
-    So has Ansible it, that nobody need write `'\\1'` for a group of a regular expression; but not inside of `{% %}`,
-    nor in expressions without braces.
-    """
-    if "\\" not in text:
-        return text
-    parts: list[str] = []
-    inside = False
-    for _, kind, part in _environment().lex(text):
-        inside = kind == "variable_begin" or (inside and kind != "variable_end")
-        if inside and kind == "string":
-            mark = part[0]
-            body = part[1:-1].replace("\\", "\\\\").replace(mark, f"\\{mark}")
-            part = f"{mark}{body}{mark}"  # noqa: PLW2901 - the same, doubled
-        parts.append(part)
-    return "".join(parts)
 
 
 def _one_expression(text: str) -> str | None:

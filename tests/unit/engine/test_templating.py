@@ -94,3 +94,9 @@ def test_a_filter_that_is_not_there_is_found_without_a_host() -> None:
 )
 def test_a_text_that_is_one_expression_has_its_type(text: str, value: Any) -> None:
     assert evaluated(text, {"number": 5}) == value
+
+
+def test_a_backslash_in_quotes_is_a_sign_like_others() -> None:
+    """As in Ansible, and in inventories here."""
+    assert evaluated(r"{{ 'abc' | regex_replace('(b)', '[\1]') }}", {}) == "a[b]c"
+    assert evaluated(r"x{{ 'a.c' | regex_replace('\.', '\\') }}", {}) == r"xa\c"
