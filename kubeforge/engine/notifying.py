@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kubeforge.engine.delegation import Delegated
 from kubeforge.engine.model import Action, ActionContext
-from kubeforge.operations.model import Change, Observation, Operation, Queries
+from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 from kubeforge.operations.notified import Notified, Notifying, stamp
 from kubeforge.transport.base import Remote
 
@@ -40,7 +40,10 @@ class NotifiedAction(Action):
             due = run.expected.paths[path] is not None
         else:
             due = _stamped(run).observe(Queries(stats=(path,))).paths.get(path) is not None
-        return self.action.plan(run) if due or not run.expected.changed.isdisjoint(self.by) else []
+        if not due and run.expected.changed.isdisjoint(self.by):
+            return []
+        # One that has nothing to do is carried out all the same: it would be owed for ever, and say so each time.
+        return self.action.plan(run) or [Change(title=self.title, verb=Verb.RUN, why="is notified")]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Do it: it was planned, so it was notified."""

@@ -20,6 +20,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from kubeforge.errors import ChangedUnderneath, ConnectionFailed, ConnectionLost, HostBusy, OperationFailed
 from kubeforge.operations.model import (
@@ -51,6 +52,10 @@ RUNNING = UnitState(load="loaded", active="active", file="enabled")
 _FOLDERS = ("/etc", "/opt", "/run", "/tmp", "/usr", "/usr/local", "/usr/local/bin", "/var", "/var/lib", "/var/log")  # noqa: S108 - names in a dictionary
 _KINDS = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}
 _STARTED = ("active", "activating", "reloading")
+
+
+_REMOVE: Final = ("rm", "-f", "--")
+"""The one command that every host in memory knows: a handler's stamp goes by it."""
 
 
 class MemoryHost:
@@ -209,7 +214,7 @@ class MemoryHost:
         deadline: float = 60.0,  # noqa: ARG002 - part of the protocol
         expect: Sequence[int] = (0,),
     ) -> Completed:
-        """Answer from `commands`."""
+        """Answer from `commands`; `rm -f -- FILE…` removes files."""
         self._reached()
         self.ran.append(tuple(argv))
         done = self._reply(tuple(argv), stdin.reveal() if isinstance(stdin, Secret) else stdin)
@@ -252,6 +257,10 @@ class MemoryHost:
 
     def _reply(self, argv: tuple[str, ...], stdin: bytes) -> Completed:
         reply = self.commands.get(argv)
+        if reply is None and argv[:3] == _REMOVE:
+            gone = dict.fromkeys(argv[3:])
+            self._overlay(Observation(paths=gone, hashes=gone))
+            return Completed(0)
         if reply is None:
             return Completed(127, stderr=f"{argv[0]}: not found".encode())
         return reply if isinstance(reply, Completed) else reply(stdin)

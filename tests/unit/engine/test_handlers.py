@@ -16,7 +16,6 @@ from kubeforge.operations.model import Observation
 from kubeforge.operations.notified import stamp
 from kubeforge.operations.package import Package
 from kubeforge.secret import MASK, Secret
-from kubeforge.transport.base import Completed
 from kubeforge.transport.memory import RUNNING
 
 
@@ -101,12 +100,23 @@ def test_actions_are_handlers_too(site: Any, wait: Any) -> None:
     done = wait("waited", site.journal, needed=lambda _: True)
     site.task("wait.it", lambda _: [done])
     handler = {"name": "again", "wait.it": None}
-    site.hosts["w1"].commands["rm", "-f", "--", stamp("waited")] = Completed(0)
     with site.session(play(tasks=[write("/etc/b", notify="again")], handlers=[handler]), limit="w1") as session:
         session.apply(session.plan())
         assert site.journal == ["w1 waited"]
-    site.hosts["w1"].overlay(Observation(paths={stamp("waited"): None}))
     with site.session(play(tasks=[write("/etc/b", notify="again")], handlers=[handler]), limit="w1") as session:
+        assert not session.plan()
+
+
+def test_one_that_has_nothing_to_do_is_done_with_all_the_same(site: Any, wait: Any) -> None:
+    """As debug.say, which spoke at every later run: its stamp stayed."""
+    site.task("wait.it", lambda _: [wait("waited", site.journal, needed=lambda _: False)])
+    text = play(tasks=[write("/etc/b", notify="again")], handlers=[{"name": "again", "wait.it": None}])
+    with site.session(text, limit="w1") as session:
+        plan = session.plan()
+        assert [step.step for step in plan.steps][-1] == "waited"
+        assert session.apply(plan).exit_code == 0
+    assert site.hosts["w1"].state.paths[stamp("waited")] is None
+    with site.session(text, limit="w1") as session:
         assert not session.plan()
 
 
