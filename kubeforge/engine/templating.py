@@ -130,13 +130,13 @@ def compiled_file(path: Path) -> Template:
 
 
 def _no_template(error: TemplateError, path: Path) -> InputError:
-    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - see evaluated
+    from jinja2 import TemplateNotFound, TemplateSyntaxError  # noqa: PLC0415 - see evaluated
 
     if isinstance(error, TemplateSyntaxError):
         message = f"no template: {error.message}"
         return InputError([Problem(message=message, file=error.filename or str(path), line=error.lineno)])
-    missing = error.message  # TemplateNotFound: its name
-    message = f"there is no template {missing}" if missing != path.name else "there is no such template"
+    part = error.name if isinstance(error, TemplateNotFound) else None
+    message = "there is no such template" if part == path.name else f"there is no template {part}"
     return InputError([Problem(message=message, file=str(path))])
 
 
