@@ -248,8 +248,17 @@ class RunRecord:
 def recorded(folder: Path) -> list[RunRecord]:
     """Return the runs recorded below a cluster's folder, newest first."""
     found = folder.iterdir() if folder.is_dir() else ()
-    names = sorted((path for path in found if RUN_ID.fullmatch(path.name)), reverse=True)
-    return [RunRecord(path) for path in names]
+    return [RunRecord(path) for path in sorted(filter(_is_run, found), key=_order, reverse=True)]
+
+
+def _is_run(path: Path) -> bool:
+    return RUN_ID.fullmatch(path.name) is not None
+
+
+def _order(path: Path) -> tuple[str, int, str]:
+    """Order runs by time: names tell the second, the file system which of two within one came later."""
+    plan = path / "plan.json"
+    return path.name.partition("-")[0], plan.stat().st_mtime_ns if plan.exists() else 0, path.name
 
 
 def find(folder: Path, word: str) -> RunRecord:

@@ -71,19 +71,14 @@ def chosen(folder: Path, word: str, playbook: str, *, refused: bool = False, fil
 
 
 def _last(runs: Sequence[RunRecord], *, refused: bool) -> RunRecord | None:
-    """Return the newest; one that began nothing hides none that left something: that alone knows what was done."""
-    newest = sorted((run for run in runs if run.resumed or not run.was_idle), key=_order, reverse=True)
+    """Return the first: one that began nothing hides none that left something, as that alone knows what was done."""
+    newest = [run for run in runs if run.resumed or not run.was_idle]
     begun = None if refused else next((run for run in newest if run.resumed or run.has_begun), None)
     return begun if begun is not None and not _is_well(begun) else next(iter(newest), None)
 
 
 def _is_well(run: RunRecord) -> bool:
     return run.exit_code == 0 and run.remaining == 0
-
-
-def _order(run: RunRecord) -> tuple[str, int]:
-    """Order runs by time: names tell the second, the file system which of two within one came later."""
-    return run.run_id.partition("-")[0], (run.path / "plan.json").stat().st_mtime_ns
 
 
 def unfinished_hosts(run: RunRecord) -> tuple[str, ...]:

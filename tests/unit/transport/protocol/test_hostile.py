@@ -201,13 +201,11 @@ def test_the_connection_dies(every_host: Host) -> None:
     child.stdin.write(joined(prepared.chunks()))
     child.stdin.close()
     wait_for((host.place / "log").exists)
+    wait_for(lambda: "command 0" in getattr(interrupted(host.note), "done", ()))
     child.stdout.close()
     child.stderr.close()
     with pytest.raises(HostBusy):
         host.act(host.plan([shell(host, "true")]))
-    found = interrupted(host.note)
-    assert found is not None
-    assert "command 0" in found.done
     go.touch()
     child.wait(30)
     assert (host.place / "log").read_text().split() == ["0", "1", "2", "3"]
