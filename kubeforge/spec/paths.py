@@ -151,6 +151,7 @@ BUSY_DEADLINE: Final = 180.0
 HOST_AWAY: Final = 45.0
 """Longer than a reboot usually takes; a host that is away for longer is not waited for."""
 COMPONENT_DEADLINE: Final = 180.0
+KUBELET_FOLLOWS: Final = 30.0  # it begins a new manifest within 1 s, or 15 where it was still ending the old pod
 GATE_DEADLINE: Final = 60.0
 RELOAD_DEADLINE: Final = 150.0  # the API server looks at its certificates at the latest after a minute
 DRAIN_DEADLINE: Final = 600.0  # twenty times what a pod takes to end unless it says otherwise

@@ -34,6 +34,7 @@ from kubeforge.secret import Secret
 from kubeforge.spec.paths import COMPONENT_DEADLINE, GATE_DEADLINE
 from kubeforge.tasks import living
 from kubeforge.tasks.etcd_runs import Bereft
+from kubeforge.tasks.kubelet_waked import Waked
 from kubeforge.tasks.last_good import Crashed, failure, forget, kept, put_back
 from kubeforge.transport.base import Remote
 
@@ -306,9 +307,10 @@ class PodRolled(Action):
     def _await(self, run: ActionContext, lacks: Callable[[], str | None], before: int) -> None:
         crashes = _Crashes(run, self.pod, self.client, before)
         bereft = Bereft(run.remote, run.context.cluster, run.context.host)
+        waked = Waked(run, self.pod)
         condition = Condition(
             name=f"{self.component} serves",
-            lacks=lambda: bereft.seen(crashes.seen(lacks())),
+            lacks=lambda: waked.seen(bereft.seen(crashes.seen(lacks()))),
             deadline=COMPONENT_DEADLINE,
             evidence=lambda: component_log(run.remote, self.component),
         )

@@ -115,6 +115,17 @@ def test_power_goes_while_a_manifest_is_away(aged: Ha) -> None:
     is_as_wanted(aged, "3")
 
 
+def test_an_api_server_that_does_not_start_is_mended_after_a_reboot_too(aged: Ha) -> None:
+    """Its kubelet has had no answer from any API since: by itself it would end no pod, and begin no other."""
+    manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    broken = r"s/^\( *\)- kube-apiserver$/&\n\1- --no-such-flag/"
+    aged.sh("cp1", f"sed -i -e '{broken}' -e 's/^  uid: .*/  uid: {'0' * 32}/' {manifest}")
+    aged.lab.host("cp1").kill()
+    aged.lab.host("cp1").start()
+    aged.good()
+    assert "no-such-flag" not in aged.sh("cp1", f"cat {manifest}")
+
+
 def test_older_and_unknown_versions_are_refused(aged: Ha) -> None:
     aged.run(f"upgrade apply {OLD}", "--yes").check(10, f"{OLD} is older than {NEW}", "upgrade rollback")
     aged.run("upgrade apply 1.99.0", "--yes").check(10, "1.99")

@@ -18,6 +18,7 @@ from kubeforge.tasks import (
     etcd,
     etcd_runs,
     kubelet_rolled,
+    kubelet_waked,
     last_good,
     living,
     rolling,
@@ -78,6 +79,26 @@ def test_a_kubelet_that_did_not_follow_the_old_manifest_is_helped(
     made.hosts["cp1"].commands[end] = Completed(0)
     action.run(run)
     assert (end in made.hosts["cp1"].ran) is not followed
+
+
+@pytest.mark.parametrize(("started", "waked"), [(0, 1), (1, 0)])
+def test_a_kubelet_that_begins_nothing_is_started_anew_once(
+    rolled: Make, monkeypatch: pytest.MonkeyPatch, started: int, waked: int
+) -> None:
+    """It has had no answer from an API since the host came up: it would never end the old pod."""
+    monkeypatch.setattr(kubelet_waked, "KUBELET_FOLLOWS", 0)
+    monkeypatch.setattr(kubelet_waked, "starts", lambda *_: started)
+    made, action, run = rolled(iter(["it does not run"] * 2 + [None]))
+    ran: list[Any] = []
+
+    def succeed(argv: Any, **_: Any) -> Completed:
+        ran.append(argv)
+        return Completed(0)
+
+    monkeypatch.setattr(made.hosts["cp1"], "run", succeed)
+    action.run(run)
+    woken = [argv for argv in ran if "systemctl stop kubelet" in argv[2]]
+    assert [argv[-1] for argv in woken] == ["kube-apiserver"] * waked
 
 
 def test_a_client_of_what_has_gone_is_killed_once(rolled: Make, living_site: Make) -> None:
