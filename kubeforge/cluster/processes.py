@@ -9,14 +9,13 @@ from typing import Final
 import httpx2
 
 from kubeforge.cluster.tunnel import get_plainly
-from kubeforge.spec.paths import BIN
+from kubeforge.spec.paths import BIN, COMM
 from kubeforge.transport.base import Remote
 
 __all__ = ["Process", "command_lines", "lacks_command", "lacks_containerd", "lacks_kubelet", "processes"]
 
 _LOOPBACK: Final = "127.0.0.1"
 _CTR: Final = (f"{BIN}/ctr", "--connect-timeout", "2s", "version")
-_COMM: Final = 15  # characters of a name that the kernel keeps
 # $1: name; then files. First the host's clocks and the files' times, then of each process its start and its command,
 # one argument a line, after a sign that tells an empty one from the end; a line break inside of one becomes a space.
 _COMMAND_LINES: Final = r"""
@@ -54,7 +53,7 @@ def processes(remote: Remote, name: str, *, files: Sequence[str] = ()) -> tuple[
         name: of the program, without folders.
         files: what it reads when it starts; one that is missing is not looked at.
     """
-    argv = ["sh", "-c", _COMMAND_LINES, "sh", name[:_COMM], *files]
+    argv = ["sh", "-c", _COMMAND_LINES, "sh", name[:COMM], *files]
     head, *blocks = remote.run(argv, expect=(0, 1)).stdout.decode(errors="replace").split("\n\n")
     clocks, *times = head.splitlines()
     up, now, ticks = map(float, clocks.split())

@@ -7,13 +7,28 @@ off before it could say so of its own; so it is never overwritten.
 from __future__ import annotations
 
 import posixpath
+import stat
 from dataclasses import replace
 
 from kubeforge.operations.attributes import beside, entry_at
 from kubeforge.operations.model import Change, Entry, Observation
 from kubeforge.operations.shell import quote
 
-__all__ = ["keeping"]
+__all__ = ["keeping", "keeping_file"]
+
+
+def keeping_file(change: Change, seen: Observation, now: Entry, *, path: str, aside: str) -> Change:
+    """Return a change that sets aside the file it replaces, with its mode and owner; see `keeping`.
+
+    Args:
+        change: of `path`.
+        seen: what it was decided on.
+        now: the file that is there and goes.
+        path: where.
+        aside: where a copy of it is kept.
+    """
+    kept = Entry(stat.S_IFREG | now.permissions, now.owner, now.group)
+    return keeping(change, seen, path=path, aside=aside, copy="cp -pT", kept=kept)
 
 
 def keeping(change: Change, seen: Observation, *, path: str, aside: str, copy: str, kept: Entry) -> Change:

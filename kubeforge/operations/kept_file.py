@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from kubeforge.operations.attributes import check_path, entry_at
 from kubeforge.operations.file import File
-from kubeforge.operations.kept import keeping
-from kubeforge.operations.model import Change, Entry, Observation, Queries
+from kubeforge.operations.kept import keeping_file
+from kubeforge.operations.model import Change, Observation, Queries
 
 __all__ = ["KeptFile"]
 
@@ -39,5 +39,4 @@ class KeptFile(File):
         now = entry_at(self.path, seen, self.title)
         if change is None or change.payload is None or now is None or not stat.S_ISREG(now.mode):
             return change
-        kept = Entry(stat.S_IFREG | now.permissions, now.owner, now.group)
-        return keeping(change, seen, path=self.path, aside=self.aside, copy="cp -pT", kept=kept)
+        return keeping_file(change, seen, now, path=self.path, aside=self.aside)

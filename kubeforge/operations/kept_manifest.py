@@ -7,14 +7,13 @@ when it is done with the old pod starts it at once.
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass, replace
 from typing import Final
 
 from kubeforge.operations.attributes import check_path, entry_at
-from kubeforge.operations.kept import keeping
+from kubeforge.operations.kept import keeping_file
 from kubeforge.operations.kept_file import KeptFile
-from kubeforge.operations.model import Change, Entry, Observation, Queries, Verb
+from kubeforge.operations.model import Change, Observation, Queries, Verb
 from kubeforge.operations.restore import Restore
 from kubeforge.operations.shell import quote
 
@@ -76,9 +75,7 @@ class RestoredManifest(Restore):
         now = entry_at(self.path, seen, self.title)
         if change is None or change.verb is not Verb.UPDATE or now is None:
             return change
-        kept = Entry(stat.S_IFREG | now.permissions, now.owner, now.group)
-        gone = _gone_first(change, self.path)
-        return keeping(gone, seen, path=self.path, aside=self.aside, copy="cp -pT", kept=kept)
+        return keeping_file(_gone_first(change, self.path), seen, now, path=self.path, aside=self.aside)
 
 
 def _gone_first(change: Change, path: str) -> Change:

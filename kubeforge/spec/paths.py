@@ -118,6 +118,7 @@ CONTAINERD_UNIT: Final = "/etc/systemd/system/containerd.service"
 CONTAINER_SCOPES: Final = "/etc/systemd/system/cri-containerd-.scope.d/10-kubeforge.conf"
 CRI_ENDPOINT: Final = f"unix://{CONTAINERD_SOCKET}"
 CONTAINERD_NAMESPACE: Final = "k8s.io"
+COMM: Final = 15  # characters of a process's name that the kernel keeps (proc_pid_comm(5))
 
 # addresses and ports
 LOOPBACK: Final = "127.0.0.1"

@@ -27,9 +27,9 @@ from kubeforge.operations.unit import Unit
 from kubeforge.spec.paths import COMPONENT_DEADLINE, MOVED_FROM, NODE_DEADLINE
 from kubeforge.tasks import etcd_runs, moving
 from kubeforge.tasks.acting import act
+from kubeforge.tasks.ending import end_component
 from kubeforge.tasks.moving import Move
 from kubeforge.tasks.registry import task
-from kubeforge.tasks.rolling import end_component
 
 __all__ = ["AddressSettled", "HostMoved", "PodsFollow", "moved", "pods", "settled"]
 

@@ -25,6 +25,7 @@ from kubeforge.operations.unit import Unit
 from kubeforge.spec.model import ClusterSpec
 from kubeforge.spec.paths import (
     BIN,
+    COMM,
     CONTROLLER_MANAGER_CONF,
     ETCD_DATA,
     ETCD_PKI,
@@ -78,7 +79,7 @@ done
 """
 # a program's name, as far as the kernel keeps it, and an argument that only ours has
 _CONTROLLERS: Final = (
-    (CONTROLLER_MANAGER[:15], f"--kubeconfig={CONTROLLER_MANAGER_CONF}"),
+    (CONTROLLER_MANAGER[:COMM], f"--kubeconfig={CONTROLLER_MANAGER_CONF}"),
     (SCHEDULER, f"--kubeconfig={SCHEDULER_CONF}"),
 )
 _ABSENT: Final = 15.0  # seconds without a process: more than a container needs to be started anew

@@ -16,14 +16,15 @@ from kubeforge.cluster.static_pods import component_of, starts
 from kubeforge.documents import Object
 from kubeforge.engine.model import ActionContext
 from kubeforge.spec.paths import KUBELET_FOLLOWS
+from kubeforge.tasks.ending import END, end_words
 
 __all__ = ["Waked"]
 
-# $1: name of the process. Nobody ends what the old kubelet ran: the new one would do so only once it has an API.
-_WAKE: Final = r"""
+# Nobody ends what the old kubelet ran: the new one would do so only once it has an API.
+_WAKE: Final = f"""
 systemctl is-active -q kubelet || exit 0
 systemctl stop kubelet
-for file in $(grep -lxsF -- "$1" /proc/[0-9]*/comm); do pid=${file%/comm}; kill -s KILL "${pid#/proc/}" || true; done
+{END}
 systemctl start kubelet
 """
 
@@ -52,5 +53,5 @@ class Waked:
         if starts(self.run.remote, self.pod) == 0:
             name = component_of(self.pod)
             self.run.say(f"the kubelet has not begun {name} within {KUBELET_FOLLOWS:.0f} s: it is started anew")
-            self.run.remote.run(["sh", "-c", _WAKE, "sh", name[:15]])
+            self.run.remote.run(["sh", "-c", _WAKE, "sh", *end_words(name, "KILL")])
         return lacks

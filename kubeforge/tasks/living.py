@@ -69,8 +69,7 @@ def lives(context: Context, host: str) -> bool:
 
     One whose power went just when that manifest was replaced (ADR 97) has the old one aside.
     """
-    there = isinstance(context.seen[host].paths.get(manifest_path(CONTROLLER_MANAGER)), Entry)
-    there = there or _lies_aside(context, host, CONTROLLER_MANAGER)
+    there = _has(context, host, manifest_path(CONTROLLER_MANAGER)) or _lies_aside(context, host, CONTROLLER_MANAGER)
     return there and not moving.moves(context, [context.inventory.hosts[host]])
 
 
@@ -78,8 +77,7 @@ def node_lives(context: Context) -> bool:
     """Whether this node was part of a cluster when the run began: then it is changed with care, among few."""
     if CONTROL_PLANE in context.host.groups:
         return lives(context, context.host.name)
-    joined = isinstance(context.seen[context.host.name].paths.get(KUBELET_CLIENT_CURRENT), Entry)
-    return joined and not moving.is_adrift(context)
+    return _has(context, context.host.name, KUBELET_CLIENT_CURRENT) and not moving.is_adrift(context)
 
 
 def is_founded(context: Context) -> bool:
@@ -131,12 +129,15 @@ def is_unproved(context: Context, component: str) -> bool:
 
 def is_away(context: Context, component: str) -> bool:
     """Whether an earlier run was cut off just when the manifest was replaced (ADR 97): the old one lies aside."""
-    there = isinstance(context.seen[context.host.name].paths.get(manifest_path(component)), Entry)
-    return not there and is_unproved(context, component)
+    return not _has(context, context.host.name, manifest_path(component)) and is_unproved(context, component)
 
 
 def _lies_aside(context: Context, host: str, component: str) -> bool:
-    return isinstance(context.seen[host].paths.get(folder(component)), Entry)
+    return _has(context, host, folder(component))
+
+
+def _has(context: Context, host: str, path: str) -> bool:
+    return isinstance(context.seen[host].paths.get(path), Entry)
 
 
 def has_its_turn(context: Context, component: str, manifest: bytes) -> bool:

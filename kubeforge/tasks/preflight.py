@@ -19,6 +19,7 @@ from kubeforge.spec.addresses import balancer_hosts, endpoint_port, node_ip
 from kubeforge.spec.nodes import runs_workloads
 from kubeforge.spec.paths import (
     API_PORT,
+    COMM,
     CONTROLLER_MANAGER_PORT,
     ETCD_CLIENT_PORT,
     ETCD_METRICS_PORT,
@@ -239,4 +240,4 @@ def _ports(context: Context) -> Iterator[Finding]:
 
 def _is(user: str, program: str) -> bool:
     """Compare names of processes; the kernel keeps fifteen characters."""
-    return user[:15] == program[:15]
+    return user[:COMM] == program[:COMM]

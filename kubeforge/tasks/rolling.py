@@ -33,19 +33,15 @@ from kubeforge.operations.model import Change, Operation, Verb
 from kubeforge.secret import Secret
 from kubeforge.spec.paths import COMPONENT_DEADLINE, GATE_DEADLINE
 from kubeforge.tasks import living
+from kubeforge.tasks.ending import end_component
 from kubeforge.tasks.etcd_runs import Bereft
 from kubeforge.tasks.kubelet_waked import Waked
 from kubeforge.tasks.last_good import Crashed, failure, forget, kept, put_back
-from kubeforge.transport.base import Remote
 
-__all__ = ["ArgumentsTaken", "PodRolled", "Spared", "end_component", "restarted", "rolled"]
+__all__ = ["ArgumentsTaken", "PodRolled", "Spared", "restarted", "rolled"]
 
 _CRASHES: Final = 2
 _STILL_DEAD: Final = 3  # looks in a row without a process: a container that is just being started has none either
-# $1: signal, $2: name
-_END: Final = r"""
-for file in $(grep -lxsF -- "$2" /proc/[0-9]*/comm); do pid=${file%/comm}; kill -s "$1" "${pid#/proc/}" || true; done
-"""
 
 
 def rolled(
@@ -327,11 +323,6 @@ class PodRolled(Action):
         self._await(run, lacks, starts(run.remote, pod))
         if self.beside:
             put_back(run, self.beside)
-
-
-def end_component(remote: Remote, component: str, signal: str) -> None:
-    """Send a signal to every process of a component; where its kubelet runs, it is started again."""
-    remote.run(["sh", "-c", _END, "sh", signal, component[:15]])
 
 
 def _command(pod: Object) -> list[str]:

@@ -41,7 +41,6 @@ from kubeforge.spec.skew import MAY_TRAIL, skew_problem
 __all__ = ["Found", "runs", "status_of"]
 
 _PLANE: Final = (API_SERVER, CONTROLLER_MANAGER, SCHEDULER)
-_COMM: Final = 15  # characters of a process's name that the kernel keeps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ class Found:
 
 def runs(answer: Answer, component: str) -> bool:
     """Whether a process of a component runs on a host."""
-    return component[:_COMM] in answer.processes
+    return component[: paths.COMM] in answer.processes
 
 
 def status_of(

@@ -119,7 +119,7 @@ def test_an_api_server_that_does_not_start_is_mended_after_a_reboot_too(aged: Ha
     """Its kubelet has had no answer from any API since: by itself it would end no pod, and begin no other."""
     manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
     broken = r"s/^\( *\)- kube-apiserver$/&\n\1- --no-such-flag/"
-    aged.sh("cp1", f"sed -i -e '{broken}' -e 's/^  uid: .*/  uid: {'0' * 32}/' {manifest}")
+    aged.sh("cp1", f"sed -i -e '{broken}' -e 's/^  uid: .*/  uid: {'f' * 32}/' {manifest}")
     aged.lab.host("cp1").kill()
     aged.lab.host("cp1").start()
     aged.good()

@@ -23,6 +23,7 @@ from kubeforge.tasks import (
     living,
     rolling,
 )
+from kubeforge.tasks.ending import END
 from kubeforge.tasks.rolling import PodRolled
 from kubeforge.transport.base import Completed
 from tests.unit.tasks.rolling_site import (
@@ -75,7 +76,7 @@ def test_a_kubelet_that_did_not_follow_the_old_manifest_is_helped(
         return (Process(command=(name,), fresh=followed or ASIDE not in files),)
 
     monkeypatch.setattr(rolling, "processes", processes)
-    end = ("sh", "-c", rolling._END, "sh", "TERM", "kube-apiserver")
+    end = ("sh", "-c", END, "sh", "TERM", "kube-apiserver")
     made.hosts["cp1"].commands[end] = Completed(0)
     action.run(run)
     assert (end in made.hosts["cp1"].ran) is not followed
@@ -104,7 +105,7 @@ def test_a_kubelet_that_begins_nothing_is_started_anew_once(
 def test_a_client_of_what_has_gone_is_killed_once(rolled: Make, living_site: Make) -> None:
     """An API server without its etcd: the kubelet would wait for its answers and start no etcd."""
     made, action, run = rolled(iter(["not yet", "not yet", None]))
-    end = ("sh", "-c", rolling._END, "sh", "KILL", "kube-scheduler")
+    end = ("sh", "-c", END, "sh", "KILL", "kube-scheduler")
     made.hosts["cp1"].commands[end] = Completed(0)
     replace(action, client="kube-scheduler").run(run)
     assert made.hosts["cp1"].ran.count(end) == 1
