@@ -47,13 +47,19 @@ def _evaluate(text: str, known: Mapping[str, Any], name: str) -> Any:
         raise KubeforgeError(f"{name}: {error.cause}") from None
 
 
-def names(context: Context) -> dict[str, Any]:
-    """Return what templates know.
+def names(context: Context) -> Mapping[str, Any]:
+    """Return what templates know; put together once for a context.
 
     All variables, which may be templates themselves: the host's, under the play's, under those of the command line.
     `host` (name, address, groups), `facts` of the host, `hosts` (name -> host) and `hostvars` (name -> variables) of
     all, `groups`, `spec`; and, as in Ansible, `inventory_hostname` and `group_names`.
     """
+    if not context.known:
+        context.known.update(_names(context))
+    return context.known
+
+
+def _names(context: Context) -> dict[str, Any]:
     host = context.whose
     own: dict[str, Any] = {
         "host": host,

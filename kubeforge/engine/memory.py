@@ -57,6 +57,8 @@ class MemoryRemotes:
     def __init__(self, hosts: Mapping[str, MemoryHost], facts: Mapping[str, Facts] | None = None) -> None:
         self._hosts = dict(hosts)
         self._facts = dict(facts or {})
+        for name in self._facts.keys() & self._hosts.keys():
+            self._hosts[name].release = " ".join(sorted(self._facts[name].os_like))
 
     def remote(self, host: str) -> Remote:
         """Return a host."""

@@ -108,6 +108,7 @@ class Context:
         vars: variables given on the command line or in the playbook.
         folder: the playbook's own, where its templates and files lie; None: it has none.
         turn: the host whose turn it is, where its work is done on another (`delegate_to`); None: `host` itself.
+        known: what templates know, once it has been put together; see arguments.names.
     """
 
     host: Host
@@ -120,6 +121,7 @@ class Context:
     vars: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     turn: Host | None = None
+    known: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @property
     def whose(self) -> Host:

@@ -168,8 +168,7 @@ class _Compiler:
         """Yield what one call gives, and the context it is done in: this host's, or that of another one."""
         self.asking = call.name
         try:
-            known = {**context.vars, **call.vars, **self.variables}
-            mine = replace(context, vars=known) if call.vars else context
+            mine = replace(context, vars={**context.vars, **call.vars, **self.variables}) if call.vars else context
             if call.delegate_to is None:
                 yield from ((item, mine) for item in self.ask(call, mine))
                 return
@@ -219,7 +218,7 @@ def _user(call: TaskCall, context: Context) -> str:
         BecomeFailed: the host is not entered as root, who alone can become anybody.
     """
     connection = context.host.connection
-    named = str(filled({"become_user": call.become_user}, context)["become_user"])
+    named = str(filled({"become_user": call.become_user}, context)["become_user"]) if call.become_user else ""
     user = user_of(call, connection, named)
     if (user or (call.become and not connection.become)) and not enters_as_root(connection):
         other = "another" if user == LOGIN else user or "root"

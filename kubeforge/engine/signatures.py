@@ -8,10 +8,11 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kubeforge.engine.model import Task, TaskFunction
 from kubeforge.secret import Secret
@@ -19,10 +20,14 @@ from kubeforge.secret import Secret
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["Parameter", "Signature", "complaint", "schema_of", "signature"]
+__all__ = ["Parameter", "Signature", "complaint", "fits", "schema_of", "signature"]
 
 _ARGUMENT: Final = re.compile(r"^(\w+): (.*)$")
 _WANTED: Final = {"sequence_str": "list", "mapping_type": "mapping", "dict_type": "mapping", "bool_type": "yes or no"}
+_PLAIN: Final = frozenset({str, int, bool, float, NoneType})
+_UNIONS: Final = (typing.Union, UnionType)
+_LISTS: Final = (list, Sequence)
+_MAPPINGS: Final = (dict, Mapping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +115,10 @@ def _documented(doc: str) -> tuple[str, dict[str, str]]:
 
 def complaint(parameter: Parameter, value: Any) -> str | None:
     """Return why a value is none for a parameter; None: it is one."""
-    from pydantic import ValidationError  # noqa: PLC0415 - playbooks without arguments do not need it
-
-    if parameter.hint is Any or (isinstance(value, Secret) and Secret in typing.get_args(parameter.hint)):
+    if fits(parameter.hint, value) or (isinstance(value, Secret) and Secret in typing.get_args(parameter.hint)):
         return None
+    from pydantic import ValidationError  # noqa: PLC0415 - 0.1 s that most playbooks do not need
+
     try:
         _adapter(parameter.hint).validate_python(value, strict=True)
     except ValidationError as error:
@@ -123,6 +128,22 @@ def complaint(parameter: Parameter, value: Any) -> str | None:
         place = f" at {'.'.join(inside)}" if inside else ""
         return f"{wanted} is expected{place}" + ("" if _is_secret(value) else f", not {value!r}")
     return None
+
+
+def fits(hint: Any, value: Any) -> bool:
+    """Return whether a value is plainly of a type, as most in playbooks are; if not, pydantic is to be asked."""
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if origin is None:
+        return hint is Any or (hint in _PLAIN and type(value) is hint)
+    if origin in _UNIONS:
+        return any(fits(one, value) for one in inside)
+    if origin is Literal:
+        return any(type(value) is type(one) and value == one for one in inside)
+    if origin in _LISTS:
+        return type(value) is list and all(fits(inside[0], item) for item in value)
+    if origin in _MAPPINGS:
+        return type(value) is dict and all(fits(inside[0], key) and fits(inside[1], value[key]) for key in value)
+    return False
 
 
 def _wanted(kind: str, message: str) -> str:

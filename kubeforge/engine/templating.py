@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Unfilled", "compiled_file", "evaluated", "has_template", "rendered", "rendered_file", "wrong_template"]
 
-OPENING: Final = ("{{", "{%")
 _UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
 _PRINTED: Final = "__kubeforge_secrets__"
 _REVEALED: Final = "__kubeforge_revealed__"
@@ -52,7 +51,7 @@ class Unfilled(ABC):
 def has_template(value: Any) -> bool:
     """Return whether a text, or one within lists and mappings, is to be filled."""
     if isinstance(value, str):
-        return any(mark in value for mark in OPENING)
+        return "{{" in value or "{%" in value
     if isinstance(value, Mapping):
         return any(map(has_template, value.values()))
     return isinstance(value, list) and any(map(has_template, value))
@@ -69,7 +68,7 @@ def evaluated(text: str, names: Mapping[str, Any]) -> Any:
     try:
         compiled = _compiled(text)
         if isinstance(compiled, Template):
-            return _printed(compiled.render, names, text)
+            return _printed(compiled, names, text)
         value = compiled(names)
         if isinstance(value, Undefined):
             str(value)  # raises, with the name that is unknown
@@ -99,7 +98,7 @@ def rendered_file(path: Path, names: Mapping[str, Any]) -> str | Secret:
     from jinja2 import TemplateError, TemplateNotFound, TemplateSyntaxError  # noqa: PLC0415 - see evaluated
 
     try:
-        return _printed(compiled_file(path).render, names, path.read_text(encoding="utf-8"))
+        return _printed(compiled_file(path), names, path)
     except InputError:
         raise
     except (TemplateNotFound, TemplateSyntaxError) as error:  # of one that it includes
@@ -145,8 +144,18 @@ def wrong_template(text: str) -> str | None:
     from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - see evaluated
 
     try:
+        _compiled(text)
+    except TemplateSyntaxError as error:
+        return _wrong_form(text) or str(error.message)
+    return None
+
+
+def _wrong_form(text: str) -> str | None:
+    """Return what the parser says of a whole text: better words than those for an expression cut out of it."""
+    from jinja2 import TemplateSyntaxError  # noqa: PLC0415 - see evaluated
+
+    try:
         _environment(None).parse(text)
-        _compiled(text)  # knows the filters there are
     except TemplateSyntaxError as error:
         return str(error.message)
     return None
@@ -233,10 +242,11 @@ def _shielding(function: Callable[..., Any]) -> Callable[..., Any]:
     return shielding
 
 
-def _printed(render: Any, names: Mapping[str, Any], source: str) -> str | Secret:
+def _printed(template: Template, names: Mapping[str, Any], source: str | Path) -> str | Secret:
+    """Return what a template makes of names; `source`: its text, or the file that has it."""
     secrets: list[Secret] = []
-    text = str(render({**names, _PRINTED: secrets}))
-    if MASK in text and MASK not in source:
+    text = template.render({**names, _PRINTED: secrets})
+    if MASK in text and MASK not in (source if isinstance(source, str) else source.read_text(encoding="utf-8")):
         raise KubeforgeError(_TAKEN_APART)
     return Secret(text) if secrets else text
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from kubeforge.errors import InputError, Problem
+from kubeforge.errors import InputError, Problem, UnfitHost
+from kubeforge.operations.distributions import FAMILIES, MANAGERS, WORDS, Manager, family_of
 from kubeforge.operations.model import Change, Observation, Operation, Queries, Verb
 
-__all__ = ["Manager", "Package", "Packages"]
-
-Manager = Literal["apt", "dnf", "zypper"]
+__all__ = ["Package", "Packages"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._:~-]*")
 _APT = "apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends"
@@ -35,7 +34,7 @@ class Package(Operation):
     Args:
         name: as the distribution calls it.
         state: installed or not.
-        manager: the host's package manager.
+        manager: what installs it; None: what the host's family of distributions has.
         deadline: seconds; downloading takes its time.
     """
 
@@ -44,7 +43,7 @@ class Package(Operation):
 
     name: str
     state: Literal["present", "absent"] = "present"
-    manager: Manager = "apt"
+    manager: Manager | None = None
     deadline: float = 900.0
 
     def __post_init__(self) -> None:
@@ -58,22 +57,23 @@ class Package(Operation):
 
     def observe(self) -> Queries:
         """Ask for the installed version."""
-        return Queries(packages=(self.name,))
+        return _asked((self.name,), self.manager)
 
     def decide(self, seen: Observation) -> Change | None:
         """Install or remove it."""
         installed, present = seen.packages.get(self.name) is not None, self.state == "present"
         if installed == present:
             return None
+        manager = self.manager or _manager(seen, self.title)
         return Change(
             title=self.title,
             verb=Verb.CREATE if present else Verb.REMOVE,
             why="is not installed" if present else "is installed",
-            guard=self.observe(),
+            guard=Queries(packages=(self.name,)),
             effect=Observation(packages={self.name: "planned" if present else None}),
             lines=(
                 *_QUIET,
-                *(_install(self.manager, (self.name,)) if present else (f"{_REMOVE[self.manager]} {self.name}",)),
+                *(_install(manager, (self.name,)) if present else (f"{_REMOVE[manager]} {self.name}",)),
             ),
             deadline=self.deadline,
         )
@@ -85,7 +85,7 @@ class Packages(Operation):
 
     Args:
         names: as the distribution calls them.
-        manager: the host's package manager.
+        manager: what installs them; None: what the host's family of distributions has.
         deadline: seconds.
     """
 
@@ -93,7 +93,7 @@ class Packages(Operation):
     open_ended: ClassVar[bool] = True
 
     names: tuple[str, ...]
-    manager: Manager = "apt"
+    manager: Manager | None = None
     deadline: float = 1800.0
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class Packages(Operation):
 
     def observe(self) -> Queries:
         """Ask for the installed versions."""
-        return Queries(packages=self.names)
+        return _asked(self.names, self.manager)
 
     def decide(self, seen: Observation) -> Change | None:
         """Install those that are missing."""
@@ -119,11 +119,33 @@ class Packages(Operation):
             title=self.title,
             verb=Verb.CREATE,
             why=f"not installed: {', '.join(missing)}",
-            guard=self.observe(),
+            guard=Queries(packages=self.names),
             effect=Observation(packages=dict.fromkeys(missing, "planned")),
-            lines=(*_QUIET, *_install(self.manager, missing)),
+            lines=(*_QUIET, *_install(self.manager or _manager(seen, self.title), missing)),
             deadline=self.deadline,
         )
+
+
+def _asked(names: tuple[str, ...], manager: Manager | None) -> Queries:
+    return Queries(packages=names, outputs=() if manager else (WORDS,))
+
+
+def _manager(seen: Observation, step: str) -> Manager:
+    """Return what the host's family has.
+
+    Raises:
+        UnfitHost: it is of none that is known.
+    """
+    words = seen.outputs.get(WORDS, "").split()
+    family = family_of(words)
+    if family is None:
+        raise UnfitHost(
+            f"a host that calls itself {' '.join(words) or 'nothing at all'} is of no family that is known here: "
+            f"{', '.join(FAMILIES)}",
+            step=step,
+            remedy="install packages by command.run, or say in its /etc/os-release which family it is like (ID_LIKE)",
+        )
+    return MANAGERS[family]
 
 
 def _install(manager: Manager, names: Sequence[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from dataclasses import replace
 from typing import Final
 
 from kubeforge.errors import ChangedUnderneath, ConnectionFailed, ConnectionLost, HostBusy, OperationFailed
+from kubeforge.operations.distributions import WORDS
 from kubeforge.operations.model import (
     Change,
     Entry,
@@ -76,6 +77,7 @@ class MemoryHost:
         tunnels: (host, port) -> function that gives the stream.
 
     Attributes:
+        release: ID and ID_LIKE of its os-release.
         fail: title -> exit status of that change.
         lose_at: the connection breaks while this change (from 0) of the next act runs; the host goes on to the end.
         reboot_at: the host dies while this change of the next act runs, undone; what comes after is not done.
@@ -118,6 +120,7 @@ class MemoryHost:
             self._overlay(Observation(paths={path: entry}))
         self.commands: dict[tuple[str, ...], Reply] = dict(commands or {})
         self.tunnels = dict(tunnels or {})
+        self.release = "debian"
         self.fail: dict[str, int] = {}
         self.lose_at: int | None = None
         self.reboot_at: int | None = None
@@ -284,8 +287,11 @@ class MemoryHost:
             images={reference: now.images.get(reference) for reference in queries.images},
             tests={argv: tests.get(argv, 127) for argv in queries.tests},
             trees={top: self._tree(top) for top in queries.trees},
-            outputs={text: self._reply(("sh",), text.encode()).stdout.decode() for text in queries.outputs},
+            outputs={script: self._printed(script) for script in queries.outputs},
         )
+
+    def _printed(self, script: str) -> str:
+        return self.release if script == WORDS else self._reply(("sh",), script.encode()).stdout.decode()
 
     def _tree(self, top: str) -> dict[str, Listed]:
         below = {path: entry for path, entry in self._state.paths.items() if f"{path}/".startswith(f"{top}/")}

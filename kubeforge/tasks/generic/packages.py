@@ -9,9 +9,10 @@ from typing import Final, Literal
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem
 from kubeforge.operations import Absent, Command, Directory, File, Package, Packages
+from kubeforge.operations.distributions import Family
 from kubeforge.operations.model import Content, Operation
 from kubeforge.operations.notified import followed
-from kubeforge.tasks.generic.subjects import Family, family, file_beside, local_content, needed
+from kubeforge.tasks.generic.subjects import family, file_beside, local_content, needed
 from kubeforge.tasks.registry import task
 
 __all__ = ["apt_repository", "package_absent", "present", "rpm_repository", "upgraded"]
@@ -19,7 +20,6 @@ __all__ = ["apt_repository", "package_absent", "present", "rpm_repository", "upg
 # Where the sources do not answer or another zypper works, the upgrade itself then tells.
 _ZYPPER_NONE_DUE: Final = "due=$(zypper --quiet --non-interactive list-updates) && ! echo \"$due\" | grep -q '^v '"
 _ZYPPER_GOOD: Final = (0, 102)  # zypper(8): installed, and a reboot is needed
-_MANAGERS: Final[Mapping[Family, Literal["apt", "dnf", "zypper"]]] = {"debian": "apt", "rhel": "dnf", "suse": "zypper"}
 _KEYRINGS: Final = "/etc/apt/keyrings"
 _UPDATE: Final = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "update")
 _STRICT: Final = "-o APT::Update::Error-Mode=any"  # a source that does not answer is an error, not a warning
@@ -49,40 +49,35 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # sources.list(5): a
 
 
 @task("package.present", aka=("package", "apt", "dnf", "yum", "zypper"))
-def present(
-    context: Context, *, names: str | Sequence[str] | Mapping[Literal["debian", "rhel", "suse"], Sequence[str]]
-) -> Iterator[Operation]:
+def present(context: Context, *, names: str | Sequence[str] | Mapping[Family, Sequence[str]]) -> Iterator[Operation]:
     """Packages of the host's distribution, installed by apt, dnf or zypper, all at once.
 
     Args:
         names: as the distribution calls them; where families call them differently, a list for each family.
     """
-    mine = family(context)
-    wanted = tuple(_named(names, mine))
+    wanted = tuple(_named(context, names))
     if len(wanted) > 1:
-        yield Packages(names=wanted, manager=_MANAGERS[mine])
+        yield Packages(names=wanted)
     else:
-        yield from (Package(name=name, manager=_MANAGERS[mine]) for name in wanted)
+        yield from (Package(name=name) for name in wanted)
 
 
 @task("package.absent")
 def package_absent(
-    context: Context, *, names: str | Sequence[str] | Mapping[Literal["debian", "rhel", "suse"], Sequence[str]]
+    context: Context, *, names: str | Sequence[str] | Mapping[Family, Sequence[str]]
 ) -> Iterator[Operation]:
     """Packages that are not installed; their configuration stays, as their manager keeps it.
 
     Args:
         names: as the distribution calls them; where families call them differently, a list for each family.
     """
-    mine = family(context)
-    yield from (Package(name=name, manager=_MANAGERS[mine], state="absent") for name in _named(names, mine))
+    yield from (Package(name=name, state="absent") for name in _named(context, names))
 
 
-def _named(
-    names: str | Sequence[str] | Mapping[Literal["debian", "rhel", "suse"], Sequence[str]], mine: Family
-) -> Sequence[str]:
+def _named(context: Context, names: str | Sequence[str] | Mapping[Family, Sequence[str]]) -> Sequence[str]:
+    """Return what is said for the host; it is asked what it is only where that makes a difference."""
     if isinstance(names, Mapping):
-        return names.get(mine, ())
+        return names.get(family(context), ())
     return [names] if isinstance(names, str) else names
 
 

@@ -7,18 +7,18 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from kubeforge.engine.local_files import located
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem, UnfitHost
 from kubeforge.operations.command import check_env
+from kubeforge.operations.distributions import FAMILIES, Family, family_of
 from kubeforge.operations.model import Content, LocalContent
 from kubeforge.secret import Secret
 
 __all__ = [
     "Environment",
-    "Family",
     "Mode",
     "argv_of",
     "content_of",
@@ -35,14 +35,11 @@ __all__ = [
 
 Mode: TypeAlias = int | str
 Environment: TypeAlias = Mapping[str, str | int | float]
-Family: TypeAlias = Literal["debian", "rhel", "suse"]
 
 _OCTAL: Final = re.compile(r"(0o?)?[0-7]{3,4}")
 _NO_OCTAL: Final = frozenset({400, 440, 444, 500})
 """Modes without the zero in front, which YAML reads as 0620, 0670, 0674 and 0764: nobody wants those."""
 _IN_MEMORY: Final = 256 * 1024  # bytes; a bigger file is streamed
-_FAMILIES: Final[tuple[Family, ...]] = ("debian", "rhel", "suse")
-_ALIASES: Final = {"fedora": "rhel", "centos": "rhel", "opensuse": "suse", "sles": "suse", "ubuntu": "debian"}
 
 
 def mode_of(mode: Mode) -> int:
@@ -166,11 +163,10 @@ def family(context: Context) -> Family:
     Raises:
         UnfitHost: it is of none that is known.
     """
-    words = context.mine.os_like | {_ALIASES.get(word, word) for word in context.mine.os_like}
-    found = next((name for name in _FAMILIES if name in words), None)
+    found = family_of(context.mine.os_like)
     if found is None:
         raise UnfitHost(
-            f"{context.mine.os_name} is of no family that is known here: {', '.join(_FAMILIES)}",
+            f"{context.mine.os_name} is of no family that is known here: {', '.join(FAMILIES)}",
             host=context.host.name,
             remedy="install packages by command.run, or say which family it is like in /etc/os-release",
         )

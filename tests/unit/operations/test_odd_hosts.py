@@ -19,8 +19,8 @@ import pytest
 
 from kubeforge.errors import Unreadable
 from kubeforge.operations import Command, Directory, File, Mount, Packages, Unpacked
+from kubeforge.operations.distributions import Manager
 from kubeforge.operations.model import Entry, MountEntry, Observation, Verb, fold
-from kubeforge.operations.package import Manager
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 MINE = grp.getgrgid(os.getgid()).gr_name

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubeforge import operations
-from kubeforge.errors import InputError, Unreadable
+from kubeforge.errors import InputError, UnfitHost, Unreadable
 from kubeforge.operations import File, Image, KernelModule, Mount, Package, Packages, SwapOff, Sysctl, User
 from kubeforge.operations.diffs import attach_diffs, diffable
 from kubeforge.operations.model import Entry, LocalContent, MountEntry, Observation, Operation, Queries, Verb, fold
@@ -55,6 +55,34 @@ def test_packages(manager: str, command: str) -> None:
     assert removal is not None
     assert removal.verb is Verb.REMOVE
     assert gone.decide(Observation(packages={"socat": None})) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "manager"),
+    [
+        ("debian ", "apt-get"),
+        ("ubuntu debian", "apt-get"),
+        ("rocky rhel centos fedora", "dnf"),
+        ("fedora ", "dnf"),
+        ("opensuse-leap suse opensuse", "zypper"),
+        ("sles suse", "zypper"),
+    ],
+)
+def test_what_the_host_is_tells_what_installs(words: str, manager: str) -> None:
+    """Nothing is asked of the host beforehand: it tells along with what is installed."""
+    for package in (Package(name="socat"), Packages(names=("socat", "curl"))):
+        asked = package.observe()
+        change = package.decide(Observation(packages={"socat": None}, outputs=dict.fromkeys(asked.outputs, words)))
+        assert change is not None
+        assert change.lines[1].startswith(f"{manager} ")
+        assert change.guard == Queries(packages=asked.packages)
+
+
+def test_a_host_of_no_family_where_nothing_is_missing() -> None:
+    package = Package(name="socat")
+    assert package.decide(Observation(packages={"socat": "1.7"})) is None
+    with pytest.raises(UnfitHost, match=r"package socat: a host that calls itself nixos is of no family that is known"):
+        package.decide(Observation(packages={"socat": None}, outputs=dict.fromkeys(package.observe().outputs, "nixos")))
 
 
 def test_several_packages_at_once() -> None:

@@ -83,7 +83,8 @@ class Suse:
         asked = operation.observe()
         told = self.run(packages.survey(asked.packages).replace("/var/lib/dpkg/status", "/nowhere")).stdout
         tests = {test: self.run(f"{test[0]} {test[1]} '{_quoted(test[2])}'").returncode for test in asked.tests}
-        return Observation(packages=packages.installed(asked.packages, told.encode()), tests=tests)
+        words = dict.fromkeys(asked.outputs, "opensuse-leap suse opensuse\n")
+        return Observation(packages=packages.installed(asked.packages, told.encode()), tests=tests, outputs=words)
 
     def turn(self, operation: Operation) -> tuple[str, int | None]:
         """Look, and do what is due; return why it is, and how that ended."""
