@@ -13,6 +13,7 @@ from typing import Any, Final
 import yaml
 
 from kubeforge.secret import Secret
+from kubeforge.yaml_errors import refuse_endless
 
 __all__ = ["Object", "dump", "dump_all", "holds_secret", "load", "merged", "revealed", "shielded"]
 
@@ -63,7 +64,13 @@ def load(text: str | bytes) -> Any:
     Raises:
         yaml.YAMLError: it is none.
     """
-    return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
+    loader = _LOADER(text)
+    try:
+        root = loader.get_single_node()
+        refuse_endless(root)
+        return None if root is None else loader.construct_document(root)
+    finally:
+        loader.dispose()
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Object:

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -132,6 +130,7 @@ def load(
     tasks: Iterable[Callable[..., Any]] = (),
     memory: Iterable[MemoryHost] = (),
     facts: bool = False,
+    vault: Iterable[Secret | Path] = (),
 ) -> Site:
     """Load an inventory, and the cluster.yml beside it where there is one.
 
@@ -141,20 +140,23 @@ def load(
         tasks: your own, marked with `@task`; they come over kubeforge's of the same name.
         memory: hosts in memory; where any are given no host is reached, and runs are neither recorded nor exclusive.
         facts: ask the hosts what they are, where the inventory has groups that facts make.
+        vault: passwords of what ansible-vault has encrypted, or files that hold one, or programs that print one.
 
     Raises:
-        InputError: all problems of the inventory. Those of cluster.yml are raised by whatever needs the cluster.
+        InputError: all problems of the inventory, or of the vault's files. Those of cluster.yml are raised by whatever
+            needs the cluster.
         ConnectionFailed: a host that was to be asked does not answer.
     """
+    from kubeforge.api.reader import Reader
     from kubeforge.api.site import Site as Made
-    from kubeforge.inventory.loader import load as load_inventory
+    from kubeforge.inventory.vault_passwords import given
 
-    read = partial(load_inventory, Path(path), extra_vars=dict(variables or {}))
+    reader = Reader(path=Path(path), variables=dict(variables or {}), passwords=given(vault))
     site = Made(
-        inventory=read(facts_come=facts),
+        inventory=reader.read(facts_come=facts),
         path=Path(path),
-        own_variables=dict(variables or {}),
+        reader=reader,
         own_tasks=tuple(tasks),
         memory={host.host: host for host in memory},
     )
-    return replace(site, inventory=site.by_facts(read)) if facts and site.inventory.wants_facts else site
+    return site.by_facts() if facts and site.inventory.wants_facts else site

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from kubeforge.api.reader import Reader
     from kubeforge.cluster.status.model import ClusterStatus
     from kubeforge.engine.events import Event, Failure
     from kubeforge.engine.memory import MemoryRemotes
@@ -65,14 +66,14 @@ class Site:
     Args:
         inventory: everybody.
         path: where it lies.
-        own_variables: over all others.
+        reader: reads it anew.
         own_tasks: functions marked with `@task`.
         memory: hosts in memory by name; where there are any, no other host is reached.
     """
 
     inventory: Inventory
     path: Path
-    own_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    reader: Reader = field(repr=False)
     own_tasks: tuple[Callable[..., Any], ...] = field(default=(), repr=False)
     memory: Mapping[str, MemoryHost] = field(default_factory=dict, repr=False)
 
@@ -136,7 +137,7 @@ class Site:
             resume: the recorded run to go on with: `last`, or its name.
 
         Raises:
-            InputError: playbook, pattern, tags or cluster.yml have problems.
+            InputError: playbook, variables beside it, pattern, tags or cluster.yml have problems.
         """
         from kubeforge.engine.executors import MAX_THREADS
 
@@ -144,11 +145,12 @@ class Site:
         book = _file(playbook)
         return self._opened(
             spec,
+            inventory=self._seen_by(book),
             playbook=book,
             registry=self._registered(book),
             limit=limit,
             tags=tags,
-            variables={**self.own_variables, **(variables or {})},
+            variables={**self.reader.variables, **(variables or {})},
             forks=forks or MAX_THREADS,
             sinks=[on_event] if on_event else [],
             exclusive=exclusive and not self.memory,
@@ -156,11 +158,17 @@ class Site:
             resume=self._recorded(resume, book, spec) if resume else None,
         )
 
+    def _seen_by(self, book: Path) -> Inventory:
+        """Return the inventory as a playbook sees it, whose group_vars/ and host_vars/ count, too."""
+        if not any((book.parent / name).is_dir() for name in ("group_vars", "host_vars")):
+            return self.inventory
+        return self.reader.read(playbook_folder=book.parent)
+
     def _opened(self, spec: ClusterSpec | None, **given: Any) -> Run:
         from kubeforge.engine.run import Session
 
         reached = self._reached(spec)
-        return Run(Session(inventory=self.inventory, spec=spec, **reached, **given))
+        return Run(Session(spec=spec, **reached, **given))
 
     def command(
         self,
@@ -210,8 +218,8 @@ class Site:
 
         return dict(self._asked(pattern, ask, forks, "facts"))
 
-    def by_facts(self, read: Callable[..., Inventory]) -> Inventory:
-        """Return the inventory with the groups that facts make; not part of what is stable: see `load`.
+    def by_facts(self) -> Site:
+        """Return the site with the groups that facts make; not part of what is stable: see `load`.
 
         Raises:
             ConnectionFailed: hosts do not answer.
@@ -225,7 +233,8 @@ class Site:
         if silent:
             raise ConnectionFailed("hosts do not tell what they are, and facts make groups here", evidence=silent)
         told = {host: fact_variables(one) for host, one in answers.items() if not isinstance(one, Failure)}
-        return read(facts=told)
+        reader = replace(self.reader, facts=told)
+        return replace(self, reader=reader, inventory=reader.read())
 
     def status(self) -> ClusterStatus:
         """Return what the cluster is like now.

@@ -44,12 +44,14 @@ def _read(value: str) -> dict[str, Any]:
 def _mapping(text: str, source: str) -> dict[str, Any]:
     import yaml  # noqa: PLC0415 - --help reads no YAML
 
+    from kubeforge import documents  # noqa: PLC0415 - likewise
+
     if text.startswith("$ANSIBLE_VAULT;"):
         raise click.BadParameter(
             f"{source} is encrypted; put it into group_vars/all/ of the inventory, where it is read"
         )
     try:
-        found = yaml.safe_load(text)
+        found = documents.load(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: it looks like a date, and is none
         raise click.BadParameter(f"{source}: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict) or not all(isinstance(key, str) and key.isidentifier() for key in found):

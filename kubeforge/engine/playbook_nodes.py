@@ -12,6 +12,7 @@ import yaml
 
 from kubeforge.engine.playbook import Portion, suggestion
 from kubeforge.errors import Problem
+from kubeforge.yaml_errors import refuse_endless, syntax_problem
 
 __all__ = ["NodeReader"]
 
@@ -47,13 +48,9 @@ class NodeReader:
         """
         try:
             root = yaml.compose(text, Loader=LOADER)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            line = mark.line + 1 if mark else None
-            self.problems.append(Problem(message=f"not YAML: {error.problem}", file=self.file, line=line))
-            return []
+            refuse_endless(root)
         except yaml.YAMLError as error:
-            self.problems.append(Problem(message=f"not YAML: {str(error).splitlines()[0]}", file=self.file))
+            self.problems.append(syntax_problem(error, self.file))
             return []
         if not isinstance(root, yaml.SequenceNode) or not root.value:
             self.problem(root, None, what)

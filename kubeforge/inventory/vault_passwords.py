@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from kubeforge.errors import InputError, Problem
 from kubeforge.inventory.programs import ProgramError, output_of
-from kubeforge.inventory.vault import VaultPassword
+from kubeforge.inventory.vault import DEFAULT_LABEL, VaultPassword
 from kubeforge.secret import Secret
 
-__all__ = ["read_password"]
+__all__ = ["given", "read_password"]
 
 _CLIENT: Final = "-client"
 _DEADLINE: Final = 120.0  # seconds: a key ring may have to be unlocked by a person first
@@ -37,6 +38,14 @@ def read_password(path: Path, label: str) -> VaultPassword:
     if not found.strip():
         raise _wrong(path, "there is no password in it")
     return VaultPassword(label=label, password=Secret(found.strip()))
+
+
+def given(passwords: Iterable[Secret | Path]) -> tuple[VaultPassword, ...]:
+    """Return passwords that a script gives: themselves, or by files and programs; raises as `read_password` does."""
+    return tuple(
+        VaultPassword(password=one) if isinstance(one, Secret) else read_password(one, DEFAULT_LABEL)
+        for one in passwords
+    )
 
 
 def _printed(path: Path, label: str) -> bytes:

@@ -17,7 +17,7 @@ from kubeforge.errors import Problem
 from kubeforge.inventory.draft import Variables, Verbatim, Written
 from kubeforge.inventory.texts import Text
 from kubeforge.inventory.vault import Sealed, Vault, is_sealed
-from kubeforge.yaml_errors import syntax_problem
+from kubeforge.yaml_errors import refuse_endless, syntax_problem
 
 __all__ = ["Entry", "YamlFile", "is_empty"]
 
@@ -87,6 +87,8 @@ class YamlFile:
             self._loader = (_JsonLoader if text.name.endswith(".json") else _Loader)(text.content)
             self._loader.vault, self._loader.file = vault, text.name
             self.root = self._loader.get_single_node()
+            if "*" in text.content:
+                refuse_endless(self.root)
         except yaml.YAMLError as error:
             problems.append(syntax_problem(error, self.name))
 

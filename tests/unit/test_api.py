@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kubeforge import api
+from tests.unit.inventory.sealing import seal
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/api.md").read_text()
@@ -145,3 +146,37 @@ def test_tasks_beside_the_playbook_are_there_as_on_the_command_line(names: dict[
     with api.load("inventory", memory=names["hosts"]).open("site.yml", limit="w1") as run:
         assert run.apply().exit_code == 0
     assert names["hosts"][0].file("/etc/motd") == b"welcome"
+
+
+BESIDE = """
+- play: Greet
+  hosts: web
+  tasks: [{file.present: {path: /etc/motd, content: "{{ greeting }}"}}]
+"""
+
+
+def test_variables_beside_the_playbook_count_as_on_the_command_line(names: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "books"
+    (folder / "group_vars").mkdir(parents=True)
+    (folder / "group_vars/web.yml").write_text("greeting: good day\n")
+    (folder / "site.yml").write_text(BESIDE)
+    site = api.load("inventory", memory=names["hosts"])
+    with site.open(folder / "site.yml") as run:
+        assert run.apply().exit_code == 0
+    assert names["hosts"][0].file("/etc/motd") == b"good day"
+    assert "greeting" not in site.inventory.hosts["w1"].vars
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_what_is_encrypted_is_read(names: dict[str, Any], tmp_path: Path, *, as_file: bool) -> None:
+    (tmp_path / "inventory/group_vars").mkdir()
+    (tmp_path / "inventory/group_vars/web.yml").write_text(seal("greeting: good night\n", "much wanted"))
+    (tmp_path / "site.yml").write_text(BESIDE)
+    (tmp_path / "password").write_text("much wanted\n")
+    given = [tmp_path / "password" if as_file else api.Secret("much wanted")]
+    site = api.load("inventory", memory=names["hosts"], vault=given)
+    with site.open("site.yml") as run:
+        assert run.apply().exit_code == 0
+    assert b"good night" in names["hosts"][1].file("/etc/motd")
+    with pytest.raises(api.InputError, match="password"):
+        api.load("inventory", memory=names["hosts"])
