@@ -3,12 +3,13 @@
 # ruff: noqa: PLC0415 - --help and completion must not wait for what only runs need
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from kubeforge.engine.run import Session, Supplier
     from kubeforge.errors import Problem
     from kubeforge.inventory.model import Inventory
-    from kubeforge.report.console import LiveConsole, PlainConsole
+    from kubeforge.report.console import LiveConsole
+    from kubeforge.report.plain import PlainConsole
     from kubeforge.spec.model import ClusterSpec
     from kubeforge.transport.connect import Connections
 
@@ -47,6 +49,9 @@ __all__ = [
     "show_libraries",
     "showing",
 ]
+
+_TERMINAL: Final = ("FORCE_COLOR", "TTY_COMPATIBLE")
+"""Variables by which rich takes what is none for a terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +112,11 @@ class Run:
 
     def show_plan(self, plan: Plan, *, diff: bool) -> None:
         """Print a plan."""
+        from kubeforge.report.words import summary
+
+        if self.prose and not plan and not sys.stdout.isatty():
+            click.echo(summary(plan))  # without what draws on terminals, which takes longer to begin than the rest
+            return
         from kubeforge.report import plan as report
 
         if self.prose:
@@ -267,10 +277,15 @@ def refuse_without_terminal(verb: str) -> None:
 
 def display_for(*, verbose: bool) -> LiveConsole | PlainConsole:
     """Return what shows a run's progress: live on a terminal, a line for each event elsewhere."""
-    from kubeforge.report.console import LiveConsole, PlainConsole
+    if sys.stderr.isatty() or any(os.environ.get(name) for name in _TERMINAL):
+        from kubeforge.report.console import LiveConsole
 
-    screen = console(stderr=True)
-    return (LiveConsole if screen.is_terminal else PlainConsole)(screen, verbose=verbose)
+        screen = console(stderr=True)
+        if screen.is_terminal:
+            return LiveConsole(screen, verbose=verbose)
+    from kubeforge.report.plain import PlainConsole
+
+    return PlainConsole(sys.stderr, verbose=verbose)
 
 
 def showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path) -> Supplier:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from kubeforge.cli.session import Input
     from kubeforge.engine.remotes import Remotes
     from kubeforge.inventory.model import Inventory
-    from kubeforge.report.console import LiveConsole, PlainConsole
+    from kubeforge.report.console import LiveConsole
+    from kubeforge.report.plain import PlainConsole
     from kubeforge.transport.connect import Connections
 
 __all__ = ["Entered", "entered"]
