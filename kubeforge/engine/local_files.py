@@ -47,11 +47,13 @@ def located(base: Path, src: str, folder: str) -> Path:
     Raises:
         InputError: there is none.
     """
-    places = dict.fromkeys((base / folder / src, base / src))
-    for place in places:
-        if place.exists():
-            return place
-    looked = ", ".join(map(str, places))
+    first = base / folder / src
+    if first.exists():
+        return first
+    second = base / src
+    if second.exists():
+        return second
+    looked = ", ".join(dict.fromkeys(map(str, (first, second))))
     raise InputError([Problem(message=f"there is no {src} on this machine; looked for: {looked}")])
 
 

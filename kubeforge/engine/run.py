@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from kubeforge.engine import lock, recording
-from kubeforge.engine.collecting import KEPT, collect_all
 from kubeforge.engine.entering import entered, tell_unmade
 from kubeforge.engine.events import (
     Events,
@@ -303,12 +302,13 @@ class Session:
 
     def _collect(self, runner: Runner) -> None:
         """Let old generations go where a good run has added one to as many as are kept."""
+        from kubeforge.engine.collecting import KEPT, collect_all  # noqa: PLC0415 - for runs that change something
+
         if runner.failures or runner.remaining or self._stop.is_set():
             return
         known = {host: self._gathered.known(host) for host in runner.changed_hosts}
         full = [host for host, answer in known.items() if answer is None or answer.facts.generations >= KEPT]
-        connect = self._remotes.remote
-        collect_all(full, connect=connect, executor=self._executor, events=self.events, run_id=self.run_id)
+        collect_all(full, connect=self._remotes.remote, executor=self._executor, events=self.events, run_id=self.run_id)
 
     @property
     def _cluster(self) -> str:

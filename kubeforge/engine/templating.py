@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -196,6 +196,9 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
         return value.reveal().decode()
 
     class Sandbox(SandboxedEnvironment):
+        def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+            return {**self.globals, **(d or {})}  # copied for every filling; Jinja2's own chain of two takes far longer
+
         def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
             return not isinstance(obj, Secret) and super().is_safe_attribute(obj, attr, value)
 

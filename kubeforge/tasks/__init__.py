@@ -16,11 +16,10 @@ from types import ModuleType
 
 from kubeforge.engine.model import Context, Task
 from kubeforge.errors import KubeforgeError
+from kubeforge.tasks import generic
 from kubeforge.tasks.registry import TASK_ATTRIBUTE, task
 
 __all__ = ["Context", "load", "on_demand", "task", "tasks_in"]
-
-_EVERYDAY = "generic"
 
 
 def load() -> Mapping[str, Task]:
@@ -33,25 +32,28 @@ def load() -> Mapping[str, Task]:
 
 
 def on_demand() -> Mapping[str, Task]:
-    """Return the same as `load`, but import tasks for clusters only when one that is no everyday task is asked for.
+    """Return the same as `load`, but import everyday tasks by the module, and others when one of them is asked for.
 
-    They and what they need are three quarters of what starting a run over any hosts would cost.
+    Tasks for clusters and what they need are three quarters of what starting a run over any hosts would cost.
     """
     return _OnDemand()
 
 
 class _OnDemand(Mapping[str, Task]):
-    @cached_property
-    def _everyday(self) -> Mapping[str, Task]:
-        package = importlib.import_module(f"{__name__}.{_EVERYDAY}")
-        return _loaded(package.__path__, f"{package.__name__}.")
+    def __init__(self) -> None:
+        self._known: dict[str, Task] = {}
 
     @cached_property
     def _all(self) -> Mapping[str, Task]:
         return load()
 
     def __getitem__(self, name: str) -> Task:
-        return self._everyday[name] if name in self._everyday else self._all[name]
+        if name not in generic.HOMES:
+            return self._all[name]
+        if name not in self._known:
+            module = importlib.import_module(f"{generic.__name__}.{generic.HOMES[name]}")
+            self._known |= {task.name: task for task in tasks_in(module)}
+        return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all)
