@@ -49,7 +49,7 @@ parts: setup  ## the parts the tests install: built once, then found in ~/.cache
 integration: parts  ## real sshd, real etcd, real lab hosts
 	$(BIN)/pytest tests/integration
 
-e2e: parts  ## real clusters in the lab: every run's and those of a turn; TURN=1 to 6, or all (docs/adr/0067)
+e2e: parts  ## real clusters in the lab: every run's and those of a turn; TURN=1 to 9, or all (docs/adr/0067)
 	scripts/e2e --turn $(TURN) $(BIN)/pytest
 
 test: check integration e2e  ## everything CI runs

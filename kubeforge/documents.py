@@ -13,8 +13,9 @@ from typing import Any, Final
 import yaml
 
 from kubeforge.secret import Secret
+from kubeforge.yaml_errors import refuse_endless
 
-__all__ = ["Object", "dump", "dump_all", "holds_secret", "load", "merged", "revealed"]
+__all__ = ["Object", "dump", "dump_all", "holds_secret", "load", "merged", "revealed", "shielded"]
 
 Object = dict[str, Any]
 
@@ -63,7 +64,13 @@ def load(text: str | bytes) -> Any:
     Raises:
         yaml.YAMLError: it is none.
     """
-    return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
+    loader = _LOADER(text)
+    try:
+        root = loader.get_single_node()
+        refuse_endless(root)
+        return None if root is None else loader.construct_document(root)
+    finally:
+        loader.dispose()
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Object:
@@ -93,3 +100,12 @@ def holds_secret(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(holds_secret(part) for part in value)
     return isinstance(value, Secret)
+
+
+def shielded(value: Any) -> Any:
+    """Return a copy in which every text and number is a `Secret`; truth values tell nothing."""
+    if isinstance(value, Mapping):
+        return {key: shielded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [shielded(part) for part in value]
+    return value if value is None or isinstance(value, bool | Secret) else Secret(str(value))

@@ -1,4 +1,4 @@
-"""PyYAML's syntax errors in the words of what the writer did: a tab, a quote left open, a name without a colon.
+"""What is wrong with a YAML text in the words of what the writer did: a tab, a quote left open, a name without a colon.
 
 Knows both of PyYAML's parsers, its own and libyaml's, which say the same things in different words.
 """
@@ -11,7 +11,9 @@ import yaml
 
 from kubeforge.errors import Problem
 
-__all__ = ["syntax_problem"]
+__all__ = ["refuse_endless", "syntax_problem"]
+
+_ENDLESS: Final = "holds itself"
 
 # what the parsers say -> what the writer did
 _WORDS: Final = (
@@ -26,6 +28,8 @@ _WORDS: Final = (
     ("found unexpected end of stream", "a quote is opened and not closed"),
     ("expected ',' or '}'", "a `{` is opened and not closed, or a `,` is missing"),
     ("expected ',' or ']'", "a `[` is opened and not closed, or a `,` is missing"),
+    (_ENDLESS, "an alias (`*name`) inside of what its anchor (`&name`) names: that would have no end"),
+    ("node content", "a value is missing here; a `[` or `{` that is opened before is perhaps not closed"),
     ("found undefined alias", "an alias (`*name`) without its anchor (`&name`)"),
     ("found another document", "more than one document in the file (`---`)"),
     ("<document start>", "more than one value in the file; is a line indented less than the first?"),
@@ -56,3 +60,25 @@ def syntax_problem(error: yaml.YAMLError | UnicodeDecodeError, file: str) -> Pro
         marks.reverse()
     mark = marks[0] or marks[1]
     return Problem(message=message, file=file, line=mark.line + 1 if mark else None)
+
+
+def refuse_endless(root: yaml.Node | None) -> None:
+    """Refuse a tree of nodes in which one holds itself (`&a [*a]`): YAML allows it, and nothing that walks it ends.
+
+    Raises:
+        yaml.MarkedYAMLError: there is one, at its line.
+    """
+    _walk(root, set(), set())
+
+
+def _walk(node: yaml.Node | None, above: set[int], seen: set[int]) -> None:
+    if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
+        return
+    if id(node) in above:
+        raise yaml.MarkedYAMLError(problem=_ENDLESS, problem_mark=node.start_mark)
+    above.add(id(node))
+    for part in node.value:
+        for inner in part if isinstance(part, tuple) else (part,):
+            _walk(inner, above, seen)
+    above.remove(id(node))
+    seen.add(id(node))

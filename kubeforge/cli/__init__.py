@@ -22,6 +22,7 @@ __all__ = ["VERBS", "main", "root"]
 _CLUSTER: Final = "Cluster"
 _MAINTENANCE: Final = "Maintenance"
 _LOOK: Final = "Look and talk"
+_HOSTS: Final = "Any hosts"
 _AROUND: Final = "Around it"
 
 VERBS: Final = {
@@ -57,6 +58,28 @@ VERBS: Final = {
         "access", "kubectl", "Run kubectl as administrator, through an SSH tunnel to a control plane.", _LOOK
     ),
     "ssh": Verb("access", "ssh", "Log in to a host, or run a command there, as the inventory's user.", _LOOK),
+    "exec": Verb("adhoc", "exec_", "Run a command on hosts and show what it prints, line by line as it comes.", _LOOK),
+    "copy": Verb(
+        "adhoc", "copy", "Copy a file or a folder of this machine to hosts; what is there already is left.", _HOSTS
+    ),
+    "fetch": Verb(
+        "adhoc",
+        "fetch",
+        "Copy a file from hosts to this machine: to HOST/PATH below a folder, readable by you alone.",
+        _LOOK,
+    ),
+    "facts": Verb(
+        "adhoc",
+        "facts",
+        "Show what hosts are: distribution, kernel, processors, memory, addresses, and all that tasks know of them.",
+        _LOOK,
+    ),
+    "runs": Verb("records", "runs", "Runs that were recorded: list them, show one, compare two.", _LOOK),
+    "report": Verb(
+        "records", "report", "Make one HTML page out of a run, to be opened anywhere without a network.", _LOOK
+    ),
+    "inventory": Verb("inventory", "inventory", "Hosts, groups and variables, as the inventory gives them.", _LOOK),
+    "playbook": Verb("playbook", "playbook", "Playbooks of your own: run, check, and their JSON Schema.", _HOSTS),
     "artifacts": Verb("artifacts", "artifacts", "Binaries and images: list, fetch, build, serve.", _AROUND),
     "lab": Verb("lab", "lab", "Hosts on this machine, in namespaces, to try things on.", _AROUND),
     "schema": Verb("about", "schema", "Print the JSON Schema of cluster.yml, for editors.", _AROUND),

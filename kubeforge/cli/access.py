@@ -16,6 +16,7 @@ from kubeforge.spec.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from kubeforge.cli.passwords import Asked
+    from kubeforge.cli.session import Given
     from kubeforge.inventory.model import Inventory
     from kubeforge.secret import Secret
     from kubeforge.spec.model import ClusterSpec
@@ -38,7 +39,7 @@ _SERVER_NAME: Final = "kubernetes"  # a name that every API server's certificate
 )
 @options.passwords()
 def kubeconfig(
-    inventory_path: Path | None,
+    inventory_path: Given,
     variables: Mapping[str, str],
     output: Path | None,
     server: str | None,
@@ -79,7 +80,7 @@ def kubeconfig(
 @click.pass_context
 def kubectl(
     ctx: click.Context,
-    inventory_path: Path | None,
+    inventory_path: Given,
     variables: Mapping[str, str],
     arguments: tuple[str, ...],
     *,
@@ -110,7 +111,7 @@ def kubectl(
     ctx.exit(code)
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(cls=options.CommandBehind)
 @options.inventory
 @options.variables
 @options.passwords(become=False)
@@ -119,7 +120,7 @@ def kubectl(
 @click.pass_context
 def ssh(
     ctx: click.Context,
-    inventory_path: Path | None,
+    inventory_path: Given,
     variables: Mapping[str, str],
     host: str,
     command: tuple[str, ...],
@@ -146,8 +147,7 @@ def ssh(
         transport = connections.get(known.hosts[host])
         if not isinstance(transport, SshTransport):
             raise click.UsageError(f"{host} is this machine (ansible_connection: local)")
-        words = command[1:] if command[:1] == ("--",) else command
-        line = words[0] if len(words) == 1 else join(words) or None
+        line = command[0] if len(command) == 1 else join(command) or None
         code = interactive(transport, line)
     ctx.exit(code)
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from kubeforge.cli import options
+from kubeforge.cli.continuing import begun_anew, continuing_options
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices, Run
     from kubeforge.engine.plan import Plan
 
-__all__ = ["apply", "attempt", "carry_out", "confirmed", "plan", "reset", "run_options"]
+__all__ = ["anew_options", "apply", "attempt", "carry_out", "confirmed", "plan", "reset", "run_options"]
 
 _CHANGES: Final = 2  # plan --detailed-exitcode: there are changes (as terraform and diff say it)
 _DECLINED: Final = 1
@@ -23,12 +24,25 @@ _DECLINED: Final = 1
 
 def run_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options of every run, and hand them over as one value."""
+    return _run_options(function, continuing_options)
 
+
+def anew_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of runs that go on with no recorded one: all they do leaves a trace, so all begin anew."""
+    return _run_options(function, begun_anew)
+
+
+def _run_options(
+    function: Callable[..., None], continuing: Callable[[Callable[..., None]], Callable[..., None]]
+) -> Callable[..., None]:
     @options.inventory
     @options.limit
     @options.tags
     @options.variables
     @options.forks
+    @options.bulk
+    @options.executor
+    @continuing
     @options.verbose
     @options.passwords()
     @options.output("table", "json", "yaml")
@@ -92,7 +106,9 @@ def reset(choices: Choices, *, diff: bool, yes: bool) -> None:
         refuse_without_terminal("reset")
     with opened(choices, "reset", parts=False) as run:
         made = run.plan(diff=diff)
-        carry_out(run, made, diff=diff, agreed=lambda: yes or _is_named(run.spec.name))
+        assert run.spec is not None, "a reset is of a cluster"
+        name = run.spec.name
+        carry_out(run, made, diff=diff, agreed=lambda: yes or _is_named(name))
 
 
 def carry_out(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> None:
@@ -110,6 +126,7 @@ def attempt(run: Run, made: Plan, *, diff: bool, agreed: Callable[[], bool]) -> 
     elif made.failures:
         click.echo(f"Without {_hosts(made)}: what is due there waits until this runs again.", err=True)
     if blocked or not made:
+        run.record(made)
         return made.exit_code
     if not agreed():
         click.echo("Nothing was done.", err=True)

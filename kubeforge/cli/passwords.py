@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
     from kubeforge.transport.connect import Connections
 
-__all__ = ["Asked", "entering"]
+__all__ = ["Asked", "entering", "typed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ def entering(
 
     def passphrase(file: Path) -> Secret | None:
         with aside():
-            return _typed(f"Passphrase for {file}: ")
+            return typed(f"Passphrase for {file}: ")
 
     person = passphrase if sys.stdin.isatty() else None
     with _echo_restored(), Connections(ask_passphrase=person) as connections:
@@ -76,15 +76,15 @@ def _with_passwords(inventory: Inventory, asked: Asked) -> Inventory:
         return inventory
     if not sys.stdin.isatty():
         raise click.UsageError("passwords are asked for on a terminal, and standard input is none")
-    login = _typed("SSH password: ") if asked.login else None
+    login = typed("SSH password: ") if asked.login else None
     become = None
     if asked.become:
         default = " [the SSH password]" if login is not None else ""
-        become = _typed(f"sudo password{default}: ") or login
+        become = typed(f"sudo password{default}: ") or login
     return inventory.with_passwords(login=login, become=become)
 
 
-def _typed(question: str) -> Secret | None:
+def typed(question: str) -> Secret | None:
     """Return what a person types, unseen; None for nothing."""
     try:
         words = getpass.getpass(question)

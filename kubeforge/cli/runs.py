@@ -3,28 +3,37 @@
 # ruff: noqa: PLC0415 - --help and completion must not wait for what only runs need
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from kubeforge.cli.boundary import console, show_warnings
 from kubeforge.cli.session import examine_input, supplier
+from kubeforge.errors import KubeforgeError
 
 if TYPE_CHECKING:
     from kubeforge.artifacts.model import Resolved
+    from kubeforge.cli.continuing import Continuing
     from kubeforge.cli.passwords import Asked
+    from kubeforge.cli.session import Given
     from kubeforge.cluster.membership import MembershipChange
+    from kubeforge.engine.model import Task
     from kubeforge.engine.plan import Plan
+    from kubeforge.engine.playbook import Playbook, Portion
+    from kubeforge.engine.remotes import Remotes
     from kubeforge.engine.result import RunResult
+    from kubeforge.engine.resume import GoingOn
     from kubeforge.engine.run import Session, Supplier
     from kubeforge.errors import Problem
     from kubeforge.inventory.model import Inventory
-    from kubeforge.report.console import LiveConsole, PlainConsole
+    from kubeforge.report.console import LiveConsole
+    from kubeforge.report.plain import PlainConsole
     from kubeforge.spec.model import ClusterSpec
     from kubeforge.transport.connect import Connections
 
@@ -33,6 +42,7 @@ __all__ = [
     "Run",
     "aside",
     "display_for",
+    "loaded",
     "opened",
     "refuse_without_terminal",
     "session_of",
@@ -40,12 +50,15 @@ __all__ = [
     "showing",
 ]
 
+_TERMINAL: Final = ("FORCE_COLOR", "TTY_COMPATIBLE")
+"""Variables by which rich takes what is none for a terminal."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """What the options of a run say; see `options`."""
 
-    inventory_path: Path | None
+    inventory_path: Given
     limit: str | None
     tags: tuple[str, ...]
     variables: Mapping[str, str]
@@ -53,6 +66,9 @@ class Choices:
     verbose: int
     asked: Asked
     output: str
+    continuing: Continuing
+    executor: str | None
+    bulk: Portion | None
 
 
 class Run:
@@ -60,7 +76,7 @@ class Run:
 
     Args:
         session: opened.
-        spec: the cluster.
+        spec: the cluster; None: the playbook is about none.
         display: shows progress on stderr while it is entered.
         form: of what is printed on stdout: `table`, `json` or `yaml`.
         warnings: about the input; programs find them in the plan.
@@ -69,7 +85,7 @@ class Run:
     def __init__(
         self,
         session: Session,
-        spec: ClusterSpec,
+        spec: ClusterSpec | None,
         display: LiveConsole | PlainConsole,
         form: str,
         warnings: Sequence[Problem] = (),
@@ -96,6 +112,11 @@ class Run:
 
     def show_plan(self, plan: Plan, *, diff: bool) -> None:
         """Print a plan."""
+        from kubeforge.report.words import summary
+
+        if self.prose and not plan and not sys.stdout.isatty():
+            click.echo(summary(plan))  # without what draws on terminals, which takes longer to begin than the rest
+            return
         from kubeforge.report import plan as report
 
         if self.prose:
@@ -103,6 +124,13 @@ class Run:
         else:
             form = report.as_json if self._form == "json" else report.as_yaml
             click.echo(form(plan, self._warnings))
+
+    def record(self, plan: Plan) -> None:
+        """Record a plan that is not carried out; where that cannot be, only say so: nothing was to be done anyway."""
+        try:
+            self.session.record(plan)
+        except KubeforgeError as error:
+            click.echo(f"warning: {error.cause}", err=True)
 
     def apply(self, plan: Plan) -> RunResult:
         """Carry a plan out."""
@@ -141,56 +169,66 @@ def opened(
     if choices.output == "table":
         show_warnings(found.warnings)
     show_libraries(choices.verbose)
+    going_on, book = choices.continuing.of(spec.name, playbook, ""), loaded(playbook, serial)
     display = display_for(verbose=choices.verbose > 0)
     with entering(inventory, choices.asked, lambda: aside(display)) as (entered, connections):
-        known = entered
-        if change is not None:
-            known, spec = _changed(change, entered, connections, found.path)
+        known, spec = _changed(change, entered, connections, found.path) if change else (entered, spec)
         needs = parts or bool(known.group(REMADE))
         artifacts = showing(display, spec, found.path) if needs else None
         with session_of(
-            choices, playbook, known, connections, spec=spec, display=display, artifacts=artifacts, serial=serial
+            choices, book, known, connections, spec=spec, display=display, artifacts=artifacts, going_on=going_on
         ) as session:
             yield Run(session, spec, display, choices.output, found.warnings)
 
 
-def session_of(
-    choices: Choices,
-    playbook: str,
-    inventory: Inventory,
-    connections: Connections,
-    *,
-    spec: ClusterSpec,
-    display: LiveConsole | PlainConsole,
-    artifacts: Supplier | None,
-    serial: Sequence[str] = (),
-) -> Session:
-    """Return a session of a shipped playbook: its tasks are loaded, no host is asked yet.
+def loaded(playbook: str, serial: Sequence[str] = ()) -> tuple[Playbook, Mapping[str, Task]]:
+    """Return a shipped playbook, and the tasks that it names.
 
     Args:
-        choices: the options.
         playbook: its name.
-        inventory: of the run.
-        connections: how its hosts are entered.
-        spec: of the run.
-        display: told everything.
-        artifacts: what resolves parts; None: the playbook needs none.
         serial: see `opened`.
     """
     from kubeforge import tasks
-    from kubeforge.engine.executors import MAX_THREADS
     from kubeforge.engine.playbook import Portion
     from kubeforge.engine.playbook_loader import load
-    from kubeforge.engine.remotes import ConnectedRemotes
-    from kubeforge.engine.run import Session
     from kubeforge.resources import playbook as shipped
 
     registry = tasks.load()
+    return load(shipped(playbook), registry).batched([Portion.of(size) for size in serial]), registry
+
+
+def session_of(
+    choices: Choices,
+    book: tuple[Playbook, Mapping[str, Task]],
+    inventory: Inventory,
+    connections: Connections,
+    *,
+    spec: ClusterSpec | None,
+    display: LiveConsole | PlainConsole,
+    artifacts: Supplier | None,
+    going_on: tuple[GoingOn | None, Collection[str] | None] = (None, None),
+) -> Session:
+    """Return a session of a playbook; no host is asked yet.
+
+    Args:
+        choices: the options.
+        book: the playbook, and the tasks that it names.
+        inventory: of the run.
+        connections: how its hosts are entered.
+        spec: of the run; None: the playbook is about no cluster.
+        display: told everything.
+        artifacts: what resolves parts; None: the playbook needs none.
+        going_on: the recorded run it goes on with, and the hosts that alone take part; see `Continuing.of`.
+    """
+    from kubeforge.engine.executors import MAX_THREADS
+    from kubeforge.engine.remotes import ConnectedRemotes
+    from kubeforge.engine.run import Session
+
     return Session(
         inventory=inventory,
-        remotes=ConnectedRemotes(inventory, connections),
-        playbook=load(shipped(playbook), registry).batched([Portion.of(size) for size in serial]),
-        registry=registry,
+        remotes=_near(ConnectedRemotes(inventory, connections), inventory, choices.executor),
+        playbook=book[0],
+        registry=book[1],
         spec=spec,
         artifacts=artifacts,
         limit=choices.limit,
@@ -198,6 +236,9 @@ def session_of(
         sinks=[display],
         variables=choices.variables,
         forks=choices.forks or MAX_THREADS,
+        resume=going_on[0],
+        within=going_on[1],
+        bulk=choices.bulk,
     )
 
 
@@ -210,6 +251,16 @@ def _changed(
 
     changed = change(inventory, lambda known: ConnectedRemotes(known, connections).remote)
     return changed, load(path, changed)
+
+
+def _near(own: Remotes, inventory: Inventory, address: str | None) -> Remotes:
+    """Return the hosts as they are reached: from here, or from workers near them."""
+    if address is None:
+        return own
+    from kubeforge.engine.dask.executor import DaskExecutor
+    from kubeforge.engine.dask.remotes import NearRemotes
+
+    return NearRemotes(inventory, own, DaskExecutor.of(address))
 
 
 def refuse_without_terminal(verb: str) -> None:
@@ -226,10 +277,15 @@ def refuse_without_terminal(verb: str) -> None:
 
 def display_for(*, verbose: bool) -> LiveConsole | PlainConsole:
     """Return what shows a run's progress: live on a terminal, a line for each event elsewhere."""
-    from kubeforge.report.console import LiveConsole, PlainConsole
+    if sys.stderr.isatty() or any(os.environ.get(name) for name in _TERMINAL):
+        from kubeforge.report.console import LiveConsole
 
-    screen = console(stderr=True)
-    return (LiveConsole if screen.is_terminal else PlainConsole)(screen, verbose=verbose)
+        screen = console(stderr=True)
+        if screen.is_terminal:
+            return LiveConsole(screen, verbose=verbose)
+    from kubeforge.report.plain import PlainConsole
+
+    return PlainConsole(sys.stderr, verbose=verbose)
 
 
 def showing(display: LiveConsole | PlainConsole, spec: ClusterSpec, path: Path) -> Supplier:

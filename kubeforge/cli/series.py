@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubeforge.cli.boundary import show_warnings
-from kubeforge.cli.runs import Run, aside, display_for, session_of, show_libraries, showing
+from kubeforge.cli.runs import Run, aside, display_for, loaded, session_of, show_libraries, showing
 from kubeforge.cli.session import examine_input
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from kubeforge.cli.session import Input
     from kubeforge.engine.remotes import Remotes
     from kubeforge.inventory.model import Inventory
-    from kubeforge.report.console import LiveConsole, PlainConsole
+    from kubeforge.report.console import LiveConsole
+    from kubeforge.report.plain import PlainConsole
     from kubeforge.transport.connect import Connections
 
 __all__ = ["Entered", "entered"]
@@ -85,7 +86,13 @@ class Entered:
         choices = replace(self.choices, variables={**(variables or {}), **self.choices.variables})
         artifacts = showing(self._display, spec, found.path) if parts else None
         with session_of(
-            choices, playbook, self.inventory, self._connections, spec=spec, display=self._display, artifacts=artifacts
+            choices,
+            loaded(playbook),
+            self.inventory,
+            self._connections,
+            spec=spec,
+            display=self._display,
+            artifacts=artifacts,
         ) as session:
             yield Run(session, spec, self._display, choices.output, found.warnings)
 

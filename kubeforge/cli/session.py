@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from kubeforge.inventory.model import Inventory
     from kubeforge.spec.model import ClusterSpec
 
-__all__ = ["Input", "chosen_inventory", "examine_input", "inventory_of", "shelf", "supplier"]
+__all__ = ["Given", "Input", "chosen_inventory", "examine_input", "filed", "inventory_of", "shelf", "supplier"]
+
+Given = Path | tuple[Path, ...] | None
+"""What `-i` says: nothing, a source, or several."""
 
 _HOSTS: Final = ("hosts.yml", "hosts.yaml")
 _LOCK: Final = "artifacts.lock"
@@ -28,7 +31,7 @@ class Input:
     """What the user wrote.
 
     Args:
-        path: the inventory, as chosen.
+        path: the inventory, as chosen; of several, the one with a cluster.yml.
         inventory: None where it cannot be read.
         spec: None where there are errors.
         problems: of inventory and spec, warnings included.
@@ -60,17 +63,20 @@ class Input:
         return self.inventory, self.spec
 
 
-def chosen_inventory(given: Path | None) -> Path:
-    """Return the inventory to use: the given one, else the folder one stands in or ./inventory, else the only lab.
+def chosen_inventory(given: Given) -> tuple[Path, ...]:
+    """Return the sources to use: those given, else the folder one stands in or ./inventory, else the only lab.
 
     Raises:
         InputError: none is given and none of these is there.
     """
+    from kubeforge.inventory.sources import CLUSTER_FILES
+
     if given is not None:
-        return given
+        return (given,) if isinstance(given, Path) else given
     for folder in (Path(), Path("inventory")):
-        if any((folder / name).is_file() for name in _HOSTS):
-            return folder
+        file = next((folder / name for name in _HOSTS if (folder / name).is_file()), None)
+        if file is not None:  # nobody said that all that lies beside it were inventories
+            return (folder if any((folder / name).is_file() for name in CLUSTER_FILES) else file,)
     from kubeforge.lab import default_inventory
 
     lab = default_inventory()
@@ -79,10 +85,10 @@ def chosen_inventory(given: Path | None) -> Path:
             [Problem(message="no inventory: no hosts.yml here nor in ./inventory, and not exactly one lab is up")],
             remedy="name its folder with -i, or make hosts to try with: kubeforge lab up",
         )
-    return lab
+    return (lab,)
 
 
-def examine_input(given: Path | None, variables: Mapping[str, Any], *, kubernetes: str | None = None) -> Input:
+def examine_input(given: Given, variables: Mapping[str, Any], *, kubernetes: str | None = None) -> Input:
     """Read inventory and cluster.yml; what is wrong with either is in the result.
 
     Args:
@@ -93,14 +99,16 @@ def examine_input(given: Path | None, variables: Mapping[str, Any], *, kubernete
     Raises:
         InputError: there is no inventory to read.
     """
+    from kubeforge.cli.vault_options import opened_vault
     from kubeforge.inventory.loader import load
-    from kubeforge.spec.loader import examine
+    from kubeforge.spec.loader import examine, locate
 
-    path = chosen_inventory(given)
+    paths = chosen_inventory(given)
+    path = next((path for path in paths if locate(path).is_file()), paths[0])
     inventory: Inventory | None = None
     problems: tuple[Problem, ...] = ()
     try:
-        inventory = load(path, extra_vars=variables)
+        inventory = load(paths, extra_vars=variables, vault=opened_vault())
         problems = inventory.warnings
     except InputError as error:
         if not path.exists():
@@ -110,15 +118,56 @@ def examine_input(given: Path | None, variables: Mapping[str, Any], *, kubernete
     return Input(path=path, inventory=inventory, spec=examined.spec, problems=(*problems, *examined.problems))
 
 
-def inventory_of(given: Path | None, variables: Mapping[str, Any]) -> Inventory:
+def filed(given: Given) -> str:
+    """Return what an inventory's runs are filed under; the inventory itself is not read.
+
+    Args:
+        given: see `chosen_inventory`.
+
+    Raises:
+        InputError: it is not there.
+    """
+    from kubeforge.engine.journal import filed_by
+    from kubeforge.spec.naming import cluster_name
+
+    paths = chosen_inventory(given)
+    missing = [path for path in paths if not path.exists() and "," not in str(path)]
+    if missing:
+        raise InputError([Problem(message="there is no such inventory", file=str(path)) for path in missing])
+    return next(filter(None, map(cluster_name, paths)), None) or filed_by(paths[0])
+
+
+def inventory_of(
+    given: Given,
+    variables: Mapping[str, Any],
+    *,
+    playbook_folder: Path | None = None,
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
+    facts_come: bool = False,
+) -> Inventory:
     """Return the inventory alone, for verbs that need no cluster.yml.
+
+    Args:
+        given: see `chosen_inventory`.
+        variables: win over all others.
+        playbook_folder: whose group_vars/ and host_vars/ count, too.
+        facts: host -> variables that constructed groups see.
+        facts_come: whether they are asked later; see `facts_first`.
 
     Raises:
         InputError: there is none, or it has problems.
     """
+    from kubeforge.cli.vault_options import opened_vault
     from kubeforge.inventory.loader import load
 
-    return load(chosen_inventory(given), extra_vars=variables)
+    return load(
+        chosen_inventory(given),
+        extra_vars=variables,
+        playbook_folder=playbook_folder,
+        vault=opened_vault(),
+        facts=facts,
+        facts_come=facts_come,
+    )
 
 
 def supplier(spec: ClusterSpec, path: Path, progress: Progress) -> Supplier:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +12,7 @@ from kubeforge.cli import options
 
 if TYPE_CHECKING:
     from kubeforge.cli.passwords import Asked
+    from kubeforge.cli.session import Given
 
 __all__ = ["status"]
 
@@ -26,7 +26,7 @@ __all__ = ["status"]
 @click.pass_context
 def status(
     ctx: click.Context,
-    inventory_path: Path | None,
+    inventory_path: Given,
     variables: Mapping[str, str],
     output: str,
     asked: Asked,

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -17,6 +16,7 @@ from kubeforge.cli import options, token_options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kubeforge.cli.session import Given
     from kubeforge.cluster.api import Api
     from kubeforge.transport.base import Remote
 
@@ -38,7 +38,7 @@ def token() -> None:
 @token_options.from_file
 @options.output("text", "json", "yaml")
 def create(  # noqa: PLR0917 - click passes them by name
-    inventory_path: Path | None,
+    inventory_path: Given,
     variables: Mapping[str, str],
     ttl: timedelta,
     description: str,
@@ -70,7 +70,7 @@ def create(  # noqa: PLR0917 - click passes them by name
 @options.variables
 @click.option("--reveal", is_flag=True, help="Show whole tokens; who reads one can join hosts to the cluster.")
 @options.output("table", "json", "yaml")
-def list_(inventory_path: Path | None, variables: Mapping[str, str], output: str, *, reveal: bool) -> None:
+def list_(inventory_path: Given, variables: Mapping[str, str], output: str, *, reveal: bool) -> None:
     """List the tokens there are."""
     from kubeforge.cluster.tokens import known_tokens
     from kubeforge.report.tokens import as_text
@@ -88,7 +88,7 @@ def list_(inventory_path: Path | None, variables: Mapping[str, str], output: str
 @options.inventory
 @options.variables
 @token_options.ids
-def delete(inventory_path: Path | None, variables: Mapping[str, str], ids: tuple[str, ...]) -> None:
+def delete(inventory_path: Given, variables: Mapping[str, str], ids: tuple[str, ...]) -> None:
     """Delete tokens, named by their first six characters.
 
     Hosts that have joined stay; what a control plane's token has uploaded goes with it.
@@ -113,7 +113,7 @@ def delete(inventory_path: Path | None, variables: Mapping[str, str], ids: tuple
 @token_options.description
 @options.output("text", "json", "yaml")
 def join_command(
-    inventory_path: Path | None,
+    inventory_path: Given,
     variables: Mapping[str, str],
     ttl: timedelta | None,
     description: str,
@@ -152,7 +152,7 @@ def join_command(
 
 
 @contextmanager
-def _api(given: Path | None, variables: Mapping[str, str]) -> Iterator[tuple[Api, list[Callable[[], Remote]]]]:
+def _api(given: Given, variables: Mapping[str, str]) -> Iterator[tuple[Api, list[Callable[[], Remote]]]]:
     """Give the cluster's API and its control planes while the block runs."""
     from kubeforge.cli.session import examine_input
     from kubeforge.cluster.access import connect

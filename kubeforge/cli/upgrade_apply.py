@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kubeforge.cli import options
-from kubeforge.cli.lifecycle import attempt, confirmed, run_options
+from kubeforge.cli.lifecycle import anew_options, attempt, confirmed
 
 if TYPE_CHECKING:
     from kubeforge.cli.runs import Choices
@@ -19,7 +19,7 @@ __all__ = ["apply", "rollback"]
 
 @click.command()
 @click.argument("version")
-@run_options
+@anew_options
 @click.option("--via", multiple=True, metavar="VERSION", help="The patch of a minor on the way; else its newest.")
 @click.option("--drain/--no-drain", default=None, help="Whether pods leave a node first.  [default: at another minor]")
 @options.diff
@@ -96,7 +96,7 @@ def _note(inside: Entered, version: str) -> None:
 
 
 @click.command()
-@run_options
+@anew_options
 @click.option(
     "--from-snapshot", is_flag=True, help="Bring etcd back to the snapshot before the upgrade, where it must."
 )
@@ -124,7 +124,9 @@ def rollback(choices: Choices, *, from_snapshot: bool, drain: bool | None, diff:
             made = run.plan(diff=diff)
 
             def agreed() -> bool:
-                return yes or (_is_named(run.spec.name) if from_snapshot else click.confirm("Do this?", err=True))
+                return yes or (
+                    _is_named(inside.found.required()[1].name) if from_snapshot else click.confirm("Do this?", err=True)
+                )
 
             code = attempt(run, made, diff=diff, agreed=agreed)
         if code:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +11,7 @@ import click
 from kubeforge.cli import options
 
 if TYPE_CHECKING:
-    from kubeforge.cli.session import Input
+    from kubeforge.cli.session import Given, Input
 
 __all__ = ["validate"]
 
@@ -22,7 +21,7 @@ __all__ = ["validate"]
 @options.variables
 @options.output("table", "json", "yaml")
 @click.pass_context
-def validate(ctx: click.Context, inventory_path: Path | None, variables: Mapping[str, str], output: str) -> None:
+def validate(ctx: click.Context, inventory_path: Given, variables: Mapping[str, str], output: str) -> None:
     """Check inventory and cluster.yml; asks no host.
 
     Every problem is shown at once, with file, line and field. Warnings do not refuse.

@@ -13,10 +13,14 @@ from kubeforge.cluster.kinds import Obj, condition_of, is_ready
 from kubeforge.errors import ConnectionFailed, DeadlineExceeded, HostKeyRefused, OperationFailed
 from kubeforge.transport.base import Remote
 
-__all__ = ["boot_of", "heartbeat", "lacks_new_boot", "lacks_ready"]
+__all__ = ["boot_of", "heartbeat", "lacks_new_boot", "lacks_ready", "seconds_up", "started_script"]
 
 _BOOT: Final = "cat /proc/sys/kernel/random/boot_id; sed 's/^.*) //' /proc/1/stat | cut -d ' ' -f 20"
 _ANSWER: Final = 10.0  # seconds
+# proc(5): the start of the first process is in clock ticks since the machine's boot, as uptime counts seconds since it
+_STARTED: Final = (
+    "read -r up _ </proc/uptime; echo \"$up $(sed 's/^.*) //' /proc/1/stat | cut -d ' ' -f 20) $(getconf CLK_TCK)\""
+)
 
 
 def boot_of(remote: Remote) -> str:
@@ -27,6 +31,21 @@ def boot_of(remote: Remote) -> str:
         DeadlineExceeded: it does not answer in time.
     """
     return " ".join(remote.run(["sh", "-c", _BOOT], deadline=_ANSWER).stdout.decode("ascii", "replace").split())
+
+
+def started_script() -> str:
+    """Return the read-only script that asks how long a host has been up; `seconds_up` reads its answer."""
+    return _STARTED
+
+
+def seconds_up(answer: str) -> float | None:
+    """Return how long ago a host's first process began; None: it does not say."""
+    try:
+        up, start, ticks = map(float, answer.split())
+        age = up - start / ticks
+    except (ValueError, ZeroDivisionError):
+        return None
+    return age if age >= 0 else None
 
 
 def lacks_new_boot(remote_of: Callable[[], Remote], before: str) -> str | None:

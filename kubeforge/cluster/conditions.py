@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
-
 from kubeforge.errors import ApiUnavailable, DeadlineExceeded, KubeforgeError
 
 if TYPE_CHECKING:
@@ -71,6 +69,8 @@ def until(
     Raises:
         DeadlineExceeded: it did not come true in time.
     """
+    import tenacity  # noqa: PLC0415 - it brings asyncio; most runs wait for nothing
+
     last = [""]
 
     def lacks() -> str | None:
@@ -82,14 +82,14 @@ def until(
         last[0] = missing or ""
         return missing
 
-    polling = Retrying(
-        stop=stop_after_delay(condition.deadline),
-        wait=wait_exponential(multiplier=_FIRST_POLL, max=_SLOWEST_POLL, exp_base=1.3),
-        retry=retry_if_result(lambda missing: missing is not None),
+    polling = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(condition.deadline),
+        wait=tenacity.wait_exponential(multiplier=_FIRST_POLL, max=_SLOWEST_POLL, exp_base=1.3),
+        retry=tenacity.retry_if_result(lambda missing: missing is not None),
     )
     try:
         polling(lacks)
-    except RetryError:
+    except tenacity.RetryError:
         raise DeadlineExceeded(
             f"{condition.name}: not within {condition.deadline:.0f} s; {last[0]}",
             host=host,

@@ -5,26 +5,28 @@ Retries nothing: whether a change was half made is for the next observation to t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kubeforge.engine.conversation import Conversation
 from kubeforge.engine.deviations import deviations
 from kubeforge.engine.events import Events
+from kubeforge.engine.masking import masked
 from kubeforge.engine.prepared import Prepared
 from kubeforge.engine.program import Batch
 from kubeforge.errors import ChangedUnderneath, OperationFailed
-from kubeforge.operations.model import Change, Result, fold
-from kubeforge.secret import MASK, Secret
+from kubeforge.operations.model import Change, Observation, Queries, Result, fold
+from kubeforge.spec import paths
 from kubeforge.transport.base import Remote
+from kubeforge.transport.protocol.note import last_act
 
 __all__ = ["Done", "StepOutcome", "carry_out"]
 
 OUTPUT_LINES = 20
 """Lines of a failed change's output that its error shows."""
 
-SHORTEST_SECRET = 6
-"""Bytes; a shorter secret is not looked for in output, as it would mask ordinary words."""
+_NOTE = Queries(reads=(paths.RUN_NOTE,), hashes=(paths.RUN_NOTE,))
+"""Guarded where only the note tells what was done: an act that is sent twice does nothing the second time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +92,10 @@ def carry_out(
 def _act(
     step: Prepared, batch: Batch, remote: Remote, run_id: str, changed: frozenset[str], *, untouched: bool
 ) -> StepOutcome:
+    once = any(change.every_run for change in step.changes)
+    asked = Queries.merge([batch.queries, _NOTE]) if once else batch.queries
     # What the plan took to be changed counts too: an earlier run that was cut off may have left a restart undone.
-    seen = replace(remote.observe(batch.queries), changed=step.expected.changed | changed)
+    seen = replace(remote.observe(asked), changed=step.expected.changed | changed)
     decided, _ = fold(batch.operations, seen)
     differences = deviations(step.changes, step.expected, decided, seen, untouched=untouched)
     if differences:
@@ -104,6 +108,9 @@ def _act(
         )
     if not decided:
         return StepOutcome()
+    if once:
+        _refuse_another_act(step, seen, run_id)
+        decided[0] = replace(decided[0], guard=Queries.merge([decided[0].guard, Queries(hashes=_NOTE.hashes)]))
     results = remote.act(decided, seen, run_id=run_id)
     done = tuple(
         Done(change=change, seconds=result.seconds)
@@ -111,6 +118,23 @@ def _act(
         if result.status == 0
     )
     return StepOutcome(done=done, error=_failure(step, decided, results))
+
+
+def _refuse_another_act(step: Prepared, seen: Observation, run_id: str) -> None:
+    """Refuse where another act was made since the plan: it may have been this very one (docs/adr/0089).
+
+    Raises:
+        ChangedUnderneath: nothing was done.
+    """
+    before, now = (each.contents.get(paths.RUN_NOTE) for each in (step.expected, seen))
+    act = last_act(now)
+    if now != before and (act is None or act.run_id != run_id):
+        raise ChangedUnderneath(
+            "another run has worked on this host since the plan, and perhaps done this; nothing was done in this step",
+            host=step.host,
+            step=step.step.title,
+            remedy="plan again",
+        )
 
 
 def _failure(step: Prepared, decided: Sequence[Change], results: Sequence[Result]) -> OperationFailed | None:
@@ -127,14 +151,3 @@ def _failure(step: Prepared, decided: Sequence[Change], results: Sequence[Result
         evidence=output.splitlines()[-OUTPUT_LINES:],
         remedy="mend the cause, then run again: it goes on from here",
     )
-
-
-def masked(output: bytes, payloads: Iterable[object]) -> str:
-    """Return output as text, without any secret that was uploaded, whole or line by line."""
-    for payload in payloads:
-        if isinstance(payload, Secret):
-            words = {payload.reveal(), *payload.reveal().splitlines()}
-            for word in sorted(words, key=len, reverse=True):
-                if len(word) >= SHORTEST_SECRET:
-                    output = output.replace(word, MASK.encode())
-    return output.decode("utf-8", "replace")

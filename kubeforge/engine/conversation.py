@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubeforge.engine.events import WARNING, ActionSaid, Events
 from kubeforge.engine.model import Context
@@ -27,7 +27,9 @@ class Conversation:
         events: where `say` goes.
         stopping: whether Ctrl-C was pressed.
         run_id: names the run; empty while planning.
+        elsewhere: while planning: host -> what this turn will have changed there.
         remarked: told every remark and its details.
+        heard: told every other message.
     """
 
     context: Context
@@ -38,7 +40,9 @@ class Conversation:
     events: Events
     stopping: Callable[[], bool]
     run_id: str = ""
+    elsewhere: Mapping[str, Observation] = field(default_factory=dict)
     remarked: Callable[[str, Mapping[str, str]], None] = lambda *_: None
+    heard: Callable[[str], None] = lambda _: None
 
     @property
     def remote(self) -> Remote:
@@ -51,14 +55,18 @@ class Conversation:
 
     def say(self, message: str) -> None:
         """Show progress."""
-        self.events.emit(ActionSaid(host=self.context.host.name, step=self.title, message=message))
+        self._show(message)
+        self.heard(message)
 
     def remark(self, text: str, **details: str) -> None:
         """Warn."""
-        self.say(f"{WARNING}{text}")
+        self._show(f"{WARNING}{text}")
         self.remarked(text, details)
 
     def checkpoint(self) -> None:
         """Stop here if Ctrl-C was pressed."""
         if self.stopping():
             raise Interrupted("stopped while waiting", host=self.context.host.name, step=self.title)
+
+    def _show(self, message: str) -> None:
+        self.events.emit(ActionSaid(host=self.context.whose.name, step=self.title, message=message))

@@ -41,12 +41,14 @@ def deviations(
 
 
 def _unplanned(planned: Sequence[Change], decided: Sequence[Change]) -> Iterator[str]:
-    shown = {change.title: change for change in planned}
+    shown: dict[str, set[str | None]] = {}  # one title may be there twice: what writes a file after another
+    for change in planned:
+        shown.setdefault(change.title, set()).add(content_digest(change.payload))
     for change in decided:
         before = shown.get(change.title)
         if before is None:
             yield f"{change.title}: {change.why}, and not in the plan"
-        elif content_digest(before.payload) != content_digest(change.payload):
+        elif content_digest(change.payload) not in before:
             yield f"{change.title}: would now be written with other content than planned"
 
 

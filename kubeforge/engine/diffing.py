@@ -20,20 +20,21 @@ def with_diffs(
     prepared: Sequence[Prepared], connect: Callable[[str], Remote], executor: Executor
 ) -> tuple[list[Prepared], list[Failure]]:
     """Return the steps with diffs on their changes, in the same order, and the hosts that could not be read."""
-    by_host: dict[str, list[Prepared]] = {}
+    by_turn: dict[tuple[str, str], list[Prepared]] = {}
     for step in prepared:
-        by_host.setdefault(step.host, []).append(step)
+        by_turn.setdefault((step.host, step.place), []).append(step)
 
-    def work(host: str) -> list[Prepared] | Failure:
+    def work(turn: tuple[str, str]) -> list[Prepared] | Failure:
+        host, place = turn
         try:
-            return _with_diffs(by_host[host], connect(host))
+            return _with_diffs(by_turn[turn], connect(place))
         except Exception as error:  # noqa: BLE001 - one host's failure is that host's outcome
             return guarded(error, host=host, step="diff")
 
-    done = dict(executor.each(work, list(by_host)))
-    failures = [outcome for host in by_host if isinstance(outcome := done[host], Failure)]
-    steps = {host: iter(outcome) for host, outcome in done.items() if not isinstance(outcome, Failure)}
-    return [next(steps[step.host]) for step in prepared if step.host in steps], failures
+    done = dict(executor.each(work, list(by_turn)))
+    failures = [outcome for turn in by_turn if isinstance(outcome := done[turn], Failure)]
+    steps = {turn: iter(outcome) for turn, outcome in done.items() if not isinstance(outcome, Failure)}
+    return [next(steps[turn]) for step in prepared if (turn := (step.host, step.place)) in steps], failures
 
 
 def _with_diffs(steps: Sequence[Prepared], remote: Remote) -> list[Prepared]:

@@ -170,7 +170,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeDone(Event):
-    """One change was made."""
+    """One change was made; `every_run`: nothing on the host tells it."""
 
     host: str
     play: str
@@ -179,6 +179,7 @@ class ChangeDone(Event):
     verb: str
     why: str
     seconds: float
+    every_run: bool = False
 
 
 WARNING: Final = "warning: "

@@ -16,17 +16,27 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from kubeforge.engine.events import Event, as_data
+from kubeforge.engine.events import ChangeDone, Event, as_data
 from kubeforge.errors import KubeforgeError
+from kubeforge.spec.naming import cluster_name
 
-__all__ = ["KEEP", "Journal", "runs_folder"]
+if TYPE_CHECKING:
+    from kubeforge.inventory.model import Inventory
+
+__all__ = ["KEEP", "Journal", "filed_by", "filed_under", "runs_folder"]
 
 KEEP = 50
-"""Runs kept per cluster."""
+"""Runs kept per cluster; and as many of those that began nothing, which shall not push out the others."""
+
+UNBEGUN = "unbegun"
+"""Empty file in the record of a run that began nothing."""
 
 STATE_VARIABLE = "KUBEFORGE_STATE"
+PLACES = frozenset({"hosts", "inventory"})
+"""Names that say nothing about which cluster an inventory is of."""
+
 RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 
 
@@ -42,12 +52,36 @@ def runs_folder(cluster: str, environment: Mapping[str, str] = os.environ) -> Pa
     return state / "runs" / (re.sub(r"[^A-Za-z0-9._-]", "_", cluster).lstrip(".") or "default")
 
 
+def filed_under(inventory: Inventory, cluster: str | None = None) -> str:
+    """Return what the record of a run is filed under; see `filed_by`.
+
+    Args:
+        inventory: of the run.
+        cluster: the name of the cluster that the run is about; None: it is about none.
+    """
+    return cluster or filed_by(inventory.source)
+
+
+def filed_by(source: Path | None) -> str:
+    """Return what runs over an inventory are filed under: the name in its cluster.yml, else one of its path.
+
+    Args:
+        source: the inventory's path; of several, the first.
+    """
+    named = cluster_name(source) if source else None
+    if named:
+        return named
+    names = [source.stem, *(parent.name for parent in source.absolute().parents)] if source else []
+    return next((name for name in names if name and name not in PLACES), "default")
+
+
 class Journal:
     """One run's record; a sink for events. Closing it collects old runs.
 
     Args:
         folder: of the cluster's runs.
         run_id: `20261121T103500-ab12cd`, so that names sort by time.
+        begins: whether the run is going to do anything.
 
     Attributes:
         path: the run's directory.
@@ -57,11 +91,13 @@ class Journal:
         KubeforgeError: it cannot be written.
     """
 
-    def __init__(self, folder: Path, run_id: str) -> None:
+    def __init__(self, folder: Path, run_id: str, *, begins: bool = True) -> None:
         self.path = folder / run_id
         self.broken: str | None = None
         try:
             self.path.mkdir(parents=True, mode=0o700)
+            if not begins:
+                _private(self.path / UNBEGUN).close()
             self._events = _private(self.path / "events.jsonl")
         except OSError as error:
             raise KubeforgeError(
@@ -86,6 +122,8 @@ class Journal:
             try:
                 self._events.write(json.dumps(as_data(event), ensure_ascii=False) + "\n")
                 self._events.flush()
+                if isinstance(event, ChangeDone) and event.every_run:  # known nowhere else once the host's note is gone
+                    os.fsync(self._events.fileno())
             except OSError as error:
                 self.broken = error.strerror or str(error)
 
@@ -107,7 +145,10 @@ def _private(path: Path) -> TextIO:
 
 
 def _collect(folder: Path) -> None:
-    """Remove all but the newest runs."""
-    runs = sorted(entry for entry in folder.iterdir() if RUN_ID.fullmatch(entry.name))
-    for old in runs[:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+    """Remove all but the newest runs of either kind."""
+    kinds: dict[bool, list[Path]] = {}
+    for run in sorted(entry for entry in folder.iterdir() if RUN_ID.fullmatch(entry.name)):
+        kinds.setdefault((run / UNBEGUN).exists(), []).append(run)
+    for runs in kinds.values():
+        for old in runs[:-KEEP]:
+            shutil.rmtree(old, ignore_errors=True)

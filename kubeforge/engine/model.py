@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from kubeforge.errors import KubeforgeError
@@ -105,6 +106,9 @@ class Context:
         spec: the cluster, where the playbook is about one.
         artifacts: the parts, resolved, where the playbook needs them.
         vars: variables given on the command line or in the playbook.
+        folder: the playbook's own, where its templates and files lie; None: it has none.
+        turn: the host whose turn it is, where its work is done on another (`delegate_to`); None: `host` itself.
+        known: what templates know, once it has been put together; see arguments.names.
     """
 
     host: Host
@@ -115,6 +119,14 @@ class Context:
     spec: ClusterSpec | None = None
     artifacts: Resolved | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    turn: Host | None = None
+    known: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    @property
+    def whose(self) -> Host:
+        """The host whose turn it is."""
+        return self.turn or self.host
 
     @property
     def cluster(self) -> ClusterSpec:
@@ -212,6 +224,22 @@ class Action(ABC):
             DeadlineExceeded: a condition did not come true; carries the failing component's own log lines.
         """
 
+    def traces(self) -> Queries:
+        """Return what must be seen to tell whether a run that was cut off did it; nothing: the host cannot tell."""
+        return Queries()
+
+    def was_done(self, seen: Observation, began: float) -> bool | None:  # noqa: ARG002 - for those who can tell
+        """Say whether the host tells that it was done.
+
+        Args:
+            seen: answers to `traces`.
+            began: when that run had begun it, seconds since 1970 by this machine's clock.
+
+        Returns:
+            None: it cannot be told.
+        """
+        return None
+
 
 TaskFunction = Callable[..., Iterable[Operation | Action]]
 
@@ -225,9 +253,11 @@ class Task:
         function: pure.
         reads: what must be seen on a host before the function can decide: asked in the run's first round trip.
         summary: first line of the docstring.
+        aka: what others call it: `lineinfile`; for suggestions.
     """
 
     name: str
     function: TaskFunction
     reads: Callable[[Inventory, Host], Queries] | None = None
     summary: str = ""
+    aka: tuple[str, ...] = ()

@@ -6,12 +6,15 @@ says so in the note; else every plan would tell of the old run for ever.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+
+from kubeforge.errors import KubeforgeError
 from kubeforge.operations.shell import join, quote
 from kubeforge.spec import paths
 from kubeforge.transport.base import Remote
 from kubeforge.transport.protocol.note import Interruption
 
-__all__ = ["owed", "settle", "settling_command", "working"]
+__all__ = ["owed", "settle_all", "settling_command", "working"]
 
 SHOW_BY_AGE = ("file ", "symlink ", "artifact ")
 """Kinds whose change a unit that listens sees by the time of modification (docs/adr/0022)."""
@@ -43,6 +46,15 @@ def settling_command(left: Interruption) -> tuple[str, ...]:
     return ("sh", "-c", f"[ ! -e {quote(paths.LOCK)} ] || {join(('flock', '-n', paths.LOCK, 'sh', '-c', script))}")
 
 
-def settle(remote: Remote, left: Interruption) -> None:
-    """End the note of `left`: everything that it had left to do is done."""
-    remote.run(settling_command(left), expect=range(256))
+def settle_all(left: Mapping[str, Interruption], connect: Callable[[str], Remote]) -> Iterator[tuple[str, str]]:
+    """End the notes of hosts where everything that they had left to do is done; yield a host and why its note stays.
+
+    Args:
+        left: host -> its note.
+        connect: returns a host.
+    """
+    for host, note in left.items():
+        try:
+            connect(host).run(settling_command(note), expect=range(256))
+        except KubeforgeError as error:
+            yield host, f"the note of run {note.run_id} stays: {error.cause}"

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 from kubeforge.engine.events import Failure, as_data
 from kubeforge.operations.model import Change, Content, Diff, LocalContent, Verb
 from kubeforge.secret import Secret
 
-__all__ = ["Plan", "PlannedChange", "PlannedRemark", "PlannedStep", "content_digest", "content_size"]
+__all__ = ["Plan", "PlannedChange", "PlannedRemark", "PlannedSaying", "PlannedStep", "content_digest", "content_size"]
+
+T = TypeVar("T")
 
 
 def content_digest(content: Content | None) -> str | None:
@@ -46,6 +48,8 @@ class PlannedChange:
         size: bytes uploaded.
         secret: whether what is uploaded is a secret.
         diff: the text before and after.
+        every_run: whether nothing on the host will tell that it was done.
+        repeatable: whether it may be done once more where that is not known.
     """
 
     title: str
@@ -56,6 +60,8 @@ class PlannedChange:
     size: int = 0
     secret: bool = False
     diff: Diff | None = None
+    every_run: bool = False
+    repeatable: bool = False
 
     @staticmethod
     def of(change: Change, task: str) -> PlannedChange:
@@ -70,6 +76,8 @@ class PlannedChange:
             size=content_size(change.payload),
             secret=secret,
             diff=None if secret else change.diff,
+            every_run=change.every_run,
+            repeatable=change.repeatable,
         )
 
 
@@ -110,6 +118,21 @@ class PlannedRemark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSaying:
+    """What an action told while the plan was made, as `debug.say` does: there is no record of the run yet.
+
+    Args:
+        host: whose action.
+        step: the action's title.
+        text: the message.
+    """
+
+    host: str
+    step: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything a run will do.
 
@@ -120,6 +143,7 @@ class Plan:
         steps: by play, then by host in inventory order, then in the host's order.
         failures: hosts that could not be planned, all of them.
         remarks: what stays as it is and should be known.
+        said: what actions told while it was made.
     """
 
     playbook: str
@@ -128,6 +152,7 @@ class Plan:
     steps: tuple[PlannedStep, ...] = ()
     failures: tuple[Failure, ...] = ()
     remarks: tuple[PlannedRemark, ...] = ()
+    said: tuple[PlannedSaying, ...] = ()
 
     @property
     def changes(self) -> int:
@@ -170,24 +195,31 @@ class Plan:
 
     @staticmethod
     def from_data(data: Mapping[str, Any]) -> Plan:
-        """Return the plan that `to_data` wrote."""
+        """Return the plan that `to_data` wrote; what a later version has written besides is left out."""
         return Plan(
             playbook=data["playbook"],
             hosts=tuple(data["hosts"]),
             plays=tuple(data["plays"]),
             steps=tuple(_step(step) for step in data["steps"]),
             failures=tuple(
-                Failure(**{**failure, "evidence": tuple(failure["evidence"])}) for failure in data["failures"]
+                _made(Failure, {**failure, "evidence": tuple(failure["evidence"])}) for failure in data["failures"]
             ),
-            remarks=tuple(PlannedRemark(**remark) for remark in data.get("remarks", ())),
+            remarks=tuple(_made(PlannedRemark, remark) for remark in data.get("remarks", ())),
+            said=tuple(_made(PlannedSaying, told) for told in data.get("said", ())),
         )
 
 
 def _step(data: Mapping[str, Any]) -> PlannedStep:
     changes = tuple(
-        PlannedChange(
-            **{**change, "verb": Verb(change["verb"]), "diff": Diff(**change["diff"]) if change["diff"] else None}
+        _made(
+            PlannedChange,
+            {**change, "verb": Verb(change["verb"]), "diff": _made(Diff, change["diff"]) if change["diff"] else None},
         )
         for change in data["changes"]
     )
-    return PlannedStep(**{**data, "changes": changes})
+    return _made(PlannedStep, {**data, "changes": changes})
+
+
+def _made(kind: type[T], data: Mapping[str, Any]) -> T:
+    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]  # of the dataclasses above
+    return kind(**{name: value for name, value in data.items() if name in names})

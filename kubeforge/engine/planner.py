@@ -14,9 +14,11 @@ from kubeforge.engine.diffing import with_diffs
 from kubeforge.engine.events import Events, Failure, HostFailed, Warned
 from kubeforge.engine.executors import Executor
 from kubeforge.engine.notes import owed
-from kubeforge.engine.plan import Plan, PlannedRemark
+from kubeforge.engine.plan import Plan, PlannedRemark, PlannedSaying
 from kubeforge.engine.prepared import Prepared, guarded
-from kubeforge.engine.program import ActionStep, Batch, Parts, Roster, Step
+from kubeforge.engine.program import ActionStep, Batch, Parts, Step
+from kubeforge.engine.resume import GoingOn
+from kubeforge.engine.roster import Roster
 from kubeforge.operations.model import Change, Observation, Queries, fold
 from kubeforge.spec import paths
 from kubeforge.transport.base import Remote
@@ -27,7 +29,7 @@ __all__ = ["Planner", "queries_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """One host's part of one play: a job of the executor, and with `prepared`, `remarks`, `failure` its outcome."""
+    """One host's part of one play: a job of the executor, the rest from `prepared` on is its outcome."""
 
     host: str
     play: int
@@ -36,7 +38,25 @@ class _Part:
     pending: bool
     prepared: tuple[Prepared, ...] = ()
     remarks: tuple[PlannedRemark, ...] = ()
+    said: tuple[PlannedSaying, ...] = ()
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """Collects what the actions of one part warn of and tell."""
+
+    remarks: list[PlannedRemark] = field(default_factory=list)
+    said: list[PlannedSaying] = field(default_factory=list)
+
+    def remark(self, step: ActionStep, text: str, details: Mapping[str, str]) -> None:
+        """Keep a warning."""
+        host = step.context.whose.name
+        self.remarks.append(PlannedRemark(host=host, task=step.task, text=text, details=details))
+
+    def message(self, step: ActionStep, text: str) -> None:
+        """Keep any other message."""
+        self.said.append(PlannedSaying(host=step.context.whose.name, step=step.title, text=text))
 
 
 def queries_of(parts: Parts) -> Queries:
@@ -58,7 +78,9 @@ class Planner:
         events: told about hosts that fail.
         failures: hosts that failed before; more are added.
         interrupted: found while planning: hosts whose last act did not come to its good end.
+        going_on: the recorded run that this one goes on with.
         remarks: found while planning: what actions warn of.
+        said: and what they tell besides.
     """
 
     who: Roster
@@ -69,8 +91,11 @@ class Planner:
     events: Events
     failures: list[Failure] = field(default_factory=list)
     interrupted: dict[str, Interruption] = field(default_factory=dict)
+    going_on: GoingOn | None = None
     remarks: list[PlannedRemark] = field(default_factory=list)
+    said: list[PlannedSaying] = field(default_factory=list)
     _parts: dict[str, Parts] = field(default_factory=dict)
+    _elsewhere: dict[str, dict[str, Observation]] = field(default_factory=dict)  # whose turn -> where -> what will hold
 
     def prepare(self) -> list[Prepared]:
         """Return the steps that have something to do, with what carrying them out needs, in the plan's order."""
@@ -80,6 +105,7 @@ class Planner:
             for part in self._plan_play(number, expected, pending=bool(prepared)):
                 prepared += part.prepared
                 self.remarks += part.remarks
+                self.said += part.said
                 if part.failure is None:
                     expected[part.host] = part.expected
                 else:
@@ -121,10 +147,15 @@ class Planner:
         if isinstance(parts, Failure):
             return parts
         try:
-            queries = queries_of(parts)
+            queries, names = queries_of(parts), [play.name for play in self.who.playbook.plays]
+            traces = self.going_on.traces(host, parts, names) if self.going_on else Queries()
+            asked = Queries.merge([queries, traces]) if traces else queries
+            found = self.connect(host).observe(asked) if asked else Observation()
+            if self.going_on is not None:
+                parts = self.going_on.parts(host, parts, found, names)
             if not queries:
-                return parts, Observation()
-            seen = self._with_note(host, self.connect(host).observe(queries))
+                return parts, found
+            seen = self._with_note(host, found)
         except Exception as error:  # noqa: BLE001 - one host's failure is that host's outcome
             return guarded(error, host=host, step="observe")
         if not self._is_as_wanted(host, parts, seen):
@@ -146,6 +177,8 @@ class Planner:
             return seen
         self.interrupted[host] = left
         self.events.emit(Warned(host=host, message=f"{left}; this plan goes on from what is there now"))
+        if self.going_on is not None and left.run_id in self.going_on.runs:
+            return seen  # its record says better who has heard of what
         return replace(seen, changed=seen.changed | owed(left))
 
     def _plan_play(self, number: int, expected: Mapping[str, Observation], *, pending: bool) -> list[_Part]:
@@ -163,14 +196,14 @@ class Planner:
 
     def _plan_part(self, part: _Part) -> _Part:
         prepared: list[Prepared] = []
-        remarks: list[PlannedRemark] = []
+        heard = _Heard()
         expected = part.expected
         step_title = ""
         try:
             for step in part.steps:
                 step_title = step.title
                 pending = part.pending or bool(prepared)
-                changes, after = self._decide(step, expected, remarks, pending=pending)
+                changes, after = self._decide(step, expected, heard, pending=pending)
                 if changes:
                     prepared.append(
                         Prepared(
@@ -193,18 +226,21 @@ class Planner:
             expected=expected,
             pending=part.pending,
             prepared=tuple(prepared) if failure is None else (),
-            remarks=tuple(remarks),
+            remarks=tuple(heard.remarks),
+            said=tuple(heard.said),
             failure=failure,
         )
 
     def _decide(
-        self, step: Step, expected: Observation, remarks: list[PlannedRemark], *, pending: bool
+        self, step: Step, expected: Observation, heard: _Heard, *, pending: bool
     ) -> tuple[Sequence[Change], Observation]:
-        """Return what a step changes and what holds afterwards; add to `remarks` what it warns of."""
+        """Return what a step changes and what holds afterwards; `heard` is told what it says."""
         if isinstance(step, Batch):
             return fold(step.operations, expected)
-        host = step.context.host.name
+        turn = step.context.whose.name
+        there = self._elsewhere.setdefault(turn, {})
         conversation = Conversation(
+            elsewhere=there,
             context=step.context,
             title=step.title,
             expected=expected,
@@ -212,13 +248,15 @@ class Planner:
             connect=self.connect,
             events=self.events,
             stopping=lambda: False,
-            remarked=lambda text, told: remarks.append(
-                PlannedRemark(host=host, task=step.task, text=text, details=told)
-            ),
+            remarked=lambda text, details: heard.remark(step, text, details),
+            heard=lambda text: heard.message(step, text),
         )
         changes = step.action.plan(conversation)
-        for change in changes:
-            expected = expected.after(change)
+        is_here = step.place == turn
+        for change in changes:  # what holds on another host says nothing of this one
+            expected = expected.after(change if is_here else replace(change, effect=Observation()))
+            if not is_here:
+                there[step.place] = there.get(step.place, Observation()).after(change)
         return changes, expected
 
     def shown(self, prepared: Sequence[Prepared]) -> Plan:
@@ -231,4 +269,5 @@ class Planner:
             steps=tuple(item.shown(names[item.play]) for item in prepared),
             failures=tuple(self.failures),
             remarks=tuple(self.remarks),
+            said=tuple(self.said),
         )

@@ -5,41 +5,30 @@ It looks at no host and no inventory: whether a pattern selects anybody is found
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast, get_args
 
 import yaml
 
 from kubeforge.engine.model import Task
-from kubeforge.engine.playbook import Play, Playbook, Portion, TaskCall, suggestion
+from kubeforge.engine.playbook import Order, Play, Playbook, Portion, TaskCall, suggestion
+from kubeforge.engine.playbook_calls import BECOMING, SURROUNDINGS, CallReader, becoming
+from kubeforge.engine.playbook_nodes import NodeReader
 from kubeforge.errors import InputError, Problem
+from kubeforge.resources import playbooks
 
-__all__ = ["load", "parse"]
+__all__ = ["PLAY_KEYS", "load", "parse"]
 
-PLAY_KEYS = (
-    "play",
-    "hosts",
-    "tasks",
-    "serial",
-    "by_group",
-    "order",
-    "run_once",
-    "tags",
-    "max_failures",
-    "ignore_unreachable",
-    "vars",
-    "facts",
-)
-ORDERS = ("inventory", "reverse_inventory")
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
-PORTION = re.compile(r"(\d{1,9})(%?)")
+PLAY_KEYS: Final = (
+    "play", "hosts", "tasks", "handlers", "serial", "by_group", "order", "run_once", "tags", "max_failures",
+    "max_fail_percentage", "ignore_unreachable", "vars", "facts", *BECOMING, *SURROUNDINGS,
+)  # fmt: skip
 
 
 def load(path: Path, registry: Mapping[str, Task]) -> Playbook:
-    """Read a playbook from a file.
+    """Read a playbook from a file; one in the folder of kubeforge's own is one of these.
 
     Raises:
         InputError: it cannot be read, or has problems; all of them.
@@ -49,7 +38,11 @@ def load(path: Path, registry: Mapping[str, Task]) -> Playbook:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError([Problem(message=f"the playbook cannot be read: {why}", file=str(path))]) from None
-    return parse(text, registry, file=str(path))
+    return replace(parse(text, registry, file=str(path)), shipped=_is_shipped(path))
+
+
+def _is_shipped(path: Path) -> bool:
+    return path.resolve().parent == playbooks().resolve()
 
 
 def parse(text: str, registry: Mapping[str, Task], *, file: str = "playbook.yml") -> Playbook:
@@ -58,7 +51,7 @@ def parse(text: str, registry: Mapping[str, Task], *, file: str = "playbook.yml"
     Args:
         text: a list of plays.
         registry: the tasks there are, by name.
-        file: what problems name.
+        file: what problems name; included files are looked for beside it.
 
     Raises:
         InputError: all problems at once.
@@ -66,37 +59,21 @@ def parse(text: str, registry: Mapping[str, Task], *, file: str = "playbook.yml"
     reader = _Reader(file, registry)
     plays = reader.plays(text)
     if reader.problems:
-        raise InputError(sorted(reader.problems, key=lambda problem: problem.line or 0))
+        raise InputError(sorted(reader.problems, key=lambda one: (one.file != file, one.file or "", one.line or 0)))
     return Playbook(name=Path(file).stem, plays=tuple(plays), file=file)
 
 
 class _Reader:
-    """One reading of one playbook; works on YAML nodes, as only these know their lines."""
+    """One reading of one playbook."""
 
     def __init__(self, file: str, registry: Mapping[str, Task]) -> None:
         self.file = file
         self.registry = registry
         self.problems: list[Problem] = []
-
-    def problem(self, node: yaml.Node | None, field: str | None, message: str) -> None:
-        line = node.start_mark.line + 1 if node is not None else None
-        self.problems.append(Problem(message=message, file=self.file, line=line, field=field))
+        self.nodes = NodeReader(file, self.problems)
 
     def plays(self, text: str) -> list[Play]:
-        try:
-            root = yaml.compose(text, Loader=LOADER)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
-            line = mark.line + 1 if mark else None
-            self.problems.append(Problem(message=f"not YAML: {error.problem}", file=self.file, line=line))
-            return []
-        except yaml.YAMLError as error:
-            self.problems.append(Problem(message=f"not YAML: {str(error).splitlines()[0]}", file=self.file))
-            return []
-        if not isinstance(root, yaml.SequenceNode) or not root.value:
-            self.problem(root, None, "a playbook is a list of plays: `- play: …`")
-            return []
-        plays = [self.play(node) for node in root.value]
+        plays = [self.play(node) for node in self.nodes.items(text, "a playbook is a list of plays: `- play: …`")]
         self.unique_names(plays)
         return plays
 
@@ -109,152 +86,83 @@ class _Reader:
             seen[play.name] = play.line
 
     def play(self, node: yaml.Node) -> Play:
-        keys = self.mapping(node, None, PLAY_KEYS)
+        nodes = self.nodes
+        keys = nodes.mapping(node, None, PLAY_KEYS)
         for required in ("play", "hosts", "tasks"):
             if required not in keys and isinstance(node, yaml.MappingNode):
-                self.problem(node, required, "is missing")
-        return Play(
-            name=self.text(keys.get("play"), "play"),
+                nodes.problem(node, required, "is missing")
+        shared = TaskCall(name="", **becoming(nodes, keys, TaskCall(name="")))
+        above = (Path(self.file),)
+        calls = CallReader(nodes=nodes, registry=self.registry, around=self.around(keys), above=above, shared=shared)
+        play = Play(
+            name=nodes.text(keys.get("play"), "play"),
             hosts=self.pattern(keys.get("hosts")),
-            tasks=self.tasks(keys.get("tasks")),
+            tasks=calls.calls(keys.get("tasks"), "tasks"),
+            handlers=calls.calls(keys.get("handlers"), "handlers"),
             serial=self.serial(keys.get("serial")),
-            by_group=self.flag(keys.get("by_group"), "by_group", default=False),
-            reverse=self.reverse(keys.get("order")),
-            run_once=self.flag(keys.get("run_once"), "run_once", default=False),
-            tags=frozenset(self.words(keys.get("tags"), "tags")),
-            max_failures=self.portion(keys["max_failures"], "max_failures", least=0)
-            if "max_failures" in keys
-            else Portion(0),
-            ignore_unreachable=self.flag(keys.get("ignore_unreachable"), "ignore_unreachable", default=False),
-            vars=self.value(keys["vars"], "vars", dict) if "vars" in keys else {},
-            facts=self.flag(keys.get("facts"), "facts", default=True),
+            by_group=nodes.flag(keys.get("by_group"), "by_group", default=False),
+            order=cast("Order", nodes.choice(keys.get("order"), "order", get_args(Order))),
+            run_once=nodes.flag(keys.get("run_once"), "run_once", default=False),
+            tags=frozenset(nodes.words(keys.get("tags"), "tags")),
+            max_failures=self.max_failures(keys),
+            each_batch="max_fail_percentage" in keys and "serial" in keys,
+            ignore_unreachable=nodes.flag(keys.get("ignore_unreachable"), "ignore_unreachable", default=False),
+            vars=nodes.value(keys["vars"], "vars", dict) if "vars" in keys else {},
+            facts=nodes.flag(keys.get("facts"), "facts", default=True),
             line=node.start_mark.line + 1,
+            hosts_line=nodes.line_of(node, "hosts"),
         )
+        self.problems += _unheard(play, self.file)
+        return play
 
-    def mapping(self, node: yaml.Node, field: str | None, known: tuple[str, ...] | None) -> dict[str, yaml.Node]:
-        """Return a mapping's values by key; doubles and unknown keys are problems."""
-        if not isinstance(node, yaml.MappingNode):
-            self.problem(node, field, "a mapping is expected here")
-            return {}
-        keys: dict[str, yaml.Node] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            if key in keys:
-                self.problem(key_node, key, "is said twice")
-            elif known is not None and key not in known:
-                self.problem(key_node, key, f"is no key of a play{suggestion(key, known)}")
-            else:
-                keys[key] = value_node
-        return keys
-
-    def value(self, node: yaml.Node, field: str, kind: type) -> Any:
-        """Return a node as plain data of one type, or an empty one of it."""
-        made = self.construct(node, field)
-        if not isinstance(made, kind):
-            self.problem(node, field, f"a {_plain(kind)} is expected here, not {made!r}")
-            return kind()
-        return made
-
-    def construct(self, node: yaml.Node, field: str) -> Any:
-        loader = LOADER("")
-        try:
-            return loader.construct_document(node)
-        except yaml.MarkedYAMLError as error:
-            self.problem(node, field, str(error.problem))
-            return None
-        finally:
-            loader.dispose()
-
-    def text(self, node: yaml.Node | None, field: str) -> str:
-        if node is None:
-            return ""
-        if isinstance(node, yaml.ScalarNode) and str(node.value).strip():
-            return str(node.value)
-        self.problem(node, field, "a text is expected here")
-        return ""
+    def around(self, keys: Mapping[str, yaml.Node]) -> dict[str, Any]:
+        """Read what the play says of the surroundings of its commands."""
+        nodes = self.nodes
+        return {
+            key: nodes.value(keys[key], key, dict) if key == "environment" else nodes.text(keys[key], key)
+            for key in SURROUNDINGS
+            if key in keys
+        }
 
     def pattern(self, node: yaml.Node | None) -> str:
         """Return the pattern of hosts; a list is joined, as in Ansible."""
         if isinstance(node, yaml.SequenceNode):
-            return ",".join(self.words(node, "hosts"))
-        return self.text(node, "hosts")
-
-    def words(self, node: yaml.Node | None, field: str) -> list[str]:
-        if node is None:
-            return []
-        if isinstance(node, yaml.SequenceNode):
-            return [self.text(item, field) for item in node.value]
-        return [word.strip() for word in self.text(node, field).split(",") if word.strip()]
-
-    def flag(self, node: yaml.Node | None, field: str, *, default: bool) -> bool:
-        return default if node is None else bool(self.value(node, field, bool))
-
-    def reverse(self, node: yaml.Node | None) -> bool:
-        """Read the order of hosts, in Ansible's words."""
-        said = self.text(node, "order") or ORDERS[0]
-        if said not in ORDERS:
-            self.problem(node, "order", f"one of {', '.join(ORDERS)} is expected here{suggestion(said, ORDERS)}")
-        return said == ORDERS[1]
+            return ",".join(self.nodes.words(node, "hosts"))
+        return self.nodes.text(node, "hosts")
 
     def serial(self, node: yaml.Node | None) -> tuple[Portion, ...]:
         if node is None:
             return ()
         items = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        return tuple(self.portion(item, "serial", least=1) for item in items)
+        return tuple(self.nodes.portion(item, "serial", least=1) for item in items)
 
-    def portion(self, node: yaml.Node, field: str, *, least: int) -> Portion:
-        found = PORTION.fullmatch(str(node.value)) if isinstance(node, yaml.ScalarNode) else None
-        made = Portion(int(found[1]), percent=bool(found[2])) if found else None
-        if made is None or made.amount < least or (made.percent and made.amount > 100):
-            self.problem(node, field, f"a number of hosts (at least {least}) or a percentage (30%) is expected here")
-            return Portion(max(least, 0))
-        return made
-
-    def tasks(self, node: yaml.Node | None) -> tuple[TaskCall, ...]:
-        if node is None:
-            return ()
-        if not isinstance(node, yaml.SequenceNode) or not node.value:
-            self.problem(node, "tasks", "a list of tasks is expected here")
-            return ()
-        calls = [self.call(item) for item in node.value]
-        return tuple(call for call in calls if call is not None)
-
-    def call(self, node: yaml.Node) -> TaskCall | None:
-        """Read `name` or `{name: {arguments}}`."""
-        arguments: dict[str, Any] = {}
-        if isinstance(node, yaml.MappingNode):
-            if len(node.value) != 1:
-                self.problem(node, "tasks", "a task is `name` or `name: {arguments}`, one per item of the list")
-                return None
-            key, value = node.value[0]
-            name = self.text(key, "tasks")
-            if not (isinstance(value, yaml.ScalarNode) and value.value in {"", "~", "null"}):
-                arguments = self.value(value, name, dict)
-        else:
-            name = self.text(node, "tasks")
-        if not name:
-            return None
-        call = TaskCall(name=name, arguments=arguments, line=node.start_mark.line + 1)
-        self.check_call(node, call)
-        return call
-
-    def check_call(self, node: yaml.Node, call: TaskCall) -> None:
-        """Compare a call with its task's signature."""
-        task = self.registry.get(call.name)
-        if task is None:
-            self.problem(node, "tasks", f"there is no task {call.name}{suggestion(call.name, list(self.registry))}")
-            return
-        parameters = list(inspect.signature(task.function).parameters.values())[1:]
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            return
-        known = [parameter.name for parameter in parameters]
-        for name in call.arguments:
-            if name not in known:
-                self.problem(node, call.name, f"takes no argument {name}{suggestion(str(name), known)}")
-        for parameter in parameters:
-            if parameter.default is parameter.empty and parameter.name not in call.arguments:
-                self.problem(node, call.name, f"needs the argument {parameter.name}")
+    def max_failures(self, keys: Mapping[str, yaml.Node]) -> Portion:
+        """Read `max_failures`, or Ansible's `max_fail_percentage`, which is a percentage with or without its sign."""
+        ours, theirs = keys.get("max_failures"), keys.get("max_fail_percentage")
+        if ours is not None and theirs is not None:
+            self.nodes.problem(theirs, "max_fail_percentage", "says the same as max_failures: give one of them")
+        if theirs is not None:
+            said = self.nodes.portion(theirs, "max_fail_percentage", least=0)
+            return replace(said, percent=True)
+        return Portion(0) if ours is None else self.nodes.portion(ours, "max_failures", least=0)
 
 
-def _plain(kind: type) -> str:
-    return {bool: "yes or no", dict: "mapping"}.get(kind, kind.__name__)
+def _unheard(play: Play, file: str) -> Iterator[Problem]:
+    """Yield what is wrong between those that notify and the handlers."""
+    known = [handler.label for handler in play.handlers]
+    for number, handler in enumerate(play.handlers):
+        if not handler.label:
+            yield _at(
+                handler, file, "handlers", "a handler needs a name, by which it is notified: `name: restart nginx`"
+            )
+        elif handler.label in known[:number]:
+            yield _at(handler, file, "handlers", f"another handler is called {handler.label!r}, too")
+    for call in (*play.tasks, *play.handlers):
+        for label in call.notify:
+            if label not in known:
+                message = f"the play has no handler {label!r}{suggestion(label, known)}"
+                yield _at(call, file, "notify", message)
+
+
+def _at(call: TaskCall, file: str, field: str, message: str) -> Problem:
+    return Problem(message=message, file=call.file or file, line=call.line, field=field)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kubeforge.engine.playbook import Pool, Portion
 from kubeforge.inventory.model import Host, Inventory
-from kubeforge.spec.model import ClusterSpec, UpgradeGroup
+
+if TYPE_CHECKING:
+    from kubeforge.spec.model import ClusterSpec, UpgradeGroup
 
 __all__ = ["group_of", "pools_of"]
 

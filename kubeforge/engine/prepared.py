@@ -37,6 +37,11 @@ class Prepared:
     expected: Observation
     pending: bool
 
+    @property
+    def place(self) -> str:
+        """The host that it changes."""
+        return self.step.place if isinstance(self.step, ActionStep) else self.host
+
     def shown(self, play: str) -> PlannedStep:
         """Return what the plan shows."""
         step = self.step
@@ -52,6 +57,11 @@ class Prepared:
 
 
 def guarded(error: Exception, *, host: str, step: str) -> Failure:
-    """Return whatever a host's work raised as its failure, under the step's name where the transport knew none."""
+    """Return whatever a host's work raised as its failure, under the step's name where the transport knew none.
+
+    What went wrong on another host, which that work needs, is told with its name: who does not go on is `host`.
+    """
     failure = Failure.of(error if isinstance(error, KubeforgeError) else fault(error), host=host, step=step)
+    if failure.host != host:
+        failure = replace(failure, host=host, cause=f"{failure.host}: {failure.cause}")
     return replace(failure, step=step or failure.step) if failure.step in _TRANSPORT else failure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,16 +101,21 @@ def done_of(done: Iterable[tuple[str, Done]]) -> tuple[DoneChange, ...]:
 
 
 def remaining_of(
-    left: Iterable[Prepared], done: Iterable[tuple[str, Done]], plays: Sequence[str]
+    left: Iterable[Prepared], made: Callable[[Prepared], Collection[str]], plays: Sequence[str]
 ) -> tuple[Remaining, ...]:
-    """Return what is left of the plan, without the changes that a step had made before it failed."""
-    made = {(host, each.change.title) for host, each in done}
+    """Return what is left of the plan.
+
+    Args:
+        left: steps that were not, or not wholly, carried out.
+        made: returns the titles of the changes that a step had made before it failed.
+        plays: names of all plays.
+    """
     return tuple(
         Remaining(
             host=item.host,
             play=plays[item.play],
             step=item.step.title,
-            titles=tuple(change.title for change in item.changes if (item.host, change.title) not in made),
+            titles=tuple(change.title for change in item.changes if change.title not in made(item)),
         )
         for item in left
     )

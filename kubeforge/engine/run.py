@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from kubeforge.engine import lock
-from kubeforge.engine.collecting import KEPT, collect_all
+from kubeforge.engine import lock, recording
+from kubeforge.engine.entering import entered, tell_unmade
 from kubeforge.engine.events import (
     Events,
     Failure,
@@ -28,7 +28,6 @@ from kubeforge.engine.events import (
     HostFailed,
     HostWaits,
     PlanReady,
-    RunDone,
     RunStarted,
     Sink,
     Stopping,
@@ -38,18 +37,20 @@ from kubeforge.engine.executors import MAX_THREADS, Executor, ThreadExecutor
 from kubeforge.engine.facts import gather
 from kubeforge.engine.gather import FactsReader, Gathered, Gathering
 from kubeforge.engine.interrupt import stopped_by_signals
-from kubeforge.engine.journal import Journal, runs_folder
+from kubeforge.engine.journal import Journal, filed_under, runs_folder
 from kubeforge.engine.model import Context, Task
-from kubeforge.engine.notes import settle
+from kubeforge.engine.notes import settle_all
 from kubeforge.engine.plan import Plan
 from kubeforge.engine.planner import Planner
-from kubeforge.engine.playbook import Play, Playbook
+from kubeforge.engine.playbook import Play, Playbook, Portion
 from kubeforge.engine.playbook_loader import load
 from kubeforge.engine.pools import pools_of
 from kubeforge.engine.prepared import Prepared, guarded
-from kubeforge.engine.program import Parts, Roster, compile_host, reads_of, roster
+from kubeforge.engine.program import Parts, compile_host, reads_of
 from kubeforge.engine.remotes import ConnectedRemotes, Looking, Remotes
 from kubeforge.engine.result import RunResult, done_of, remaining_of
+from kubeforge.engine.resume import GoingOn
+from kubeforge.engine.roster import Roster, roster
 from kubeforge.engine.runner import Runner
 from kubeforge.engine.vault import OnceVault
 from kubeforge.errors import ChangedUnderneath, KubeforgeError
@@ -65,9 +66,6 @@ __all__ = ["Session", "Supplier"]
 
 Supplier = Callable[[Collection[str]], "Resolved"]
 """Resolves the parts for architectures, Go's spelling; raises ArtifactError."""
-
-PLACES = frozenset({"hosts", "inventory"})
-"""Names that say nothing about which cluster an inventory is of."""
 
 
 class Session:
@@ -90,9 +88,12 @@ class Session:
         reader: how facts are had.
         exclusive: whether apply holds the cluster's lock.
         record: whether apply keeps a journal.
+        resume: the recorded run to go on with; its hosts alone take part.
+        within: these hosts alone take part.
+        bulk: at most so many hosts at a time in every play.
 
     Raises:
-        InputError: the playbook has problems, or a pattern or tag selects nothing.
+        InputError: the playbook has problems, or a pattern or tag selects nothing; see `roster`.
     """
 
     def __init__(
@@ -113,10 +114,15 @@ class Session:
         reader: FactsReader = gather,
         exclusive: bool = True,
         record: bool = True,
+        resume: GoingOn | None = None,
+        within: Collection[str] | None = None,
+        bulk: Portion | None = None,
     ) -> None:
-        book = playbook if isinstance(playbook, Playbook) else load(playbook, registry)
-        self.inventory = inventory
-        self.who: Roster = roster(book.tagged(tags), inventory, limit)
+        book = (playbook if isinstance(playbook, Playbook) else load(playbook, registry)).tagged(tags)
+        self.inventory = inventory = entered(inventory, book, variables)
+        everybody = roster(book.in_bulks(bulk), inventory, limit, resume.once if resume else None)
+        self.who: Roster = everybody.within(resume.hosts if resume else None).within(within)
+        self._going_on = resume
         self.registry = registry
         self.spec = spec
         self.artifacts: Resolved | None = None if callable(artifacts) else artifacts
@@ -134,12 +140,11 @@ class Session:
             self._looking.remote,
             lambda host: reads_of(self.who, registry, inventory, host),
             reader,
-            lambda host, what: self.events.emit(HostWaits(host=host, message=what, limit=BUSY_DEADLINE)),
+            self._waits,
         )
         self._interrupted: dict[str, Interruption] = {}
         self._stop = threading.Event()
-        self._lock = exclusive
-        self._record = record
+        self._lock, self._record = exclusive, record
         self._planned: tuple[Plan, list[Prepared]] | None = None
 
     def __enter__(self) -> Self:
@@ -164,8 +169,10 @@ class Session:
             The plan; hosts that could not be planned are among its failures, all of them.
         """
         began = time.monotonic()
-        self._started("plan")
+        self.events.emit(self._start("plan"))
+        tell_unmade(self.inventory, self.who.playbook, self.events)
         failures = self._gather()
+        self.who = self.who.settled({str(failure.host) for failure in failures})
         self._looking.ended()
         self._resolve()
         planner = Planner(
@@ -176,6 +183,7 @@ class Session:
             executor=self._executor,
             events=self.events,
             failures=failures,
+            going_on=self._going_on,
         )
         prepared = planner.prepare()
         if diff:
@@ -183,9 +191,8 @@ class Session:
         plan = planner.shown(prepared) if diff else planner.shown(prepared).without_diffs()
         self._planned = plan, prepared
         self._interrupted = planner.interrupted
-        seconds = time.monotonic() - began
         changed = len({step.host for step in plan.steps})
-        self.events.emit(PlanReady(changes=plan.changes, hosts=changed, seconds=seconds))
+        self.events.emit(PlanReady(changes=plan.changes, hosts=changed, seconds=time.monotonic() - began))
         return plan
 
     def blocked(self, plan: Plan) -> bool:
@@ -222,12 +229,13 @@ class Session:
             pools=() if self.spec is None else pools_of(self.spec, self.inventory),
         )
         with ExitStack() as stack:
-            journal = self._recorded(stack, plan)
-            self._started("apply")
+            if journal := self._opened(stack, plan, begins=runner.has_work):
+                self.events.add(journal)
+                stack.callback(self.events.remove, journal)
+            self.events.emit(self._start("apply"))
             stack.enter_context(stopped_by_signals(self._stop, self.events))
             if runner.has_work and self._lock:
-                held = stack.enter_context(self._locked(runner.failures))
-                runner.permitted = partial(held.wait, self._stop)
+                runner.permitted = self._held(stack, plan, runner, journal)
             try:
                 runner.run()
                 self._settle(runner)
@@ -236,27 +244,45 @@ class Session:
                 result = self._result(runner, began, journal)
         return result
 
+    def record(self, plan: Plan) -> None:
+        """Record a plan that is not carried out, as nothing is to do or it is `blocked`; asks no host, tells no sink.
+
+        Raises:
+            KubeforgeError: the record cannot be written.
+        """
+        with ExitStack() as stack:
+            if journal := self._opened(stack, plan, begins=False):
+                journal(self._start("apply"))
+                recording.refused(journal, plan, plan.failures)
+
     def stop(self) -> None:
         """Stop after what runs now, as the first Ctrl-C does; from any thread."""
         self._stop.set()
 
-    def _recorded(self, stack: ExitStack, plan: Plan) -> Journal | None:
-        """Open the run's journal; events go there until `stack` is left."""
+    def _opened(self, stack: ExitStack, plan: Plan, *, begins: bool) -> Journal | None:
+        """Open the run's journal; it is closed when `stack` is left."""
         if not self._record:
             return None
-        journal = stack.enter_context(Journal(runs_folder(self._cluster), self.run_id))
-        journal.write("plan", plan.to_data())
-        self.events.add(journal)
-        stack.callback(self.events.remove, journal)
-        return journal
+        hosts = [self.inventory.hosts[name] for name in self.who.everyone]
+        about = recording.site(self._cluster, hosts, self.spec, self.who.once, self.who.playbook.place)
+        path = runs_folder(self._cluster) / self.run_id
+        return stack.enter_context(recording.opened(path, plan, about, going_on=self._going_on, begins=begins))
+
+    def _held(self, stack: ExitStack, plan: Plan, runner: Runner, journal: Journal | None) -> Callable[[], None]:
+        """Hold the cluster's lock until `stack` is left; a run that does not get it is recorded as refused."""
+        try:
+            return partial(stack.enter_context(self._locked(runner.failures)).wait, self._stop)
+        except KubeforgeError as error:
+            if journal:
+                recording.refused(journal, plan, [Failure.of(error), *plan.failures])
+            raise
 
     def _locked(self, failures: list[Failure]) -> AbstractContextManager[lock.RunLock]:
         """Hold the cluster's lock; when it is lost for good that is a failure, and the run stops as by Ctrl-C."""
 
         def lost(error: KubeforgeError) -> None:
             self._stop.set()
-            failure = Failure.of(error)
-            failures.append(failure)
+            failures.append(failure := Failure.of(error))
             self.events.emit(HostFailed(host=str(failure.host), failure=failure))
             self.events.emit(Stopping(why="the run's lock is lost: stopping after what runs"))
 
@@ -270,34 +296,27 @@ class Session:
     def _settle(self, runner: Runner) -> None:
         """End the notes of earlier runs on hosts where nothing is left to do."""
         unsettled = {step.host for step in runner.remaining} | {failure.host for failure in runner.failures}
-        for host, left in self._interrupted.items():
-            if host not in unsettled:
-                try:
-                    settle(self._remotes.remote(host), left)
-                except KubeforgeError as error:
-                    self.events.emit(Warned(host=host, message=f"the note of run {left.run_id} stays: {error.cause}"))
+        left = {host: note for host, note in self._interrupted.items() if host not in unsettled}
+        for host, why in settle_all(left, self._remotes.remote):
+            self.events.emit(Warned(host=host, message=why))
 
     def _collect(self, runner: Runner) -> None:
         """Let old generations go where a good run has added one to as many as are kept."""
+        from kubeforge.engine.collecting import KEPT, collect_all  # noqa: PLC0415 - for runs that change something
+
         if runner.failures or runner.remaining or self._stop.is_set():
             return
         known = {host: self._gathered.known(host) for host in runner.changed_hosts}
         full = [host for host, answer in known.items() if answer is None or answer.facts.generations >= KEPT]
-        connect, run_id = self._remotes.remote, self.run_id
-        collect_all(full, connect=connect, executor=self._executor, events=self.events, run_id=run_id)
+        collect_all(full, connect=self._remotes.remote, executor=self._executor, events=self.events, run_id=self.run_id)
 
     @property
     def _cluster(self) -> str:
         """What the run's record is filed under."""
-        if self.spec is not None:
-            return self.spec.name
-        source = self.inventory.source
-        names = [source.stem, *(parent.name for parent in source.absolute().parents)] if source else []
-        return next((name for name in names if name and name not in PLACES), "default")
+        return filed_under(self.inventory, self.spec.name if self.spec else None)
 
-    def _started(self, mode: str) -> None:
-        book = self.who.playbook
-        self.events.emit(RunStarted(run_id=self.run_id, mode=mode, playbook=book.name, hosts=self.who.everyone))
+    def _start(self, mode: str) -> RunStarted:
+        return RunStarted(run_id=self.run_id, mode=mode, playbook=self.who.playbook.name, hosts=self.who.everyone)
 
     def _gather(self) -> list[Failure]:
         """Ask every host whose facts or reads the plays want, in parallel; return what failed, in inventory order."""
@@ -324,6 +343,9 @@ class Session:
         if self._supplier is not None and self.artifacts is None and self._arches:
             self.artifacts = self._supplier(sorted(self._arches))
 
+    def _waits(self, host: str, what: str) -> None:
+        self.events.emit(HostWaits(host=host, message=what, limit=BUSY_DEADLINE))
+
     def _ask(self, host: str) -> Gathering | Failure:
         try:
             return self._gathered.of(host)
@@ -332,7 +354,7 @@ class Session:
 
     def _compile(self, host: str) -> Parts | Failure:
         plays = ((number, play, self._context(host, play)) for number, play in self.who.plays_of(host))
-        return compile_host(plays, self.registry)
+        return compile_host(plays, self.registry, file=self.who.playbook.file, variables=self.variables)
 
     def _context(self, host: str, play: Play) -> Context:
         return Context(
@@ -344,6 +366,7 @@ class Session:
             spec=self.spec,
             artifacts=self.artifacts,
             vars={**play.vars, **self.variables},
+            folder=Path(self.who.playbook.file).parent if self.who.playbook.file else None,
         )
 
     def _prepared_for(self, plan: Plan) -> list[Prepared]:
@@ -358,8 +381,7 @@ class Session:
         return self._planned[1]
 
     def _result(self, runner: Runner, began: float, journal: Journal | None) -> RunResult:
-        names = [play.name for play in self.who.playbook.plays]
-        remaining = remaining_of(runner.remaining, runner.done, names)
+        remaining = remaining_of(runner.remaining, runner.made_of, [play.name for play in self.who.playbook.plays])
         result = RunResult(
             run_id=self.run_id,
             done=done_of(runner.done),
@@ -374,14 +396,5 @@ class Session:
             journal.write("result", result.to_data())
             if journal.broken:
                 self.events.emit(Warned(host=None, message=f"{journal.path} is not whole: {journal.broken}"))
-        self.events.emit(
-            RunDone(
-                run_id=self.run_id,
-                changed=len(result.done),
-                remaining=result.remaining_changes,
-                failures=result.failures,
-                seconds=result.seconds,
-                exit_code=result.exit_code,
-            )
-        )
+        self.events.emit(recording.ended(result))
         return result

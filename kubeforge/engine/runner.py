@@ -27,8 +27,9 @@ from kubeforge.engine.events import (
 from kubeforge.engine.executors import Executor
 from kubeforge.engine.playbook import Pool
 from kubeforge.engine.prepared import Prepared, guarded
-from kubeforge.engine.program import ActionStep, Roster
+from kubeforge.engine.program import ActionStep
 from kubeforge.engine.result import PlayTime
+from kubeforge.engine.roster import Roster
 from kubeforge.errors import Interrupted
 from kubeforge.transport.base import Remote
 
@@ -45,6 +46,7 @@ class _Walk:
     changed: frozenset[str] = frozenset()
     done: tuple[Done, ...] = ()
     remaining: tuple[Prepared, ...] = ()
+    partly: frozenset[str] = frozenset()
     failure: Failure | None = None
 
 
@@ -79,7 +81,9 @@ class Runner:
     pools: Sequence[Pool] = ()
     done: list[tuple[str, Done]] = field(default_factory=list)
     times: list[PlayTime] = field(default_factory=list)
+    _batch: tuple[str, ...] = ()
     _finished: set[int] = field(default_factory=set)
+    _partly: dict[int, frozenset[str]] = field(default_factory=dict)
     _changed: dict[str, set[str]] = field(default_factory=dict)
     _acted: threading.Event = field(default_factory=threading.Event)
 
@@ -88,7 +92,13 @@ class Runner:
         if not self.has_work:
             return
         for number, play in enumerate(self.who.playbook.plays):
-            if self.stop.is_set() or self._over_limit(number):
+            self._batch = ()
+            if self.stop.is_set():
+                break
+            if self._over_limit(number):
+                if any(item.play >= number and item.host not in self._failed for item in self.prepared):
+                    why = f"{play.name} is not begun: more of its hosts have failed than it allows"
+                    self.events.emit(Stopping(why=why))
                 break
             mine = self._steps_of(number)
             if not mine:
@@ -96,6 +106,7 @@ class Runner:
             began = time.monotonic()
             self.events.emit(PlayStarted(play=play.name, hosts=tuple(mine)))
             for batch in play.batches(list(mine), everyone=self.who.hosts[number], pools=self.pools):
+                self._batch = batch
                 self._run_batch(number, {host: mine[host] for host in batch if host not in self._failed})
                 if self.stop.is_set() or self._over_limit(number):
                     break
@@ -115,6 +126,10 @@ class Runner:
         """Steps that were not, or not wholly, carried out."""
         return [item for item in self.prepared if id(item) not in self._finished]
 
+    def made_of(self, step: Prepared) -> frozenset[str]:
+        """Return the titles of the changes that a step of `remaining` had made before it failed."""
+        return self._partly.get(id(step), frozenset())
+
     @property
     def changed_hosts(self) -> list[str]:
         """Hosts that may keep a generation of this run: an action, too, may act by operations of its own."""
@@ -125,8 +140,8 @@ class Runner:
         return {failure.host for failure in self.failures if failure.host}
 
     def _over_limit(self, number: int) -> bool:
-        """Whether more of a play's hosts have failed than it allows."""
-        return self.who.over_limit(number, self._failed, self.away)
+        """Whether more of a play's hosts, or of the batch that was last, have failed than it allows."""
+        return self.who.over_limit(number, self._failed, self.away, batch=self._batch)
 
     def _steps_of(self, number: int) -> dict[str, tuple[Prepared, ...]]:
         steps: dict[str, tuple[Prepared, ...]] = {}
@@ -153,6 +168,7 @@ class Runner:
         """Keep what a host's walk came to."""
         self.done += [(walk.host, done) for done in walk.done]
         self._changed.setdefault(walk.host, set()).update(done.change.title for done in walk.done)
+        self._partly |= {id(item): walk.partly for item in walk.remaining[:1]}
         left = {id(item) for item in walk.remaining}
         self._finished |= {id(item) for item in walk.steps} - left
         if walk.failure is not None:
@@ -174,7 +190,8 @@ class Runner:
             if outcome.error is not None:
                 stopped = isinstance(outcome.error, Interrupted)
                 failure = None if stopped else guarded(outcome.error, host=walk.host, step=step.step.title)
-                return replace(walk, remaining=walk.steps[position:], failure=failure)
+                partly = frozenset(each.change.title for each in outcome.done)
+                return replace(walk, remaining=walk.steps[position:], partly=partly, failure=failure)
         self.events.emit(HostDone(host=walk.host, play=self._play(walk), seconds=time.monotonic() - began))
         return walk
 
@@ -198,6 +215,7 @@ class Runner:
                     verb=str(change.verb),
                     why=change.why,
                     seconds=done.seconds,
+                    every_run=change.every_run,
                 )
             )
         if outcome.error is None:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from kubeforge.errors import InputError, Problem
 from kubeforge.inventory.draft import suggestion
 from kubeforge.inventory.model import Connection
-from kubeforge.inventory.rendering import HostVars
+from kubeforge.inventory.rendering import SECRET_NAMES, HostVars
 from kubeforge.secret import Secret
 
 __all__ = ["read_connection"]
@@ -29,6 +29,11 @@ _KINDS: Final = {
     "local": "local",
     "ansible.builtin.local": "local",
 }
+_UNSERVED_KINDS: Final = frozenset({
+    "aws_ssm", "buildah", "chroot", "docker", "docker_api", "httpapi", "incus", "jail", "kubectl", "libvirt_lxc", "lxc",
+    "lxd", "netconf", "network_cli", "nsenter", "oc", "podman", "podman_unshare", "psrp", "qubes", "winrm", "zone",
+})  # fmt: skip
+"""Ansible's other ways to hosts; an inventory may hold such hosts, and a run that needs one fails there."""
 _TRUE: Final = frozenset({"y", "yes", "on", "1", "true", "t"})
 _FALSE: Final = frozenset({"n", "no", "off", "0", "false", "f", ""})
 
@@ -49,7 +54,9 @@ _TIMEOUT: Final = ("ansible_timeout", "ansible_ssh_timeout")
 _OTHERS: Final = (
     "ansible_become_exe",
     "ansible_become_flags",
+    "ansible_config_file",
     "ansible_group_priority",
+    "ansible_network_os",
     "ansible_pipelining",
     "ansible_python_interpreter",
     "ansible_remote_tmp",
@@ -95,6 +102,7 @@ _ELSEWHERE: Final = {
     "hostkeyalias": "; set it in ~/.ssh/config",
     "identitiesonly": "; set it in ~/.ssh/config",
 }
+_HIDDEN: Final = "its value, which is secret, cannot be used here"
 _STRICT: Final = "a host's key is always checked, so this has no effect: the key must be in known_hosts"
 
 
@@ -122,9 +130,13 @@ def read_connection(name: str, variables: HostVars, base: Path, problems: list[P
     reader.find_misspelled()
     reader.find_passed_over()
     arguments = reader.ssh_arguments()
-    reader.value(_BECOME_METHOD, _method)
+    kind = reader.value(_KIND, _kind) or "ssh"
+    if kind in _KINDS.values():
+        reader.value(_BECOME_METHOD, _method)
+    else:
+        reader.complain(_set(variables, _KIND), _unserved(kind), warning=True)
     return Connection(
-        kind=reader.value(_KIND, _kind) or "ssh",
+        kind=kind,
         address=reader.value(_ADDRESS, _text) or name,
         port=reader.value(_PORT, _port) or arguments.port,
         user=reader.value(_USER, _text) or arguments.user,
@@ -148,21 +160,25 @@ class _Reader:
 
     def value(self, names: tuple[str, ...], convert: Callable[[Any], T]) -> T | None:
         """Return the first of `names` that is set, converted; None where none is, or it is wrong."""
-        for name in names:
-            if name in self.variables:
-                try:
-                    value = self.variables[name]
-                    return None if value is None else convert(value)
-                except InputError as error:
-                    self.problems.extend(error.problems)
-                except ValueError as error:
-                    self.complain(name, str(error))
-                return None
+        name = _set(self.variables, names)
+        if name not in self.variables:
+            return None
+        secret = name in SECRET_NAMES
+        try:
+            value, secret = self.variables.clear(name)
+            return None if value is None else convert(value)
+        except InputError as error:
+            self.problems.extend(error.problems)
+        except ValueError as error:
+            hidden = secret and convert is not _secret  # that one quotes nothing
+            self.complain(name, _HIDDEN if hidden else str(error))
         return None
 
     def complain(self, name: str, message: str, *, warning: bool = False) -> None:
-        """Add a problem of the variable `name`."""
+        """Add a problem of the variable `name`; of one that holds a secret the message may quote it, so it goes."""
         written = self.variables.place(name)
+        if name in _ARGUMENTS and self.variables.clear(name)[1]:
+            message = _HIDDEN
         problem = Problem(message=message, file=written.file, line=written.line, field=name, warning=warning)
         self.problems.append(problem)
 
@@ -271,16 +287,27 @@ def _jump_of(command: str) -> str | None:
     return (f"{user}@" if user else "") + host + (f":{port}" if port else "")
 
 
+def _set(variables: HostVars, names: tuple[str, ...]) -> str:
+    """Return the first of `names` that is set; the first of all where none is."""
+    return next((name for name in names if name in variables), names[0])
+
+
 @lru_cache(maxsize=1024)
 def _misspelled(name: str) -> str:
     return suggestion(name, _KNOWN, cutoff=0.87)
 
 
 def _kind(value: Any) -> str:
-    kind = _KINDS.get(str(value))
-    if kind is None:
-        raise ValueError(f"{value!r} is not served, only ssh and local are{suggestion(str(value), ('ssh', 'local'))}")
-    return kind
+    kind = str(value)
+    if kind.rpartition(".")[2] in _UNSERVED_KINDS:
+        return kind
+    if kind not in _KINDS:
+        raise ValueError(f"{value!r} is not served, only ssh and local are{suggestion(kind, ('ssh', 'local'))}")
+    return _KINDS[kind]
+
+
+def _unserved(kind: str) -> str:
+    return f"{kind!r} is not served, only ssh and local are: a run that needs this host will fail"
 
 
 def _method(value: Any) -> str:

@@ -23,7 +23,7 @@ class Connection:
     """How one host is reached, from Ansible's connection variables.
 
     Args:
-        kind: `ssh` or `local` (ansible_connection).
+        kind: `ssh` or `local` (ansible_connection); any other is one of Ansible's that is not served.
         address: ansible_host, else the host's name.
         port: ansible_port; None: what ssh_config says, else 22.
         user: ansible_user; None: what ssh_config says, else the caller's name.
@@ -35,6 +35,9 @@ class Connection:
         become_user: ansible_become_user.
         become_password: ansible_become_password.
         connect_timeout: seconds, ansible_timeout.
+        own_user: who does there what says nothing of another user, where a playbook, and not the inventory, wants the
+            host entered as root: a name, empty: who logs in; None: who is entered.
+        asked_user: ansible_become_user, where the host is entered as root instead.
     """
 
     kind: str = "ssh"
@@ -49,6 +52,8 @@ class Connection:
     become_user: str = "root"
     become_password: Secret | None = None
     connect_timeout: float = 10.0
+    own_user: str | None = None
+    asked_user: str = "root"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,19 +94,27 @@ class Inventory:
     Args:
         hosts: name -> Host.
         groups: group -> names of its hosts, ancestors filled; those it lists itself first, as listed; `all` included.
-        source: the path it was loaded from.
+        source: the path it was loaded from; of several, the first.
+        children: group -> the groups right below it; `all` included.
+        listed: group -> the hosts it lists itself, as listed.
         warnings: what is written there and has no effect, or another one than it seems; each with file, line, field.
         gone: hosts that are dead and leave the cluster with this run; not among `hosts`, so nobody can reach them.
         lock_order: control planes in the order in which a run's lock is looked for, where that is not their own: hosts
             that come or go change roles, and another run must still look for the lock on the same one.
+        wants_facts: hosts whose facts constructed groups look at and do not have.
+        of_facts: groups that facts make, where they fit a host: names, and globs of those that are named by values.
     """
 
     hosts: Mapping[str, Host]
     groups: Mapping[str, tuple[str, ...]]
     source: Path | None = None
+    children: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     gone: tuple[Host, ...] = ()
     lock_order: tuple[str, ...] = ()
+    wants_facts: tuple[str, ...] = ()
+    of_facts: tuple[str, ...] = ()
 
     def with_passwords(self, *, login: Secret | None = None, become: Secret | None = None) -> Inventory:
         """Return the inventory with passwords that were asked for; a host's own variables win, as in Ansible.
@@ -117,6 +130,17 @@ class Inventory:
                 return host
             known = replace(own, password=own.password or login, become_password=own.become_password or become)
             return replace(host, connection=known)
+
+        return replace(self, hosts={name: entered(host) for name, host in self.hosts.items()})
+
+    def entered_like(self, other: Inventory) -> Inventory:
+        """Return the inventory with the passwords that `other` has, where its own variables name none."""
+
+        def entered(host: Host) -> Host:
+            known = other.hosts.get(host.name, host).connection
+            login, become = host.connection.password, host.connection.become_password
+            login, become = login or known.password, become or known.become_password
+            return replace(host, connection=replace(host.connection, password=login, become_password=become))
 
         return replace(self, hosts={name: entered(host) for name, host in self.hosts.items()})
 

@@ -12,7 +12,8 @@ __all__ = ["RangeError", "expand", "split_port"]
 _RANGE: Final = re.compile(r"\[([^\]]*)\]")
 _NUMBERS: Final = re.compile(r"(\d*):(\d+)(?::(\d+))?")
 _LETTERS: Final = re.compile(r"([A-Za-z]):([A-Za-z])(?::(\d+))?")
-_PORT: Final = re.compile(r"(?P<name>[^:]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
+_PORT: Final = re.compile(r"(?P<name>(?:[^:\[\]]|\[[^\]]*\])+):(?P<port>\d{1,5})")
+_IPV6: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\]")
 _MAX_HOSTS: Final = 100_000
 
 
@@ -45,9 +46,12 @@ def expand(text: str) -> list[str]:
 
 
 def split_port(name: str) -> tuple[str, int | None]:
-    """Return name and port of `name:2222`, as Ansible allows in place of ansible_port."""
+    """Return name and port of `name:2222`, `w[1:5]:2222` or `[2001:db8::1]:2222`, as Ansible allows."""
     match = _PORT.fullmatch(name)
-    return (match["name"].strip("[]"), int(match["port"])) if match else (name, None)
+    if match is None:
+        return name, None
+    address = _IPV6.fullmatch(match["name"])
+    return address[1] if address else match["name"], int(match["port"])
 
 
 def _values(text: str) -> list[str]:

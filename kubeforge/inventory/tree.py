@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,58 +19,80 @@ class Tree:
     """The groups of an inventory without cycles.
 
     Args:
-        order: group names, weakest variables first: by depth, then ansible_group_priority, then name; `all` is first.
-        of_host: host -> its groups in that order, ancestors included, without `all`.
+        of_host: host -> its groups, ancestors included, weakest variables first: by depth, then ansible_group_priority,
+            then name. Of a rooted tree, without `all`.
         members: group -> its hosts: first those it lists, as listed, then those of its children, level by level.
+        children: group -> the groups right below it.
+        listed: group -> the hosts it lists itself.
     """
 
-    order: tuple[str, ...]
     of_host: dict[str, tuple[str, ...]]
     members: dict[str, tuple[str, ...]]
+    children: dict[str, tuple[str, ...]]
+    listed: dict[str, tuple[str, ...]]
 
 
-def grow(draft: Draft) -> Tree:
+def grow(draft: Draft, *, rooted: bool = True) -> Tree:
     """Return the tree of `draft`; a cycle is a problem and is cut.
 
     Args:
-        draft: read completely.
+        draft: read as far as it is.
+        rooted: whether all groups hang below `all` and hosts of no group are `ungrouped`. Ansible does that when
+            everything is read; constructed groups are made before, and see `all` only where it is written.
     """
-    draft.group(ALL)
     parents = _parents(draft)
+    children = _children(draft, parents, rooted=rooted)
     depth: dict[str, int] = {}
     for name in draft.groups:
         _measure(name, parents, depth)
     order = sorted(draft.groups, key=lambda name: (depth[name], _priority(draft, name), name))
     rank = {name: index for index, name in enumerate(order)}
-    ancestors = {name: _ancestors(name, parents) for name in order}
+    ancestors: dict[str, set[str]] = {}
+    for name in order:  # parents come before their children
+        ancestors[name] = {name}.union(*(ancestors[parent] for parent in parents[name]))
     direct: dict[str, set[str]] = {name: set() for name in draft.hosts}
     for group in draft.groups.values():
         for host in group.hosts:
             direct[host] |= ancestors[group.name]
-    of_host = {}
-    for host, groups in direct.items():
-        groups.discard(ALL)
-        of_host[host] = tuple(sorted(groups, key=rank.__getitem__)) or (UNGROUPED,)
-    return Tree(order=tuple(order), of_host=of_host, members=_members(draft, parents, of_host))
+    alone = [name for name, groups in direct.items() if groups <= {ALL, UNGROUPED}]
+    if rooted:
+        direct = {name: groups - {ALL, UNGROUPED} or {UNGROUPED} for name, groups in direct.items()}
+    listed = {name: tuple(group.hosts) for name, group in draft.groups.items()}
+    if rooted:
+        lonely = dict.fromkeys(alone)
+        written = [name for name in draft.groups[UNGROUPED].hosts if name in lonely]
+        listed[UNGROUPED] = tuple(dict.fromkeys((*written, *alone)))
+    return Tree(
+        of_host={name: tuple(sorted(groups, key=rank.__getitem__)) for name, groups in direct.items()},
+        members={name: _members(name, children, listed) for name in draft.groups},
+        children=children,
+        listed=listed,
+    )
+
+
+def _children(draft: Draft, parents: Mapping[str, set[str]], *, rooted: bool) -> dict[str, tuple[str, ...]]:
+    below = {
+        name: [child for child in group.children if name in parents[child]] for name, group in draft.groups.items()
+    }
+    if rooted:
+        for name in draft.groups:
+            if name != ALL and not parents[name]:
+                parents[name].add(ALL)
+                below[ALL].append(name)
+    return {name: tuple(found) for name, found in below.items()}
 
 
 def _members(
-    draft: Draft, parents: dict[str, set[str]], of_host: dict[str, tuple[str, ...]]
-) -> dict[str, tuple[str, ...]]:
-    alone = [name for name, groups in of_host.items() if groups == (UNGROUPED,)]
-    members: dict[str, tuple[str, ...]] = {}
-    for name in draft.groups:
-        found: dict[str, None] = {}
-        level = [name]
-        while level:
-            found |= {host: None for group in level for host in draft.groups[group].hosts}
-            below = (child for group in level for child in draft.groups[group].children if group in parents[child])
-            level = list(dict.fromkeys(below))
-        members[name] = tuple(found)
-    if alone:
-        members[UNGROUPED] = tuple(alone)
-    members[ALL] = tuple(dict.fromkeys((*members[ALL], *alone, *draft.hosts)))
-    return members
+    name: str, children: Mapping[str, tuple[str, ...]], listed: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    level: tuple[str, ...] = (name,)
+    seen: set[str] = set()
+    while level:
+        seen.update(level)
+        found |= {host: None for group in level for host in listed[group]}
+        level = tuple(dict.fromkeys(child for group in level for child in children[group] if child not in seen))
+    return tuple(found)
 
 
 def _parents(draft: Draft) -> dict[str, set[str]]:
@@ -87,7 +110,7 @@ def _parents(draft: Draft) -> dict[str, set[str]]:
     return parents
 
 
-def _path(start: str, goal: str, parents: dict[str, set[str]]) -> list[str] | None:
+def _path(start: str, goal: str, parents: Mapping[str, set[str]]) -> list[str] | None:
     """Return the groups from `start` up to its ancestor `goal`, or None."""
     if start == goal:
         return [start]
@@ -98,19 +121,12 @@ def _path(start: str, goal: str, parents: dict[str, set[str]]) -> list[str] | No
     return None
 
 
-def _measure(name: str, parents: dict[str, set[str]], depth: dict[str, int]) -> int:
+def _measure(name: str, parents: Mapping[str, set[str]], depth: dict[str, int]) -> int:
+    """Return the longest way up from a group."""
     if name not in depth:
-        above = [_measure(parent, parents, depth) for parent in parents.get(name, ())]
-        depth[name] = 0 if name == ALL else 1 + max(above, default=0)
+        above = [_measure(parent, parents, depth) + 1 for parent in parents.get(name, ())]
+        depth[name] = max(above, default=0)
     return depth[name]
-
-
-def _ancestors(name: str, parents: dict[str, set[str]]) -> set[str]:
-    """Return the group itself and all above it."""
-    found = {name}
-    for parent in parents.get(name, ()):
-        found |= _ancestors(parent, parents)
-    return found
 
 
 def _priority(draft: Draft, name: str) -> int:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import posixpath
 import stat
+from collections.abc import Sequence
 
 from kubeforge.errors import InputError, Problem, Unreadable
 from kubeforge.operations.model import Entry, Observation, UnreadablePath
 from kubeforge.operations.shell import quote
 
-__all__ = ["attribute_lines", "beside", "check_path", "entry_at", "owned_by", "owner_lines", "type_name"]
+__all__ = [
+    "attribute_lines",
+    "beside",
+    "check_path",
+    "entry_at",
+    "owned_by",
+    "owner_lines",
+    "put_in_place",
+    "type_name",
+]
 
+_SPECIAL = stat.S_ISUID | stat.S_ISGID
 _TYPES = {
     stat.S_IFREG: "a regular file",
     stat.S_IFDIR: "a directory",
@@ -47,6 +58,16 @@ def beside(path: str) -> str:
     return posixpath.join(folder, f".{name}.kubeforge~")
 
 
+def put_in_place(path: str, lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines that make a file beside `path`, and last the one that renames it.
+
+    Where one fails nothing is left beside it: a full disk would stay full of what was half written.
+    """
+    temporary = quote(beside(path))
+    renamed = f"mv -fT -- {temporary} {quote(path)}; trap - EXIT"
+    return (f"trap {quote(f'rm -f -- {temporary}')} EXIT", *lines, renamed)
+
+
 def type_name(entry: Entry) -> str:
     """Return what kind of thing `entry` is, in words."""
     return _TYPES.get(stat.S_IFMT(entry.mode), "of an unknown type")
@@ -79,12 +100,14 @@ def owner_lines(path: str, owner: str, group: str) -> tuple[str, ...]:
 def attribute_lines(path: str, entry: Entry, owner: str, group: str, mode: int) -> tuple[str, ...]:
     """Return the lines that change owner and permissions of `path` where they differ.
 
-    chown comes first, because it clears the set-user-ID bits.
+    chown comes first, because it clears the set-user-ID bits. Of a directory chmod(1) clears these only where the mode
+    has five digits.
     """
     quoted, lines = quote(path), []
     chowned = not owned_by(entry, owner, group)
     if chowned:
         lines.append(f"chown -h -- {quote(f'{owner}:{group}')} {quoted}")
     if entry.permissions != mode or (chowned and mode & 0o7000):
-        lines.append(f"chmod -- {mode:04o} {quoted}")
+        digits = 5 if stat.S_ISDIR(entry.mode) and entry.permissions & _SPECIAL & ~mode else 4
+        lines.append(f"chmod -- {mode:0{digits}o} {quoted}")
     return tuple(lines)

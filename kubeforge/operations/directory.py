@@ -54,6 +54,10 @@ class Directory(Operation):
             return self._made(seen)
         if stat.S_ISLNK(entry.mode):
             return None
+        if entry.made:  # it is looked at again when that is done
+            entry, was = Entry(stat.S_IFDIR, "", ""), "as the command before makes them"
+        else:
+            was = f"{entry.owner}:{entry.group} {entry.permissions:04o}"
         if not stat.S_ISDIR(entry.mode):
             raise Unreadable(
                 f"{self.path} is {type_name(entry)}; a directory shall be there, and it is not replaced",
@@ -63,7 +67,6 @@ class Directory(Operation):
         lines = attribute_lines(self.path, entry, self.owner, self.group, self.mode)
         if not lines:
             return None
-        was = f"{entry.owner}:{entry.group} {entry.permissions:04o}"
         return self._change(Verb.UPDATE, f"owner and mode are {was}", (self.path,), lines)
 
     def _parents(self) -> tuple[str, ...]:
@@ -77,10 +80,11 @@ class Directory(Operation):
 
     def _made(self, seen: Observation) -> Change:
         missing = tuple(path for path in self._parents() if entry_at(path, seen, self.title) is None)
-        parents = (f"mkdir -m {_PARENT_MODE:04o} -- {join(missing)}",) if missing else ()
+        # of five digits: with fewer one below a directory of a group (set-group-ID) would get that bit, too
+        parents = (f"mkdir -m {_PARENT_MODE:05o} -- {join(missing)}",) if missing else ()
         chown = owner_lines(self.path, self.owner, self.group)
         chmod = (f"chmod -- {self.mode:04o} {quote(self.path)}",) if chown and self.mode & 0o7000 else ()
-        lines = (*parents, f"mkdir -m {self.mode:04o} -- {quote(self.path)}", *chown, *chmod)
+        lines = (*parents, f"mkdir -m {self.mode:05o} -- {quote(self.path)}", *chown, *chmod)
         return self._change(Verb.CREATE, "is missing", (*missing, self.path), lines)
 
     def _change(self, verb: Verb, why: str, touched: tuple[str, ...], lines: tuple[str, ...]) -> Change:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from kubeforge.errors import Unreadable
-from kubeforge.operations.attributes import attribute_lines, beside, check_path, entry_at, owner_lines, type_name
+from kubeforge.operations.attributes import (
+    attribute_lines,
+    beside,
+    check_path,
+    entry_at,
+    owner_lines,
+    put_in_place,
+    type_name,
+)
 from kubeforge.operations.model import (
     Change,
     Content,
@@ -22,7 +31,7 @@ from kubeforge.operations.model import (
 )
 from kubeforge.operations.shell import quote
 
-__all__ = ["File", "digest", "write_lines"]
+__all__ = ["File", "checking", "digest", "write_lines"]
 
 
 def digest(content: Content) -> str:
@@ -39,12 +48,17 @@ def write_lines(path: str, owner: str, group: str, mode: int) -> tuple[str, ...]
     chown = owner_lines(beside(path), owner, group)
     chmod = (f"chmod -- {mode:04o} {temporary}",) if chown and mode & 0o7000 else ()
     copy = f'cp -pT --remove-destination -- "$P" {temporary}'
-    return (copy, *chown, *chmod, f"mv -fT -- {temporary} {quote(path)}")
+    return put_in_place(path, (copy, *chown, *chmod))
+
+
+def checking(argv: Sequence[str]) -> str:
+    """Return the line that runs a command on the staged payload, which stands for `%s`."""
+    return " ".join('"$P"' if word == "%s" else quote(word) for word in argv)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File(Operation):
-    """A regular file. A symbolic link in its place is replaced, anything else but a file is refused.
+    """A regular file. A symbolic link in its place is replaced, but refused where no `content` is said; so is all else.
 
     Args:
         path: absolute; its directory must exist when the change is made.
@@ -52,6 +66,7 @@ class File(Operation):
         owner: user name or number.
         group: group name or number.
         mode: permission bits.
+        validate: a command that must succeed on the new file before it is put in place; `%s` is its path.
     """
 
     kind: ClassVar[str] = "file"
@@ -61,6 +76,7 @@ class File(Operation):
     owner: str = "root"
     group: str = "root"
     mode: int = 0o644
+    validate: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_path(self.path, self.kind)
@@ -80,6 +96,12 @@ class File(Operation):
         if entry is None:
             return self._written(Verb.CREATE, "is missing")
         if stat.S_ISLNK(entry.mode):
+            if self.content is None:
+                raise Unreadable(
+                    f"{self.path} is a symbolic link, and what it leads to would be lost from sight",
+                    step=self.title,
+                    remedy=f"name the file itself: {entry.target}",
+                )
             return self._written(Verb.UPDATE, f"is a symbolic link to {entry.target}")
         if not stat.S_ISREG(entry.mode):
             raise Unreadable(
@@ -106,6 +128,8 @@ class File(Operation):
         lines = write_lines(self.path, self.owner, self.group, self.mode)
         if isinstance(content, LocalContent):
             lines = (f"printf '%s  %s\\n' {content.sha256} \"$P\" | sha256sum -c --quiet -", *lines)
+        if self.validate:
+            lines = (checking(self.validate), *lines)
         effect = self._effect(sha256=digest(content))
         if isinstance(content, bytes):
             effect = effect.overlaid(Observation(contents={self.path: content}))

@@ -113,6 +113,7 @@ class Entry:
         uid: owner's number, where it was seen.
         gid: group's number, where it was seen.
         modified: seconds since 1970, where it was seen.
+        made: by a command that is planned before, which may make a directory of it as well; never where it was seen.
     """
 
     mode: int
@@ -123,6 +124,7 @@ class Entry:
     uid: int | None = None
     gid: int | None = None
     modified: int | None = None
+    made: bool = False
 
     @property
     def permissions(self) -> int:
@@ -278,6 +280,9 @@ class Change:
         diff: text before and after, where it may be shown.
         reveals: path of a file that goes, whose text a diff may show.
         deadline: seconds this change may take.
+        every_run: nothing on the host tells that it was done, so every run does it; a run that goes on with another
+            leaves it out where that one is known to have done it (docs/adr/0089).
+        repeatable: of such a change: where nobody knows whether it was made, it may be made once more.
     """
 
     title: str
@@ -294,6 +299,8 @@ class Change:
     diff: Diff | None = None
     reveals: str = ""
     deadline: float = 120.0
+    every_run: bool = False
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +327,11 @@ class Operation(ABC):
 
     kind: ClassVar[str]
     __slots__ = ()
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether it may do more than its effect tells (a package brings folders): what follows is looked at again."""
+        return False
 
     @property
     @abstractmethod

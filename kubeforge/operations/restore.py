@@ -96,7 +96,7 @@ class Restore(Operation):
             lines = attribute_lines(self.path, entry, prior.owner, prior.group, prior.mode)
         else:
             room = () if entry is None else self._clear(entry)
-            made = f"mkdir -m {prior.mode:04o} -- {quote(self.path)}"
+            made = f"mkdir -m {prior.mode:05o} -- {quote(self.path)}"
             lines = (*room, made, *owner_lines(self.path, prior.owner, prior.group))
         after = Entry(stat.S_IFDIR | prior.mode, prior.owner, prior.group)
         return self._change(Verb.UPDATE, "was a directory with other attributes", lines, after) if lines else None

@@ -12,14 +12,18 @@ from kubeforge.operations.shell import quote
 
 __all__ = ["Sysctl", "sysctl_path"]
 
-_NAME = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_:/-]+)+")
+_NAME = re.compile(r"[A-Za-z0-9_-]+([./][A-Za-z0-9_:-]+)+")
 
 
 def sysctl_path(name: str) -> str:
     """Return where the kernel keeps a parameter.
 
-    As in sysctl(8), `net.ipv4.conf.eth0/1.forwarding` is /proc/sys/net/ipv4/conf/eth0.1/forwarding.
+    As in sysctl.d(5), `net.ipv4.conf.eth0/1.forwarding` is /proc/sys/net/ipv4/conf/eth0.1/forwarding, and so is
+    `net/ipv4/conf/eth0.1/forwarding`: where the first separator is a slash, all stay what they are.
     """
+    slash, dot = name.find("/"), name.find(".")
+    if slash >= 0 and (dot < 0 or slash < dot):
+        return f"/proc/sys/{name}"
     return "/proc/sys/" + name.translate(str.maketrans("./", "/."))
 
 

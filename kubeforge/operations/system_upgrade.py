@@ -206,15 +206,16 @@ class SystemUpgrade(Operation):
         deadline: seconds.
     """
 
-    kind: ClassVar[str] = "packages"
+    kind: ClassVar[str] = "system upgrade"
+    open_ended: ClassVar[bool] = True
 
     held: tuple[str, ...] = HELD
     deadline: float = 1800.0
 
     @property
     def title(self) -> str:
-        """Its kind; there is one on a host."""
-        return self.kind
+        """There is one on a host."""
+        return "packages"
 
     def observe(self) -> Queries:
         """Ask apt what it would do."""

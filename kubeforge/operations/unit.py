@@ -10,7 +10,7 @@ from kubeforge.errors import Unreadable
 from kubeforge.operations.model import Change, Entry, Observation, Operation, Queries, UnitState, Verb
 from kubeforge.operations.shell import quote
 
-__all__ = ["Unit"]
+__all__ = ["Unit", "masked"]
 
 _RUNNING = frozenset({"active", "activating", "reloading"})
 _STANDING = frozenset({"enabled", "static", "indirect", "alias", "generated"})  # nothing to enable, or done
@@ -59,6 +59,8 @@ class Unit(Operation):
             raise Unreadable("systemd gave no answer", step=self.title, remedy="is systemd running on this host?")
         if now.load == "not-found" and self.state != "running" and not self.enabled and not self.masked:
             return None  # nothing to stop, disable or unmask
+        if now.load == "masked" and self.masked is None and self._wants_it() and not self._replaced(seen):
+            raise masked(self.name, self.title)
         steps = [*self._masking(now), *self._enabling(now), *self._running(now, seen)]
         reload = now.need_reload or (now.load == "not-found" and bool(steps)) or self._own_file_changed(seen)
         if reload and (steps or now.load != "not-found"):
@@ -78,6 +80,13 @@ class Unit(Operation):
             ),
             deadline=self.deadline,
         )
+
+    def _wants_it(self) -> bool:
+        return self.state == "running" or bool(self.enabled)
+
+    def _replaced(self, seen: Observation) -> bool:
+        """Whether a file of its own takes the place of the mask, a link to /dev/null."""
+        return f"file /etc/systemd/system/{self.name}" in seen.changed
 
     def _guard(self, verbs: Iterable[str]) -> Queries:
         """Nothing where it is stopped or restarted: what ends again and again may do so between two looks."""
@@ -144,3 +153,12 @@ def _reloading(steps: list[tuple[str, Verb, str]]) -> list[tuple[str, Verb, str]
     reload = ("daemon-reload", Verb.UPDATE, "" if steps else "its unit file changed")
     links = [(f"--no-reload {verb}", kind, why) for verb, kind, why in steps if verb in _LINKS]
     return [*links, reload, *(step for step in steps if step[0] not in _LINKS)]
+
+
+def masked(name: str, step: str) -> Unreadable:
+    """Return the error for a unit that shall run and is masked."""
+    return Unreadable(
+        f"{name} is masked, so nothing can start it",
+        step=step,
+        remedy=f"where that is not meant: service.masked: {{name: {name}, masked: no}}",
+    )

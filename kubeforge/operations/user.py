@@ -28,6 +28,7 @@ class User(Operation):
     """
 
     kind: ClassVar[str] = "user"
+    open_ended: ClassVar[bool] = True
 
     name: str
     home: str = "/nonexistent"

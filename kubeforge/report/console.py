@@ -1,4 +1,4 @@
-"""The run on a terminal: one live line per host, changes scrolling above; plain lines where there is no terminal."""
+"""The run on a terminal: one live line per host, changes scrolling above."""
 
 from __future__ import annotations
 
@@ -18,86 +18,23 @@ from kubeforge.engine.events import (
     WARNING,
     ActionSaid,
     ChangeDone,
-    Collected,
     Event,
     HostDone,
     HostFacts,
     HostFailed,
     HostWaits,
     PlanReady,
-    PlayDone,
     PlayStarted,
     RunDone,
     RunStarted,
     StepDone,
     StepFailed,
     StepStarted,
-    Stopping,
-    Warned,
 )
-from kubeforge.report.words import STYLES, SYMBOLS, counted, failure_lines, span
+from kubeforge.report.scrolled import scrolled
+from kubeforge.report.words import span
 
-__all__ = ["LiveConsole", "PlainConsole", "scrolled"]
-
-
-def scrolled(event: Event, *, verbose: bool) -> Iterator[Text]:
-    """Yield the lines that an event leaves behind on any console."""
-    match event:
-        case PlayStarted(play=play, hosts=hosts):
-            yield Text(f"{play} ({counted(len(hosts), 'host')})", style="bold")
-        case PlayDone(play=play, seconds=seconds):
-            yield Text(f"  {play}: {span(seconds)}", style="dim")
-        case ChangeDone(host=host, verb=verb, title=title, why=why) if verbose:
-            yield Text(f"  {host}: {SYMBOLS.get(verb, '*')} {title} ({why})", style=STYLES.get(verb, ""))
-        case HostFacts(host=host, about=about, seconds=seconds) if verbose:
-            yield Text(f"  {host}: {about} ({span(seconds)})", style="dim")
-        case Collected(host=host, generations=generations, programs=programs, size=size) if verbose:
-            gone = f"{counted(generations, 'old generation')} and {counted(programs, 'unused program')}"
-            yield Text(f"  {host}: {gone} ({size / 1e6:.0f} MB) are not kept any more", style="dim")
-        case StepFailed(failure=failure) | HostFailed(failure=failure):
-            for number, line in enumerate(failure_lines(failure)):
-                yield Text(line, style="bold red" if number == 0 else "")
-        case Warned(host=host, message=message):
-            yield Text(f"warning: {host}: {message}" if host else f"warning: {message}", style="yellow")
-        case Stopping(why=why):
-            yield Text(why, style="bold yellow")
-
-
-class PlainConsole:
-    """A sink that prints lines and overwrites nothing: for logs and pipes.
-
-    Args:
-        console: where to.
-        verbose: also each change and each host's facts.
-    """
-
-    def __init__(self, console: Console, *, verbose: bool = False) -> None:
-        self._console = console
-        self._verbose = verbose
-        self._said: dict[str, str] = {}
-
-    def __call__(self, event: Event) -> None:
-        """Print what is worth a line; what an action repeats is printed once."""
-        for line in scrolled(event, verbose=self._verbose):
-            self._console.print(line, soft_wrap=True)
-        match event:
-            case ActionSaid(host=host, step=step, message=message):
-                self._say(host, f"{step}: {message}")
-            case HostWaits(host=host, message=message, limit=limit):
-                self._say(host, f"waits, at most {span(limit)}: {message}")
-
-    def _say(self, host: str, message: str) -> None:
-        if self._said.get(host) != message:
-            self._said[host] = message
-            self._console.print(f"  {host}: {message}", soft_wrap=True, markup=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is to be put back."""
+__all__ = ["LiveConsole"]
 
 
 @dataclass(slots=True)
@@ -142,16 +79,16 @@ class LiveConsole:
         """Take one event in."""
         with self._lock:
             self._take(event)
-        for line in (*scrolled(event, verbose=self._verbose), *self._warning(event)):
-            self._console.print(line, soft_wrap=True)
+        for text, style in (*scrolled(event, verbose=self._verbose), *self._warning(event)):
+            self._console.print(Text(text, style=style), soft_wrap=True)
 
-    def _warning(self, event: Event) -> Iterator[Text]:
+    def _warning(self, event: Event) -> Iterator[tuple[str, str]]:
         """Yield what an action warns of, once: a live line would be gone with its step, or with the plan."""
         match event:
             case ActionSaid(host=host, message=message) if message.startswith(WARNING):
                 if (host, message) not in self._warned:
                     self._warned.add((host, message))
-                    yield Text(f"{WARNING}{host}: {message.removeprefix(WARNING)}", style="yellow")
+                    yield f"{WARNING}{host}: {message.removeprefix(WARNING)}", "yellow"
 
     def _take(self, event: Event) -> None:
         match event:

@@ -121,6 +121,8 @@ def diff_lines(diff: Diff) -> Iterator[tuple[str, str]]:
     """Yield the unified diff's lines with their colours, cut at MAX_DIFF_LINES."""
     before, after = diff.before.splitlines(), diff.after.splitlines()
     lines = list(difflib.unified_diff(before, after, f"{diff.path} (now)", diff.path, lineterm="", n=2))
+    if not lines and diff.before != diff.after:
+        yield "only the ends of lines differ", "dim"
     for line in lines[:MAX_DIFF_LINES]:
         shade = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "dim")
         yield line, "bold" if line.startswith(("+++", "---")) else shade

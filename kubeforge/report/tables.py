@@ -13,7 +13,7 @@ from rich.text import Text
 
 from kubeforge.cluster.status.model import Problem, Severity
 
-__all__ = ["NONE", "add_row", "in_plain_text", "new_table", "plain_table", "problem_lines", "rendered"]
+__all__ = ["NONE", "add_row", "in_plain_text", "new_table", "plain_table", "print_table", "problem_lines", "rendered"]
 
 NONE: Final = "-"
 _WIDEST: Final = 10_000
@@ -43,6 +43,12 @@ def rendered(table: Table, console: Console) -> Iterator[Text]:
         yield line
 
 
+def print_table(table: Table, console: Console) -> None:
+    """Print a table as wide as it is."""
+    for line in rendered(table, console):
+        console.print(line, soft_wrap=True)
+
+
 def new_table(*titles: str) -> Table:
     """Return a table with these columns and no lines."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -56,7 +62,7 @@ def plain_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     table = new_table(*titles)
     for row in rows:
         add_row(table, *row)
-    return in_plain_text(lambda console: console.print(Text("\n").join(rendered(table, console)), soft_wrap=True))
+    return in_plain_text(lambda console: print_table(table, console))
 
 
 def add_row(table: Table, *cells: str, style: str = "") -> None:

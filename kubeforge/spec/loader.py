@@ -15,6 +15,7 @@ from kubeforge.errors import InputError, Problem
 from kubeforge.spec.addresses import endpoint_kind
 from kubeforge.spec.document import Document, FieldPath, field_name, read
 from kubeforge.spec.model import ClusterSpec
+from kubeforge.spec.naming import FILE_NAMES, locate
 from kubeforge.spec.releases import RECOMMENDED
 from kubeforge.spec.shape import shape
 from kubeforge.spec.validate import validate
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FILE_NAMES", "Examined", "examine", "load", "locate"]
 
-FILE_NAMES: Final = ("cluster.yml", "cluster.yaml")
 _LEAST: Final = f"`name: demo` and `kubernetes: {RECOMMENDED}`, a line each"
 
 
@@ -100,14 +100,6 @@ def examine(path: Path, inventory: Inventory | None, *, kubernetes: str | None =
     problems.sort(key=lambda problem: (problem.file != str(file), problem.file or "", problem.line or 0))
     sound = not any(not problem.warning for problem in problems)
     return Examined(file=file, spec=spec if sound else None, problems=tuple(problems))
-
-
-def locate(path: Path) -> Path:
-    """Return the cluster.yml of an inventory's directory, of a file in it, or the path itself if it is one."""
-    if path.name in FILE_NAMES:
-        return path
-    folder = path if path.is_dir() else path.parent
-    return next((folder / name for name in FILE_NAMES if (folder / name).exists()), folder / FILE_NAMES[0])
 
 
 def _fill(spec: ClusterSpec, inventory: Inventory, file: Path) -> ClusterSpec:

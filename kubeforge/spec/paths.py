@@ -14,6 +14,7 @@ LEDGER: Final = f"{GENERATIONS}/ledger"
 STORE: Final = f"{STATE}/store/sha256"
 RUN_NOTE: Final = f"{STATE}/run"
 LOCK: Final = f"{STATE}/lock"
+OWED: Final = f"{STATE}/owed"  # a stamp for each handler that was notified and has not run yet
 BEFORE: Final = f"{STATE}/before"  # a list of what was in Kubernetes' directories before the first change
 REGISTRIES: Final = f"{STATE}/registries"  # the files of ours that tell of registries, a line each
 LAST_GOOD: Final = f"{STATE}/last-good"  # what a component ran with before a change that is not proved yet

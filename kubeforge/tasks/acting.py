@@ -1,50 +1,7 @@
-"""Operations that an action decides by itself, once it knows enough: observed, decided and carried out at once."""
+"""Operations that an action decides by itself; see `engine.acting`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from kubeforge.engine.model import ActionContext
-from kubeforge.errors import OperationFailed
-from kubeforge.operations.model import Change, Operation, Queries, fold
+from kubeforge.engine.acting import act, decided
 
 __all__ = ["act", "decided"]
-
-_LINES = 5
-
-
-def decided(run: ActionContext, operations: Iterable[Operation]) -> list[Change]:
-    """Return what operations would change on the action's host; changes nothing."""
-    listed = list(operations)
-    return fold(listed, run.remote.observe(Queries.merge(one.observe() for one in listed)))[0]
-
-
-def act(
-    run: ActionContext, operations: Iterable[Operation], *, step: str, remedy: str = "", host: str = ""
-) -> Sequence[Change]:
-    """Carry operations out; they belong to the run's generation like any others.
-
-    Args:
-        run: the action's.
-        operations: in order.
-        step: the action's title, for the error.
-        remedy: what to do where one of them fails.
-        host: where; the action's own where none is given.
-
-    Raises:
-        OperationFailed: one of them failed.
-    """
-    listed, remote = list(operations), run.remote_of(host or run.context.host.name)
-    seen = remote.observe(Queries.merge(one.observe() for one in listed))
-    changes = fold(listed, seen)[0]
-    results = remote.act(changes, seen, run_id=run.run_id) if changes else []
-    failed = next((result for result in results if result.status), None)
-    if failed is not None:
-        raise OperationFailed(
-            f"{failed.title} ended with status {failed.status}",
-            host=remote.host,
-            step=step,
-            evidence=failed.output.decode(errors="replace").splitlines()[-_LINES:],
-            remedy=remedy or "mend the cause, then run again: it goes on from here",
-        )
-    return changes

@@ -205,4 +205,4 @@ class Commanded(Action):
         return [self._change(lines[-1][:_SHOWN] if lines else "ended with status 0, and said nothing")]
 
     def _change(self, why: str) -> Change:
-        return Change(title=f"command {self.line}", verb=Verb.RUN, why=why)
+        return Change(title=f"command {self.line}", verb=Verb.RUN, why=why, every_run=True)

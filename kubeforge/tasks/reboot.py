@@ -95,4 +95,4 @@ class Reboot(Action):
             run.remark(f"what the node reports now is not known: {error.cause}")
 
     def _change(self, why: str) -> Change:
-        return Change(title=self.title, verb=Verb.RESTART, why=why)
+        return Change(title=self.title, verb=Verb.RESTART, why=why, every_run=self.always)

@@ -15,17 +15,21 @@ TASK_ATTRIBUTE = "__kubeforge_task__"
 F = TypeVar("F", bound=TaskFunction)
 
 
-def task(name: str, *, reads: Callable[[Inventory, Host], Queries] | None = None) -> Callable[[F], F]:
+def task(
+    name: str, *, reads: Callable[[Inventory, Host], Queries] | None = None, aka: tuple[str, ...] = ()
+) -> Callable[[F], F]:
     """Register a function under `name`; a module's tasks are found by this mark, so nothing is global.
 
     Args:
         name: `subject.verb`, as playbooks call it.
         reads: see `engine.model.Task`.
+        aka: see `engine.model.Task`.
     """
 
     def mark(function: F) -> F:
         summary = (function.__doc__ or "").strip().partition("\n")[0]
-        setattr(function, TASK_ATTRIBUTE, Task(name=name, function=function, reads=reads, summary=summary))
+        marked = Task(name=name, function=function, reads=reads, summary=summary, aka=aka)
+        setattr(function, TASK_ATTRIBUTE, marked)
         return function
 
     return mark

@@ -20,8 +20,10 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from kubeforge.errors import ChangedUnderneath, ConnectionFailed, ConnectionLost, HostBusy, OperationFailed
+from kubeforge.operations.distributions import WORDS
 from kubeforge.operations.model import (
     Change,
     Entry,
@@ -53,6 +55,10 @@ _KINDS = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}
 _STARTED = ("active", "activating", "reloading")
 
 
+_REMOVE: Final = ("rm", "-f", "--")
+"""The one command that every host in memory knows: a handler's stamp goes by it."""
+
+
 class MemoryHost:
     """One host in memory.
 
@@ -71,6 +77,7 @@ class MemoryHost:
         tunnels: (host, port) -> function that gives the stream.
 
     Attributes:
+        release: ID and ID_LIKE of its os-release.
         fail: title -> exit status of that change.
         lose_at: the connection breaks while this change (from 0) of the next act runs; the host goes on to the end.
         reboot_at: the host dies while this change of the next act runs, undone; what comes after is not done.
@@ -113,6 +120,7 @@ class MemoryHost:
             self._overlay(Observation(paths={path: entry}))
         self.commands: dict[tuple[str, ...], Reply] = dict(commands or {})
         self.tunnels = dict(tunnels or {})
+        self.release = "debian"
         self.fail: dict[str, int] = {}
         self.lose_at: int | None = None
         self.reboot_at: int | None = None
@@ -209,7 +217,7 @@ class MemoryHost:
         deadline: float = 60.0,  # noqa: ARG002 - part of the protocol
         expect: Sequence[int] = (0,),
     ) -> Completed:
-        """Answer from `commands`."""
+        """Answer from `commands`; `rm -f -- FILE…` removes files."""
         self._reached()
         self.ran.append(tuple(argv))
         done = self._reply(tuple(argv), stdin.reveal() if isinstance(stdin, Secret) else stdin)
@@ -252,6 +260,10 @@ class MemoryHost:
 
     def _reply(self, argv: tuple[str, ...], stdin: bytes) -> Completed:
         reply = self.commands.get(argv)
+        if reply is None and argv[:3] == _REMOVE:
+            gone = dict.fromkeys(argv[3:])
+            self._overlay(Observation(paths=gone, hashes=gone))
+            return Completed(0)
         if reply is None:
             return Completed(127, stderr=f"{argv[0]}: not found".encode())
         return reply if isinstance(reply, Completed) else reply(stdin)
@@ -275,8 +287,11 @@ class MemoryHost:
             images={reference: now.images.get(reference) for reference in queries.images},
             tests={argv: tests.get(argv, 127) for argv in queries.tests},
             trees={top: self._tree(top) for top in queries.trees},
-            outputs={text: self._reply(("sh",), text.encode()).stdout.decode() for text in queries.outputs},
+            outputs={script: self._printed(script) for script in queries.outputs},
         )
+
+    def _printed(self, script: str) -> str:
+        return self.release if script == WORDS else self._reply(("sh",), script.encode()).stdout.decode()
 
     def _tree(self, top: str) -> dict[str, Listed]:
         below = {path: entry for path, entry in self._state.paths.items() if f"{path}/".startswith(f"{top}/")}

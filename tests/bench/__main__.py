@@ -8,10 +8,14 @@ import sys
 BENCHES = (
     ["tests.bench.birth", "--turns", "3"],
     ["tests.bench.birth", "--turns", "3", "--control-planes", "3", "--output", "build/bench/birth-ha.json"],
+    ["tests.bench.inventory"],
     ["tests.bench.noop"],
     ["tests.bench.noop", "--control-planes", "3", "--output", "build/bench/noop-ha.json"],
     ["tests.bench.node_add"],
     ["tests.bench.ssh", "--hosts", "50", "--turns", "3", "--json", "build/bench/ssh.json"],
+    ["tests.bench.fifty"],
+    ["tests.bench.five_hundred"],
+    ["tests.bench.executors"],
 )
 
 

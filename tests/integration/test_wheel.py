@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from kubeforge.report.page import as_html
+from tests.installed_wheel import ROOT, install_wheel, run
+from tests.recorded_run import write_run
+
 LOOK = """
 from pathlib import Path
 import kubeforge
@@ -28,37 +27,41 @@ print(home)
 """
 
 
-def run(*argv: str | Path, cwd: Path) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build and install the wheel; its dependencies are those of the environment the tests run in."""
-    folder = tmp_path_factory.mktemp("wheel")
-    uv = Path(sys.executable).parent / "uv"
-    how = ("--wheel", "--offline", "--no-build-isolation", "--python", sys.executable)
-    run(uv, "build", *how, "--out-dir", folder, ROOT, cwd=folder)
-    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
-    python = folder / "venv" / "bin" / "python"
-    (wheel,) = folder.glob("*.whl")
-    run(python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", wheel, cwd=folder)
-    # a plain path: the .pth files in there, that of the editable checkout above all, are not read
-    site = run(python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])", cwd=folder).strip()
-    (Path(site) / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    return folder
+    """The folder with the wheel's `python` and `kubeforge`."""
+    return install_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def test_resources_are_in_the_wheel(installed: Path) -> None:
-    home = run(installed / "venv" / "bin" / "python", "-c", LOOK, cwd=installed).strip()
-    assert Path(home).is_relative_to(installed)
+    home = run(installed / "python", "-c", LOOK, cwd=installed).strip()
+    assert Path(home).is_relative_to(installed.parent)
 
 
 def test_command_is_installed(installed: Path) -> None:
-    command = installed / "venv" / "bin" / "kubeforge"
+    command = installed / "kubeforge"
     assert run(command, "version", cwd=installed).startswith("kubeforge ")
     said = run(command, "validate", "-i", ROOT / "inventory" / "ha", cwd=installed)
     assert "valid; cluster ha" in said
+
+
+def test_playbooks_are_checked(installed: Path) -> None:
+    """Those that are shipped, with the tasks and templates beside them, and one of a person's own."""
+    own = installed.parent / "site.yml"
+    own.write_text("- play: Say\n  hosts: all\n  tasks: [{debug.say: {message: hello}}]\n")
+    where = "from kubeforge import resources; print(resources.playbooks())"
+    home = Path(run(installed / "python", "-c", where, cwd=own.parent).strip())
+    books = [own, *sorted(home.glob("examples/*.yml"))]
+    assert len(books) > 4
+    said = run(installed / "kubeforge", "playbook", "check", *books, cwd=own.parent).splitlines()
+    assert [line.partition(":")[0] for line in said] == [str(book) for book in books]
+    assert all(line.endswith("nothing wrong") for line in said)
+
+
+def test_report_is_made(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = write_run(tmp_path / "runs" / "demo")
+    monkeypatch.setenv("KUBEFORGE_STATE", str(tmp_path))
+    command = installed / "kubeforge"
+    assert "it does not serve" in run(command, "runs", "show", "--cluster", "demo", cwd=tmp_path)
+    assert run(command, "report", "--cluster", "demo", "--to", "run.html", cwd=tmp_path) == "run.html\n"
+    assert (tmp_path / "run.html").read_text() == as_html(recorded)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kubeforge.yaml_errors import syntax_problem
+from kubeforge.yaml_errors import refuse_endless, syntax_problem
 
 PARSERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else [])]
 
@@ -22,6 +22,7 @@ PARSERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader")
         ("a: 'b\nc: d\n", 1, "a quote is opened and not closed"),
         ("a: {b: c\nd: e\n", 1, "a `{` is opened and not closed"),
         ("a: [b\nc: d\n", 1, "a `[` is opened and not closed"),
+        ("a: [b,\n", 2, "a value is missing here"),
         ("a: *b\n", 1, "an alias (`*name`) without"),
         ("a: b\n---\nc: d\n", 2, "more than one document"),
         ('a: "\\d"\n', 1, "a backslash inside double quotes"),
@@ -35,3 +36,22 @@ def test_words(loader: Any, text: str, line: int | None, words: str) -> None:
     problem = syntax_problem(caught.value, "hosts.yml")
     assert words in problem.message, caught.value
     assert (problem.file, problem.line) == ("hosts.yml", line)
+
+
+@pytest.mark.parametrize("loader", PARSERS)
+@pytest.mark.parametrize(
+    "text", ["a: 1\nb: &b [*b]\n", "a: 1\nb: &b {c: [{d: *b}]}\n", "a: 1\nb: &b\n  ? [*b]\n  : x\n"]
+)
+def test_what_holds_itself(loader: Any, text: str) -> None:
+    with pytest.raises(yaml.YAMLError) as caught:
+        refuse_endless(loader(text).get_single_node())
+    problem = syntax_problem(caught.value, "hosts.yml")
+    assert (problem.file, problem.line) == ("hosts.yml", 2)
+    assert "an alias (`*name`) inside of what its anchor" in problem.message
+
+
+@pytest.mark.parametrize("loader", PARSERS)
+def test_what_is_named_often_has_an_end(loader: Any) -> None:
+    """Each list names the one above it nine times: quick, as each is walked once."""
+    lines = ["- &a0 [x]", *(f"- &a{number} [{', '.join([f'*a{number - 1}'] * 9)}]" for number in range(1, 40))]
+    refuse_endless(loader("\n".join(lines)).get_single_node())

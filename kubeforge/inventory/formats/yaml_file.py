@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import yaml
 
-from kubeforge.inventory.draft import ALL, Draft, DraftGroup, Variables, Written, suggestion
+from kubeforge.inventory.draft import ALL, Draft, DraftGroup, Variables, suggestion
 from kubeforge.inventory.ranges import RangeError, expand, split_port
-from kubeforge.inventory.yaml_nodes import Entry, YamlFile, describe, is_empty
+from kubeforge.inventory.yaml_nodes import Entry, YamlFile, is_empty
 
 __all__ = ["read"]
 
 _GROUP_KEYS: Final = ("hosts", "vars", "children")
 
 
-def read(path: Path, draft: Draft) -> None:
+def read(file: YamlFile, draft: Draft) -> None:
     """Read an inventory file into `draft`; what is wrong is added to its problems.
 
     Args:
-        path: an existing YAML file.
+        file: parsed.
         draft: filled.
     """
-    file = YamlFile(path, draft.problems)
     reader = _Reader(file, draft)
     for entry in file.entries(file.root, "", "groups (all: hosts: ...)"):
         reader.group(entry, entry.key)
@@ -54,20 +52,22 @@ class _Reader:
                 self._file.complain(f"{part.key} is not known in a group{hint}", part.line, inner)
 
     def _children(self, part: Entry, group: DraftGroup, field: str) -> None:
-        for child in self._file.entries(part.node, field, "groups (name: ...)"):
+        for child in self._named(part, field, "groups (name: ...)"):
             if child.key == ALL:
                 self._file.complain("all cannot be a child: it holds every group already", child.line, f"{field}.all")
                 continue
-            group.children.setdefault(child.key, child.line)
             self.group(child, f"{field}.{child.key}")
+            group.children.setdefault(child.key, child.line)
 
     def _hosts(self, part: Entry, group: DraftGroup, field: str) -> None:
-        if isinstance(part.node, yaml.ScalarNode) and not is_empty(part.node):
-            entries = [Entry(part.node.value, part.line, yaml.ScalarNode("tag:yaml.org,2002:null", ""))]
-        else:
-            entries = list(self._file.entries(part.node, field, "hosts (name: variables), each ending with a colon"))
-        for entry in entries:
+        for entry in self._named(part, field, "hosts (name: variables), each ending with a colon"):
             self._host(entry, group, f"{field}.{entry.key}")
+
+    def _named(self, part: Entry, field: str, what: str) -> list[Entry]:
+        """Return the entries of `hosts` or `children`; a single text names one without anything, as in Ansible."""
+        if isinstance(part.node, yaml.ScalarNode) and not is_empty(part.node):
+            return [Entry(part.node.value, part.line, yaml.ScalarNode("tag:yaml.org,2002:null", ""))]
+        return list(self._file.entries(part.node, field, what))
 
     def _host(self, entry: Entry, group: DraftGroup, field: str) -> None:
         written, port = split_port(entry.key)
@@ -77,21 +77,19 @@ class _Reader:
             self._file.complain(str(error), entry.line, field)
             return
         variables = self._host_variables(entry, field)
-        if port is not None:
-            variables.setdefault("ansible_port", Written(port, self._file.name, entry.line))
         for name in names:
             if not name.strip() or any(char.isspace() for char in name):
                 self._file.complain(
                     "a host without a name" if not name.strip() else "a blank in a host's name", entry.line, field
                 )
                 continue
-            group.hosts.setdefault(name, entry.line)
-            self._draft.host(name, file=self._file.name, line=entry.line).vars.update(variables)
+            self._draft.add_host(name, group, variables, place=(self._file.name, entry.line), port=port)
 
     def _host_variables(self, entry: Entry, field: str) -> Variables:
         if isinstance(entry.node, yaml.ScalarNode) and not is_empty(entry.node):
-            found = describe(entry.node)
-            hint = f"; did you mean {entry.key}: {{ansible_host: {entry.node.value}}}?"
+            found = self._file.describe(entry.node)
+            meant = "…" if self._file.secret else entry.node.value
+            hint = f"; did you mean {entry.key}: {{ansible_host: {meant}}}?"
             self._file.complain(f"expected variables (name: value), found {found}{hint}", entry.line, field)
             return {}
         return self._file.variables(entry.node, field)

@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kubeforge.errors import ArtifactError, ChangedUnderneath, HostBusy, KubeforgeError, OperationFailed
+from kubeforge.errors import ArtifactError, BecomeFailed, ChangedUnderneath, HostBusy, KubeforgeError, OperationFailed
 from kubeforge.operations.model import Change, Content, LocalContent, Observation, Queries, Result
 from kubeforge.operations.shell import quote
 from kubeforge.secret import Secret
@@ -197,6 +197,12 @@ class Act:
                 f"no room left on the file system of {paths.STATE}, so nothing was done",
                 evidence=lines,
                 remedy="make room on the host",
+            )
+        if b"Permission denied" in stderr and not stdout:
+            return BecomeFailed(
+                f"only root may keep what was there before, below {paths.STATE}, so nothing was done",
+                evidence=lines,
+                remedy="say become: true in the playbook, or ansible_become: true in the inventory, or enter as root",
             )
         return garbled("the host gave no whole answer to what was to be done", stdout, stderr)
 

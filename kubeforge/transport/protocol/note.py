@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from kubeforge.operations.model import Observation
 from kubeforge.spec import paths
 
-__all__ = ["Interruption", "interrupted", "interrupted_in", "opening"]
+__all__ = ["Interruption", "interrupted", "interrupted_in", "last_act", "opening"]
 
 
 def opening(run_id: str, titles: Sequence[str], changed: Iterable[str]) -> str:
@@ -74,9 +74,18 @@ def interrupted(note: bytes | None) -> Interruption | None:
     Returns:
         None when the act came to its good end. Where the host's lock is held, the act still runs.
     """
-    lines = (note or b"").decode("utf-8", "surrogateescape").splitlines()
+    return None if (note or b"").rstrip().endswith(b"\nend") else last_act(note)
+
+
+def last_act(note: bytes | None) -> Interruption | None:
+    """Say what the last act on a host did and left, also where it came to its good end.
+
+    Args:
+        note: content of the note; None where there is none.
+    """
+    lines = (note or b"").decode("utf-8", "surrogateescape").split("\n")  # a title may hold a form feed
     words = [line.split(" ", 1) for line in lines if " " in line]
-    if not words or words[0][0] != "begin" or lines[-1] == "end":
+    if not words or words[0][0] != "begin":
         return None
     run_id = words[0][1].rpartition(" ")[0]
     earlier = {_plain(rest) for word, rest in words if word == "changed"}

@@ -135,6 +135,10 @@ def _escaped(path: str) -> str:
     return re.sub(r"[ \t\n\\]", lambda found: f"\\{ord(found[0]):03o}", path)
 
 
+def _unescaped(field: bytes) -> str:
+    return decode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field))
+
+
 def parse(queries: Queries, nonce: str, stdout: bytes, stderr: bytes) -> Observation:
     """Return what the script said.
 
@@ -270,7 +274,7 @@ def _mounts(asked: Sequence[str], text: bytes) -> dict[str, MountEntry | None]:
             continue
         options = {decode(option) for option in (*fields[5].split(b","), *kind[2].split(b","))}
         # the last one on the same point lies on top
-        found[decode(fields[4])] = MountEntry(decode(kind[1]), decode(kind[0]), frozenset(options), row)
+        found[decode(fields[4])] = MountEntry(_unescaped(kind[1]), decode(kind[0]), frozenset(options), row)
     return {path: found.get(_escaped(path)) for path in asked}
 
 

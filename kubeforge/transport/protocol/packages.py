@@ -25,9 +25,12 @@ def query(names: Sequence[str]) -> str:
 
     What rpm does not know it says in a line without tabs.
     """
+    native, foreign = _parted(names)
+    state = "\\t${db:Status-Abbrev}\\t${Version}\\n"
+    asked = [f"dpkg-query -W -f '${{Package}}{state}' -- {join(native)}\n"] if native else []
+    asked += [f"dpkg-query -W -f '{name}{state}' -- {name}\n" for name in foreign]
     return (
-        f"if [ -e {_RECORD} ]; then "
-        f"dpkg-query -W -f '${{Package}}\\t${{db:Status-Abbrev}}\\t${{Version}}\\n' -- {join(names)}\n"
+        f"if [ -e {_RECORD} ]; then {''.join(asked)}"
         f"else rpm -q --qf '%{{NAME}}\\tii\\t%{{VERSION}}-%{{RELEASE}}\\n' -- {join(names)}\nfi"
     )
 
@@ -35,14 +38,29 @@ def query(names: Sequence[str]) -> str:
 def survey(names: Sequence[str]) -> str:
     """Return the quickest command whose answer `installed` reads."""
     fields = r"Package: ${Package}\nStatus: ${Status}\nVersion: ${Version}\n"
-    lines = " ".join(f"-e {quote(f'Package: {name}')}" for name in names)
+    native, foreign = _parted(names)
+    lines = " ".join(f"-e {quote(f'Package: {name}')}" for name in native)
+    own = [f"dpkg-query -W -f '{fields.replace('${Package}', name)}' -- {name}\n" for name in foreign]
     known = r"Package: %{NAME}\nStatus: install ok installed\nVersion: %{VERSION}-%{RELEASE}\n"
     return (
-        f"if [ -e {_RECORD} ]; then set -- {_UPDATES}/[0-9]*\n"
-        f"if [ -e \"$1\" ]; then dpkg-query -W -f '{fields}' -- {join(names)}\n"
-        f"else grep -Fx -A {_LINES} {lines} {_RECORD}; fi\n"
+        f"if [ -e {_RECORD} ]; then {''.join(own)}{_native(native, fields, lines)}"
         f"else rpm -q --qf '{known}' -- {join(names)}\nfi"
     )
+
+
+def _native(names: Sequence[str], fields: str, lines: str) -> str:
+    if not names:
+        return ""
+    return (
+        f"set -- {_UPDATES}/[0-9]*\n"
+        f"if [ -e \"$1\" ]; then dpkg-query -W -f '{fields}' -- {join(names)}\n"
+        f"else grep -Fx -A {_LINES} {lines} {_RECORD}; fi\n"
+    )
+
+
+def _parted(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return names, and those with an architecture (`libc6:i386`), which dpkg tells without it: one by one."""
+    return [name for name in names if ":" not in name], [name for name in names if ":" in name]
 
 
 def installed(asked: Sequence[str], answer: bytes) -> dict[str, str | None]:

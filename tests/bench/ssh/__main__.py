@@ -12,10 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import socket
-import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -26,7 +23,7 @@ from tests.bench.ssh import contenders, job
 from tests.bench.ssh.contenders import Call, Hosts
 from tests.bench.ssh.delay import delayed
 from tests.bench.ssh.farm import Farm, farm, need_root
-from tests.bench.ssh.meter import measure
+from tests.bench.ssh.figures import machine, make_folders, medians, near, run
 
 ROUND_TRIP = 0.05
 SLOW = ("mitogen", "ansible")
@@ -84,20 +81,12 @@ def all_contenders(asked: argparse.Namespace) -> dict[str, Prepare]:
 
 def measure_one(name: str, make: Prepare, targets: Farm, asked: argparse.Namespace, port: int) -> dict[str, Any]:
     """Run one contender: once to change things, then the measured runs; on all hosts, and on one far away."""
-    count = asked.hosts
-    near = Hosts(
-        names=tuple(f"{name}{number}" for number in range(count)),
-        addresses=tuple(targets.address(number) for number in range(count)),
-        port=targets.port,
-    )
     far = Hosts(names=(f"{name}-far",), addresses=("127.0.0.1",), port=port)
     row: dict[str, Any] = {"name": name}
-    for label, hosts in (("near", near), ("far", far)):
+    for label, hosts in (("near", near(targets, name, asked.hosts)), ("far", far)):
         call = make(targets, hosts)
         row["version"] = call.version
-        for host in hosts.names:
-            (targets.folder / "hosts" / host).mkdir(parents=True, exist_ok=True)
-            (targets.folder / "hosts" / host / "d0").mkdir(exist_ok=True)
+        make_folders(targets, hosts)
         first = run(call, targets)
         if first.get("own_changed") == 0 and name == "kubeforge":
             raise SystemExit("the first run changed nothing: there is nothing to compare")
@@ -105,48 +94,6 @@ def measure_one(name: str, make: Prepare, targets: Farm, asked: argparse.Namespa
         row[label] = medians([run(call, targets) for _ in range(turns)], len(hosts.names))
         print(name, label, row[label], file=sys.stderr, flush=True)
     return row
-
-
-def run(call: Call, targets: Farm) -> dict[str, Any]:
-    """Run a command; return its cost and the targets'."""
-    before = targets.settle()
-    try:
-        cost = measure(call.argv, environment=call.environment, folder=targets.folder)
-    except subprocess.CalledProcessError as error:
-        raise SystemExit(f"{' '.join(call.argv)} failed:\n{error.output[-3000:]}") from error
-    found: dict[str, Any] = {
-        "wall": cost.wall,
-        "client_cpu": cost.client_cpu,
-        "target_cpu": targets.settle() - before,
-        "memory": cost.memory,
-    }
-    if cost.output.startswith("{"):
-        found |= {f"own_{key}": value for key, value in json.loads(cost.output).items()}
-    return found
-
-
-def medians(runs: list[dict[str, Any]], hosts: int) -> dict[str, Any]:
-    """Return the median of each figure; CPU per host in milliseconds, memory in MiB."""
-    middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-    made = {
-        "wall_s": round(middle["wall"], 3),
-        "client_ms_per_host": round(1000 * middle["client_cpu"] / hosts, 2),
-        "target_ms_per_host": round(1000 * middle["target_cpu"] / hosts, 2),
-        "memory_mib": round(middle["memory"] / 2**20, 1),
-    }
-    if "own_run_seconds" in middle:
-        made |= {
-            "without_start_s": round(middle["own_run_seconds"], 3),
-            "without_start_client_ms_per_host": round(1000 * middle["own_run_cpu"] / hosts, 2),
-            "peak_rss_mib": round(middle["own_memory"] / 2**20, 1),
-            "changed": middle["own_changed"],
-        }
-    return made
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures were taken on."""
-    return {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
 
 
 def table(report: dict[str, Any]) -> str:

@@ -52,8 +52,41 @@ def virtualenv(folder: Path, name: str, python: str | None) -> Path:
 
 
 def kubeforge(farm: Farm, hosts: Hosts, program: str = "kubeforge_job") -> Call:
-    """Observe, decide, act."""
-    inventory = farm.folder / f"kubeforge-{len(hosts.names)}-{hosts.port}.yml"
+    """Observe, decide, act: by a program over the engine, whose hosts keep their state apart."""
+    argv = [sys.executable, "-m", f"tests.bench.ssh.{program}", str(_inventory(farm, hosts)), str(farm.folder)]
+    return Call(argv=argv, environment={"PYTHONPATH": str(ROOT)}, version="this checkout")
+
+
+def playbook(farm: Farm, hosts: Hosts) -> Call:
+    """The command line over a playbook of generic tasks, as a user has it; only where nothing is to be done.
+
+    All hosts here are one machine with one /var/lib/kubeforge: what changes something is `first_playbook`.
+    """
+    code = "from kubeforge.cli import main; main()"
+    argv = [
+        sys.executable,
+        "-c",
+        code,
+        "playbook",
+        "run",
+        str(_generic(farm)),
+        "-i",
+        str(_inventory(farm, hosts)),
+        "-y",
+    ]
+    environment = {"PYTHONPATH": str(ROOT), "KUBEFORGE_STATE": str(farm.folder / "state")}
+    return Call(argv=argv, environment=environment, version="this checkout")
+
+
+def first_playbook(farm: Farm, hosts: Hosts) -> Call:
+    """The same playbook by a program over the engine, whose hosts keep their state apart."""
+    files = [str(_inventory(farm, hosts)), str(_generic(farm)), str(farm.folder)]
+    argv = [sys.executable, "-m", "tests.bench.ssh.playbook_job", *files]
+    return Call(argv=argv, environment={"PYTHONPATH": str(ROOT)}, version="this checkout")
+
+
+def _inventory(farm: Farm, hosts: Hosts) -> Path:
+    inventory = farm.folder / f"kubeforge-{hosts.names[0]}-{len(hosts.names)}-{hosts.port}.yml"
     rows = "".join(
         f"    {name}: {{ansible_host: {address}}}\n" for name, address in zip(hosts.names, hosts.addresses, strict=True)
     )
@@ -62,8 +95,35 @@ def kubeforge(farm: Farm, hosts: Hosts, program: str = "kubeforge_job") -> Call:
         f"    ansible_ssh_private_key_file: {farm.key}\n"
         f"    ansible_ssh_common_args: -o UserKnownHostsFile={farm.known_hosts}\n  hosts:\n{rows}"
     )
-    argv = [sys.executable, "-m", f"tests.bench.ssh.{program}", str(inventory), str(farm.folder)]
-    return Call(argv=argv, environment={"PYTHONPATH": str(ROOT)}, version="this checkout")
+    return inventory
+
+
+def _generic(farm: Farm) -> Path:
+    """Write the thirty tasks, one per line, as `_playbook` does for ansible-core.
+
+    The commands are guards: what changes nothing is asked while looking, and nothing is due.
+    """
+    root = f"{farm.folder}/hosts/{{{{ inventory_hostname }}}}"
+    tasks = [f"file.directory: {{path: '{root}/d{number}', mode: '0750'}}" for number in range(job.DIRECTORIES)]
+    tasks += [
+        f"file.template: {{src: t{number}.j2, mode: '0640', dest: '{root}/d{job.directory(number)}/f{number}.conf'}}"
+        for number in range(job.FILES)
+    ]
+    tasks += [
+        f"file.line: {{path: '{root}/d0/sysctl.conf', create: true, match: '^net.x.k{number} ', "
+        f"line: 'net.x.k{number} = 1'}}"
+        for number in range(job.LINES)
+    ]
+    tasks += [
+        f"command.run: {{command: 'false', unless: [{', '.join(argv)}], name: c{number}}}"
+        for number, argv in enumerate(job.COMMANDS)
+    ]
+    tasks += [f"package.present: {{names: {name}}}" for name in job.PACKAGES]
+    head = "- play: Thirty tasks\n  hosts: all\n  facts: false\n"
+    head += "  vars: {basevar: alpha, node: '{{ inventory_hostname }}'}\n  tasks:\n"
+    book = farm.folder / "thirty.yml"
+    book.write_text(head + "".join(f"    - {task}\n" for task in tasks))
+    return book
 
 
 def ansible(farm: Farm, hosts: Hosts, virtual: Path, *, mitogen: bool) -> Call:

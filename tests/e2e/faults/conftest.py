@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kubeforge.engine.journal import UNBEGUN
 from kubeforge.lab.lab import Lab
 from kubeforge.lab.removal import remains, remove
 
@@ -158,8 +159,8 @@ class Forge:
                 child.kill()
 
     def runs(self) -> list[Path]:
-        """Return the recorded runs, oldest first."""
-        return sorted(self.state.glob("runs/*/*"))
+        """Return the recorded runs that had anything to do and were not refused, oldest first."""
+        return sorted(run for run in self.state.glob("runs/*/*") if not (run / UNBEGUN).exists())
 
     def with_hosts(self, folder: Path, change: Callable[[dict[str, Any]], object]) -> Forge:
         """Return the same with a hosts.yml that `change` has changed."""

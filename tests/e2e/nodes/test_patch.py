@@ -17,26 +17,10 @@ import pytest
 from tests.e2e.conftest import wait_until
 from tests.e2e.nodes.conftest import Fleet, fleet
 from tests.e2e.nodes.test_drain import BUDGET, cordon, web
+from tests.e2e.repository import offer
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-# $1 package, $2 version, $3 what it does when it is configured
-_PACKAGE = r"""
-mkdir -p /srv/repo; made=$(mktemp -d); mkdir "$made/DEBIAN"
-printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: x <x@example.test>\nDescription: x\n' \
-    "$1" "$2" >"$made/DEBIAN/control"
-printf '#!/bin/sh\nset -e\n%s\n' "$3" >"$made/DEBIAN/postinst"; chmod 0755 "$made/DEBIAN/postinst"
-dpkg-deb -b "$made" "/srv/repo/$1_$2.deb"; rm -r "$made"
-"""
-_INDEX = r"""
-cd /srv/repo; : >Packages
-for file in *.deb; do
-    dpkg-deb -f "$file"
-    digest=$(sha256sum "$file" | cut -c -64)
-    printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$file" "$(stat -c %s "$file")" "$digest"
-done >>Packages
-echo 'deb [trusted=yes] file:/srv/repo ./' >/etc/apt/sources.list
-"""
 REBOOT = "touch /var/run/reboot-required; echo kf-demo >>/var/run/reboot-required.pkgs"
 
 
@@ -50,12 +34,6 @@ def herd() -> Iterator[Fleet]:
             made.sh(name, "dpkg -i /srv/repo/kf-demo_1.0.deb /srv/repo/kubelet_1.0.deb")
             offer(made, name, "kubelet", "2.0")
         yield made
-
-
-def offer(herd: Fleet, name: str, package: str, version: str, does: str = ":") -> None:
-    """Put a package into a host's own source."""
-    inside = f"set -- {package} {version} '{does}'\n{_PACKAGE}{_INDEX}"
-    herd.sh(name, inside)
 
 
 def version(herd: Fleet, name: str, package: str) -> str:

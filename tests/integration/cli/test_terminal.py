@@ -199,9 +199,9 @@ def test_a_login_shell(plane: ShellRemote, terminals: list[Terminal]) -> None:
     assert terminal.ended() == 3, terminal.shown
 
 
-@pytest.mark.parametrize("dashes", [(), ("--",)])
-def test_a_command_without_a_terminal(plane: ShellRemote, dashes: tuple[str, ...]) -> None:
-    argv = [*PROGRAM, "ssh", "cp1", *dashes, "sh", "-c", "tr a-z A-Z; echo told >&2; exit 4"]
+@pytest.mark.parametrize("between", [(), ("--",), ("-e", "a=b", "--")])
+def test_a_command_without_a_terminal(plane: ShellRemote, between: tuple[str, ...]) -> None:
+    argv = [*PROGRAM, "ssh", "cp1", *between, "sh", "-c", "tr a-z A-Z; echo told >&2; exit 4"]
     done = subprocess.run(argv, input="said\n", capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (4, "SAID\n", "told\n")
 

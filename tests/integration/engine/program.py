@@ -1,4 +1,4 @@
-"""What the tests run, also as a program of its own that can be killed: `python program.py INVENTORY PLAYBOOK`.
+"""What the tests run, also as a program of its own that can be killed: `python program.py INVENTORY PLAYBOOK [resume]`.
 
 It prints one event per line, and leaves with the run's exit code.
 """
@@ -15,8 +15,10 @@ from typing import Any
 
 from kubeforge.engine.events import Event, Sink
 from kubeforge.engine.generations import LEDGER_QUERIES, read_ledger, reset
+from kubeforge.engine.journal import filed_under, runs_folder
 from kubeforge.engine.model import Action, ActionContext, Context, Task
 from kubeforge.engine.playbook_loader import parse
+from kubeforge.engine.resume import GoingOn, chosen
 from kubeforge.engine.run import Session
 from kubeforge.errors import KubeforgeError
 from kubeforge.inventory.loader import load
@@ -30,6 +32,7 @@ from kubeforge.operations.unit import Unit
 
 UNIT = "/etc/systemd/system/kfit.service"
 FOLDER = "/etc/kfit"
+ONCE = "/var/lib/kubeforge/kfit-once"
 
 
 def files(context: Context, count: int = 20, text: str = "hello") -> Iterator[Any]:
@@ -51,6 +54,13 @@ def slow(context: Context, seconds: int = 2, name: str = "kfit") -> Iterator[Any
     for number in range(3):
         path = f"/run/{name}-{number}"
         yield Command(argv=("sh", "-c", f"sleep {seconds}; touch {path}"), creates=path)
+
+
+def once(context: Context, numbers: Sequence[int]) -> Iterator[Any]:
+    """Commands without a guard, each of which leaves a line, and files between them."""
+    for number in numbers:
+        yield Command(argv=("sh", "-c", f"sleep 0.05; echo {context.host.name} >>{ONCE}-{number}"))
+        yield File(path=f"{FOLDER}-once-{number}", content=b"x")
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,7 @@ TASKS = {
     "kfit.files": Task(name="kfit.files", function=files),
     "kfit.service": Task(name="kfit.service", function=service),
     "kfit.slow": Task(name="kfit.slow", function=slow),
+    "kfit.once": Task(name="kfit.once", function=once),
     "kfit.asleep": Task(name="kfit.asleep", function=asleep),
 }
 
@@ -111,7 +122,11 @@ def main() -> int:
         print(type(event).__name__, getattr(event, "host", ""), flush=True)
 
     try:
-        with session(load(Path(sys.argv[1])), sys.argv[2], [show]) as opened:
+        inventory = load(Path(sys.argv[1]))
+        resume = None
+        if sys.argv[3:] == ["resume"]:
+            resume = GoingOn(chosen(runs_folder(filed_under(inventory)), "last", "playbook"))
+        with session(inventory, sys.argv[2], [show], resume=resume) as opened:
             return opened.apply(opened.plan()).exit_code
     except KubeforgeError as error:
         print(error, flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,18 @@ from kubeforge.lab.record import LabRecord, Shape
 
 FOLDER = Path(__file__).parents[3] / "inventory"
 EXAMPLES = sorted(path.parent.name for path in FOLDER.glob("*/cluster.yml"))
+VAGRANT = Path(__file__).parents[1] / "inventory/vagrant/ssh-config-virtualbox.txt"
+
+
+@pytest.fixture(autouse=True)
+def vagrant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `vagrant` whose machines run; the inventory of that name asks it."""
+    program = tmp_path / "vagrant"
+    program.write_text(f"#!/bin/sh\nexec cat {VAGRANT}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("KUBEFORGE_PYTHON", sys.executable)
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
 
 
 def test_there_are_examples() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,10 @@ from kubeforge.cli.boundary import guarded
 from kubeforge.cli.runs import Choices
 from kubeforge.engine.events import Failure
 from kubeforge.engine.plan import Plan, PlannedChange, PlannedStep
+from kubeforge.engine.playbook import Play, Playbook
 from kubeforge.engine.result import RunResult
+from kubeforge.engine.run import Session
+from kubeforge.inventory.model import Connection, Host, Inventory
 from kubeforge.operations.model import Verb
 
 CHANGE = PlannedChange(title="file /etc/a", verb=Verb.CREATE, why="is missing")
@@ -42,6 +46,10 @@ class FakeRun:
 
     def blocked(self, plan: Plan) -> bool:
         return self.refused
+
+    def record(self, plan: Plan) -> None:
+        assert plan is self.planned
+        self.did.append("record")
 
     def show_plan(self, plan: Plan, *, diff: bool) -> None:
         self.did.append("show diff" if diff else "show")
@@ -165,13 +173,13 @@ def test_end_of_input_at_the_question(cli: Cli) -> None:
 def test_nothing_to_do_asks_nothing(cli: Cli) -> None:
     run = FakeRun(NOTHING)
     assert cli(["apply"], run, "") == 0
-    assert run.did == ["plan", "show"]
+    assert run.did == ["plan", "show", "record"]
 
 
 def test_a_plan_that_would_not_be_carried_out_is_not_asked_about(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     run = FakeRun(UNREACHABLE, blocked=True)
     assert cli(["apply"], run, "y\n") == 11
-    assert run.did == ["plan"]
+    assert run.did == ["plan", "record"]
     said = f"Nothing was done: {FAILURE.host} could not be planned. Run again when it is put right."
     assert said in capsys.readouterr().err
 
@@ -180,7 +188,20 @@ def test_programs_get_the_plan_that_is_not_carried_out(cli: Cli) -> None:
     run = FakeRun(UNREACHABLE, blocked=True)
     run.prose = False
     assert cli(["apply", "--yes", "-o", "json"], run) == 11
-    assert run.did == ["plan", "show"]
+    assert run.did == ["plan", "show", "record"]
+
+
+def test_a_record_that_cannot_be_written_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs").write_text("a file")
+    monkeypatch.setenv("KUBEFORGE_STATE", str(tmp_path))
+    hosts = {"w1": Host(name="w1", connection=Connection(address="192.0.2.1"))}
+    inventory = Inventory(hosts=hosts, groups={"all": ("w1",)})
+    book = Playbook(name="apply", plays=(Play(name="A", hosts="all", tasks=()),))
+    with Session(inventory=inventory, playbook=book, registry={}) as session:
+        runs.Run(session, None, runs.display_for(verbose=False), "table").record(NOTHING)
+    assert "warning: the run cannot be recorded in" in capsys.readouterr().err
 
 
 def test_who_is_left_out_is_named_and_the_exit_code_says_so(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:

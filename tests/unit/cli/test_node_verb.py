@@ -11,6 +11,7 @@ import pytest
 
 from kubeforge.cli import root, runs
 from kubeforge.cli.boundary import guarded
+from kubeforge.cli.continuing import Continuing
 from kubeforge.cli.passwords import Asked
 from kubeforge.cli.runs import Choices, opened
 from kubeforge.cluster import membership
@@ -147,7 +148,17 @@ def choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Choices:
     census = membership.Census(nodes=frozenset({"cp1", "cp2", "w1"}))
     monkeypatch.setattr(membership, "census", lambda *_: census)
     return Choices(
-        inventory_path=tmp_path, limit=None, tags=(), variables={}, forks=None, verbose=0, asked=Asked(), output="json"
+        inventory_path=tmp_path,
+        limit=None,
+        tags=(),
+        variables={},
+        forks=None,
+        verbose=0,
+        asked=Asked(),
+        output="json",
+        continuing=Continuing(),
+        executor=None,
+        bulk=None,
     )
 
 
@@ -159,10 +170,12 @@ def test_a_run_has_no_way_to_a_host_that_is_dead(choices: Choices) -> None:
         with pytest.raises(KeyError):
             run.session._remotes.remote("cp1")
         assert run.session._supplier is not None, "others are remade, which needs parts"
+        assert run.spec is not None
         assert run.spec.endpoint.kind is EndpointKind.FIRST, "of one control plane"
 
 
 def test_a_run_without_a_worker_needs_no_parts(choices: Choices) -> None:
     with opened(choices, "node-remove", parts=False, change=membership.removing(["w1"], dead=True)) as run:
         assert run.session._supplier is None
+        assert run.spec is not None
         assert run.spec.endpoint.kind is EndpointKind.LOCALHOST

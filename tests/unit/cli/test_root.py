@@ -96,7 +96,7 @@ def test_completion_script(shell: str) -> None:
 @pytest.mark.parametrize(
     ("words", "incomplete", "expected"),
     [
-        ([], "pl", {"plan"}),
+        ([], "pl", {"plan", "playbook"}),
         ([], "", set(VERBS)),
         (["plan"], "--de", {"--detailed-exitcode"}),
         (["validate", "-o"], "", {"table", "json", "yaml"}),
@@ -113,7 +113,7 @@ def test_a_shell_asks_by_the_environment() -> None:
     asked = {"_KUBEFORGE_COMPLETE": "bash_complete", "COMP_WORDS": "kubeforge pl", "COMP_CWORD": "1"}
     program = [sys.executable, "-c", "from kubeforge.cli import main; main()"]
     done = subprocess.run(program, env=asked, capture_output=True, text=True, check=False)
-    assert done.stdout == "plain,plan\n", done.stderr
+    assert done.stdout == "plain,plan\nplain,playbook\n", done.stderr
 
 
 def test_wrong_option_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,6 +39,9 @@ class FakeRun:
     def blocked(self, plan: Plan) -> bool:
         return False
 
+    def record(self, plan: Plan) -> None:
+        """Nothing to write."""
+
     def show_plan(self, plan: Plan, *, diff: bool) -> None:
         pass
 

@@ -132,12 +132,11 @@ class World:
     def session(self, text: str, **more: Any) -> Session:
         return Session(
             inventory=self.inventory,
-            playbook=self.book(text),
+            playbook=more.pop("playbook", None) or self.book(text),
             registry=self.tasks,
             sinks=[self.events.append],
-            remotes=self,
             reader=self.reader,
-            **{"exclusive": False, "record": False, **more},
+            **{"remotes": self, "exclusive": False, "record": False, **more},
         )
 
     def of(self, kind: type[Event]) -> list[Any]:

@@ -14,6 +14,7 @@ from kubeforge.engine.notes import settling_command
 from kubeforge.engine.plan import Plan
 from kubeforge.errors import ChangedUnderneath
 from kubeforge.operations.absent import Absent
+from kubeforge.operations.command import Command
 from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 from kubeforge.operations.model import Change, Diff, Entry, Observation, Queries, Verb
@@ -78,6 +79,25 @@ def test_operations_of_several_tasks_are_one_batch(world: Any) -> None:
         assert [change.task for change in step.changes] == ["prepare", "configure", "start"]
         session.apply(plan)
     assert world.hosts["cp1"].calls[2:] == ["observe", "act"]
+
+
+def test_what_follows_something_open_ended_is_looked_at_again(world: Any) -> None:
+    """Commands in a row are one batch; the directory that the last one brings is not made once more."""
+    commands = [Command(name=name, argv=("install", name), creates=f"/{name}") for name in ("a", "b")]
+    world.task("install", lambda _: commands)
+    world.task("configure", lambda _: [Directory(path="/etc/app")])
+
+    def brings() -> None:
+        if world.hosts["cp1"].calls.count("act") == 1:
+            world.hosts["cp1"].overlay(Observation(paths={"/etc/app": Entry(mode=0o40755)}))
+
+    with world.session("- {play: All, hosts: cp1, tasks: [install, configure]}") as session:
+        plan = session.plan()
+        assert [step.step for step in plan.steps] == ["install", "configure"]
+        world.hosts["cp1"].before_act = brings
+        result = session.apply(plan)
+    assert not result.failures
+    assert [each.title for each in result.done] == ["command a", "command b"]
 
 
 def test_actions_see_what_is_expected_and_whether_anything_is_pending(world: Any, wait: Any) -> None:
@@ -303,9 +323,8 @@ def test_arguments_are_filled_per_host(world: Any) -> None:
 @pytest.mark.parametrize(
     ("argument", "told"),
     [
-        ("{{ nothing }}", "'nothing' is undefined"),
-        ("a {{ nothing }}", "'nothing' is undefined"),
-        ("{{ 1 + }}", "cannot be filled"),
+        ("{{ nothing }}", "the variable nothing is not defined"),
+        ("a {{ nothing }}", "the variable nothing is not defined"),
         ("{{ ''.__class__.__mro__ }}", "cannot be filled"),
         ("{{ host.name.nothing.more }}", "cannot be filled"),
     ],

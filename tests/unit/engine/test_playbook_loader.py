@@ -71,8 +71,9 @@ def test_everything_a_play_may_say() -> None:
     assert (first.hosts, first.serial, first.max_failures, first.facts) == ("all,!w1", (), Portion(0), True)
     assert second.serial == (Portion(1), Portion(30, percent=True))
     assert second.max_failures == Portion(10, percent=True)
+    assert (second.by_group, second.order) == (True, "reverse_inventory")
+    assert (first.by_group, first.order) == (False, "inventory")
     assert (first.ignore_unreachable, second.ignore_unreachable) == (False, True)
-    assert (second.by_group, second.reverse, first.by_group, first.reverse) == (True, True, False, False)
     assert (second.run_once, second.facts, second.tags) == (True, False, frozenset({"join", "late"}))
     assert second.tasks == (
         TaskCall(name="kubelet.join", arguments={"token": "{{ token }}", "retries": 5}, line=17),
@@ -117,18 +118,23 @@ def test_all_problems_at_once_with_lines() -> None:
         ("", "a playbook is a list of plays"),
         ("plays: []", "a playbook is a list of plays"),
         ("- [1, 2]", "a mapping is expected here"),
-        ("- play: [", "not YAML"),
+        ("- play: [", "a value is missing here"),
         ("- play: x\n  hosts: all\n  tasks: os.prepare", "a list of tasks is expected here"),
         ("- play: ''\n  hosts: all\n  tasks: [os.prepare]", "a text is expected here"),
         ("- play: x\n  hosts: all\n  tasks: [os.prepare]\n  vars: 3", "a mapping is expected here, not 3"),
         ("- play: x\n  hosts: all\n  serial: 0\n  tasks: [os.prepare]", "at least 1"),
-        ("- play: &a [*a]\n", "a text is expected"),
+        ("- play: x\n  hosts: all\n  vars: &a {b: [*a]}\n  tasks: [os.prepare]", "an alias (`*name`) inside of what"),
         ("- play: x\n  hosts: !!python/object:os.system {}\n  tasks: [os.prepare]", "a text is expected"),
-        ("\x00", "not YAML"),
+        ("\x00", "a character that YAML forbids"),
+        ("- play: x\n  hosts: all\n  tasks: [os.prepare]\n  vars: {day: 2026-02-30}", "day is out of range for month"),
+        ("- play: x\n  hosts: all\n  tasks: [os.prepare]\n  vars: {a: !!int b}", "put what is text between quotes"),
+        ("- play: x\n  hosts: all\n  tasks: [os.prepare]\n  vars: {a: !vault b}", "belongs into group_vars/"),
     ],
 )
 def test_wrong_shapes_are_told_not_raised(text: str, told: str) -> None:
-    assert told in "\n".join(problems(text))
+    found = problems(text)
+    assert told in "\n".join(found)
+    assert not any("not None" in problem for problem in found), "told twice"
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -164,9 +170,34 @@ def test_tags_select_plays_and_tasks(tags: tuple[str, ...], left: dict[str, int]
     assert {play.name: len(play.tasks) for play in BOOK.tagged(tags).plays} == left
 
 
+@pytest.mark.parametrize(
+    ("tags", "left"),
+    [
+        ((), ["kubelet.join"]),
+        (("os",), []),
+        (("wipe",), ["os.prepare"]),
+        (("never",), ["os.prepare", "os.prepare"]),
+        (("web",), ["os.prepare", "kubelet.join"]),
+    ],
+)
+def test_what_never_runs_unless_asked_for(tags: tuple[str, ...], left: list[str]) -> None:
+    """As in Ansible; a task's name and subject, which nobody wrote as tags, do not ask for it."""
+    book = parse(
+        """
+- play: A
+  hosts: all
+  tags: web
+  tasks: [{os.prepare: null, tags: [never, wipe]}, {kubelet.join: {token: x}}]
+- {play: B, hosts: all, tags: [never], tasks: [os.prepare]}
+""",
+        TASKS,
+    )
+    assert [call.name for play in book.tagged(tags).plays for call in play.tasks] == left
+
+
 def test_orders_are_ansibles() -> None:
     (told,) = problems("- {play: A, hosts: all, order: reverse, tasks: [os.prepare]}")
-    assert "one of inventory, reverse_inventory is expected here" in told
+    assert "one of inventory, reverse_inventory, sorted, reverse_sorted, shuffle is expected here" in told
 
 
 def test_unknown_tag_is_refused() -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 
+from kubeforge.engine.playbook import Portion
 from kubeforge.engine.prepared import guarded
 from kubeforge.errors import ConnectionLost, OperationFailed, UnfitHost
 
@@ -17,3 +21,17 @@ def test_what_knows_its_step_better_keeps_it() -> None:
     assert guarded(OperationFailed("no", step="file /etc/x"), host="w1", step="os.prepare").step == "file /etc/x"
     assert guarded(UnfitHost("no", step="connect"), host="w1", step="facts").step == "connect"
     assert guarded(ValueError("no"), host="w1", step="os.prepare").step == "os.prepare"
+
+
+def raised(function: Callable[[], object]) -> str:
+    try:
+        function()
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        return guarded(error, host="w1", step="s").cause
+    return ""
+
+
+def test_whose_fault_it_is() -> None:
+    """The code that was called last says it, whatever library that calls."""
+    assert raised(lambda: json.loads("{")).startswith("code of your own raised JSONDecodeError: ")
+    assert raised(lambda: Portion.of("many")).startswith("a fault in the code: ValueError: ")

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -84,11 +85,13 @@ def test_limit_that_selects_nobody_of_the_playbook(world: Any, wait: Any) -> Non
 
 
 def test_roles_may_be_empty(make: Callable[..., Any], wait: Any) -> None:
-    """A cluster of control planes only has no workers to join: the play is empty, not wrong."""
+    """A cluster of control planes only has no workers to join: a shipped playbook's play is empty, not wrong."""
     world = make("cp1")
     actions(world, wait, "a")
     text = "- {play: A, hosts: kube_node, tasks: [a]}\n- {play: B, hosts: cluster, tasks: [a]}"
-    apply(world, text + "\n- {play: C, hosts: 'etcd:kube_load_balancer', tasks: [a]}")
+    text += "\n- {play: C, hosts: 'etcd:kube_load_balancer', tasks: [a]}"
+    with world.session("", playbook=replace(world.book(text), shipped=True)) as session:
+        session.apply(session.plan())
     assert world.journal == ["cp1 a", "cp1 a"]
 
 
@@ -212,8 +215,10 @@ def test_a_fault_in_a_task_is_that_hosts_failure(world: Any) -> None:
         plan = session.plan()
     (failure,) = plan.failures
     assert (failure.host, failure.step) == ("w1", "broken")
-    assert "ZeroDivisionError" in failure.cause
-    assert "test_run_order.py" in failure.evidence[-1]
+    assert failure.cause == "code of your own raised ZeroDivisionError: division by zero"
+    assert "test_run_order.py" in failure.evidence[-2]
+    assert failure.evidence[-1] == "playbook.yml:1"
+    assert failure.remedy == "correct it"
 
 
 def test_a_play_over_its_limit_ends_the_run_for_other_hosts_too(world: Any, wait: Any) -> None:

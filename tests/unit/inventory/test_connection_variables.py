@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,6 @@ class TestConnection:
     @pytest.mark.parametrize(
         ("variables", "message"),
         [
-            ("ansible_connection: winrm", "only ssh and local are"),
             ("ansible_connection: lokal", "did you mean local?"),
             ("ansible_port: abc", "expected a port"),
             ("ansible_port: 70000", "expected a port"),
@@ -139,3 +139,24 @@ class TestConnection:
         with pytest.raises(InputError) as caught:
             inventory("all: {vars: {ansible_port: x}, hosts: {'w[1:100]': }}")
         assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("kind", ["winrm", "ansible.netcommon.network_cli", "community.docker.docker"])
+def test_hosts_that_are_not_served_load_with_a_warning(inventory: Load, kind: str) -> None:
+    """An inventory of a whole company holds Windows and switches, and whoever runs on its Linux hosts needs it."""
+    found = inventory(f"all: {{hosts: {{h: {{ansible_connection: {kind}, ansible_become_method: enable}}}}}}")
+    assert found.hosts["h"].connection.kind == kind
+    assert [str(problem).partition("hosts.yml")[2] for problem in found.warnings] == [
+        f":1: ansible_connection: '{kind}' is not served, only ssh and local are: a run that needs this host will fail"
+    ]
+
+
+@pytest.mark.parametrize("argument", ["-p {{ ansible_password }}", "-o '{{ ansible_password }}'", "-p{{ copy }}"])
+def test_ssh_arguments_that_hold_a_secret_are_not_quoted(inventory: Load, argument: str) -> None:
+    text = "all: {hosts: {h: {ansible_password: hunter2, copy: '{{ ansible_password }}', ansible_ssh_common_args: X}}}"
+    try:
+        told = str(inventory(text.replace("X", json.dumps(argument))).warnings)
+    except InputError as error:
+        told = str(error)
+    assert "ansible_ssh_common_args" in told
+    assert "hunter2" not in told

@@ -12,6 +12,7 @@ import pytest
 from kubeforge.errors import InputError, Unreadable
 from kubeforge.operations import Absent, Artifact, Command, Directory, File, Symlink
 from kubeforge.operations.model import Change, Entry, LocalContent, Observation, Operation, UnreadablePath, Verb, fold
+from kubeforge.operations.shell import quote
 from kubeforge.secret import Secret
 
 P = "/etc/x"
@@ -122,10 +123,12 @@ def test_a_file_is_written_beside_and_renamed() -> None:
         Observation(paths={"/etc/a b": None}, hashes={"/etc/a b": None})
     )
     assert change is not None
+    cleared = quote("rm -f -- '/etc/.a b.kubeforge~'")
     assert change.lines == (
+        f"trap {cleared} EXIT",
         "cp -pT --remove-destination -- \"$P\" '/etc/.a b.kubeforge~'",
         "chown -h -- me:us '/etc/.a b.kubeforge~'",
-        "mv -fT -- '/etc/.a b.kubeforge~' '/etc/a b'",
+        "mv -fT -- '/etc/.a b.kubeforge~' '/etc/a b'; trap - EXIT",
     )
     assert change.payload_mode == 0o640
     assert change.touches == ("/etc/a b",)
@@ -134,7 +137,7 @@ def test_a_file_is_written_beside_and_renamed() -> None:
 def test_set_user_id_survives_chown() -> None:
     change = File(path=P, content=CONTENT, owner="me", mode=0o4755).decide(at(None))
     assert change is not None
-    assert [line.split()[0] for line in change.lines] == ["cp", "chown", "chmod", "mv"]
+    assert [line.split()[0] for line in change.lines] == ["trap", "cp", "chown", "chmod", "mv"]
     change = File(path=P, content=CONTENT, mode=0o4755).decide(at(Entry(stat.S_IFREG | 0o4755, "me"), SHA))
     assert change is not None
     assert change.lines == ("chown -h -- root:root /etc/x", "chmod -- 4755 /etc/x")
@@ -156,8 +159,8 @@ def test_directories_take_missing_parents_along() -> None:
     assert change is not None
     assert change.touches == ("/a/b", "/a/b/c", "/a/b/c/d")
     assert change.lines == (
-        "mkdir -m 0755 -- /a/b /a/b/c",
-        "mkdir -m 0700 -- /a/b/c/d",
+        "mkdir -m 00755 -- /a/b /a/b/c",
+        "mkdir -m 00700 -- /a/b/c/d",
         "chown -h -- me:root /a/b/c/d",
     )
     assert Directory(path="/a/b").decide(seen.after(change)) is None
@@ -229,7 +232,9 @@ def test_artifacts_replace_files_but_not_folders(tmp_path: Path) -> None:
 def test_a_commands_surroundings() -> None:
     command = Command(argv=("a", "b c"), env={"K": "v w"}, stdin=Secret("s"), unless=("test", "-e", "/x"), name="n")
     assert command.title == "command n"
-    seen = Observation(tests={("test", "-e", "/x"): 1})
+    (test,) = command.observe().tests
+    assert test == ("sh", "-ec", "export K='v w'\nexec test -e /x"), "`unless` has the same surroundings"
+    seen = Observation(tests={test: 1})
     change = command.decide(seen)
     assert change is not None
     assert change.lines == ("export K='v w'", "a 'b c' <\"$P\"")

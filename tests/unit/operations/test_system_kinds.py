@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from kubeforge import operations
-from kubeforge.errors import InputError, Unreadable
-from kubeforge.operations import File, Image, KernelModule, Mount, Package, SwapOff, Sysctl, User
+from kubeforge.errors import InputError, UnfitHost, Unreadable
+from kubeforge.operations import File, Image, KernelModule, Mount, Package, Packages, SwapOff, Sysctl, User
 from kubeforge.operations.diffs import attach_diffs, diffable
 from kubeforge.operations.model import Entry, LocalContent, MountEntry, Observation, Operation, Queries, Verb, fold
 from kubeforge.secret import Secret
@@ -46,8 +46,8 @@ def test_packages(manager: str, command: str) -> None:
     package = Package(name="socat", manager=manager)  # type: ignore[arg-type]  # one of the three
     change = package.decide(Observation(packages={"socat": None}))
     assert change is not None
-    assert change.lines[-1].startswith(command)
-    assert ("apt-get -q update &&" in change.lines[-1]) == (manager == "apt")
+    assert change.lines[1].startswith(command)
+    assert ("apt-get -q update &&" in change.lines[1]) == (manager == "apt")
     assert package.decide(Observation(packages={"socat": "1.7"})) is None
     assert change.guard == Queries(packages=("socat",))
     gone = Package(name="socat", manager=manager, state="absent")  # type: ignore[arg-type]  # one of the three
@@ -55,6 +55,44 @@ def test_packages(manager: str, command: str) -> None:
     assert removal is not None
     assert removal.verb is Verb.REMOVE
     assert gone.decide(Observation(packages={"socat": None})) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "manager"),
+    [
+        ("debian ", "apt-get"),
+        ("ubuntu debian", "apt-get"),
+        ("rocky rhel centos fedora", "dnf"),
+        ("fedora ", "dnf"),
+        ("opensuse-leap suse opensuse", "zypper"),
+        ("sles suse", "zypper"),
+    ],
+)
+def test_what_the_host_is_tells_what_installs(words: str, manager: str) -> None:
+    """Nothing is asked of the host beforehand: it tells along with what is installed."""
+    for package in (Package(name="socat"), Packages(names=("socat", "curl"))):
+        asked = package.observe()
+        change = package.decide(Observation(packages={"socat": None}, outputs=dict.fromkeys(asked.outputs, words)))
+        assert change is not None
+        assert change.lines[1].startswith(f"{manager} ")
+        assert change.guard == Queries(packages=asked.packages)
+
+
+def test_a_host_of_no_family_where_nothing_is_missing() -> None:
+    package = Package(name="socat")
+    assert package.decide(Observation(packages={"socat": "1.7"})) is None
+    with pytest.raises(UnfitHost, match=r"package socat: a host that calls itself nixos is of no family that is known"):
+        package.decide(Observation(packages={"socat": None}, outputs=dict.fromkeys(package.observe().outputs, "nixos")))
+
+
+def test_several_packages_at_once() -> None:
+    packages = Packages(names=("socat", "curl", "git"), manager="dnf")
+    change = packages.decide(Observation(packages={"socat": None, "curl": "8", "git": None}))
+    assert change is not None
+    assert (change.why, change.lines[1]) == ("not installed: socat, git", "dnf -y install socat git")
+    assert packages.decide(Observation(packages={"curl": "8"}).after(change)) is None
+    with pytest.raises(InputError):
+        Packages(names=("a", "-y"))
 
 
 def test_names_that_are_none() -> None:
@@ -102,6 +140,10 @@ def test_sysctls() -> None:
     )
     assert dotted is not None
     assert dotted.lines[0].endswith(">/proc/sys/net/ipv4/conf/eth0.1/forwarding")
+    slashed = Sysctl(name="net/ipv4/conf/eth0.1/forwarding", value="1")
+    asked = slashed.decide(Observation(sysctls={slashed.name: "0"}))
+    assert asked is not None
+    assert asked.lines == dotted.lines, "as sysctl(8) takes it"
 
 
 def test_modules() -> None:
@@ -114,6 +156,8 @@ def test_modules() -> None:
     assert module.decide(Observation(modules={}).after(change)) is None
 
 
+SHARE = MountEntry("srv:/x", "nfs4", frozenset({"rw", "ro", "noexec"}), b"raw")
+LOOP = MountEntry("/dev/loop0", "ext4", frozenset({"rw"}), b"raw")
 DISK = MountEntry("/dev/sdb", "ext4", frozenset({"rw", "relatime"}), b"raw")
 
 
@@ -131,6 +175,14 @@ DISK = MountEntry("/dev/sdb", "ext4", frozenset({"rw", "relatime"}), b"raw")
         (Mount(path="/m", source="/dev/sdc", fstype="ext4"), DISK, ("umount -- /m", "mount -t ext4 -- /dev/sdc /m")),
         (Mount(path="/m", source="/d", options=("bind", "ro")), None, ("mount -t none -o bind,ro -- /d /m",)),
         (Mount(path="/m", source="/d", options=("bind",)), DISK, None),
+        (Mount(path="/m", source="/dev/sdb", fstype="auto", options=("rw", "exec")), DISK, None),
+        (Mount(path="/m", source="srv:/x/", fstype="nfs"), SHARE, None),
+        (Mount(path="/m", source="/disk.img", fstype="ext4", options=("loop",)), LOOP, None),
+        (
+            Mount(path="/m", source="srv:/x", fstype="nfs", options=("rw", "exec")),
+            SHARE,
+            ("mount -o remount,rw,exec -- /m",),
+        ),
         (Mount(path="/m", state="absent"), None, None),
         (Mount(path="/m", state="absent"), DISK, ("umount -- /m",)),
     ],

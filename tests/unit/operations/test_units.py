@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from kubeforge.errors import Unreadable
-from kubeforge.operations import Directory, File, Unit
+from kubeforge.operations import Directory, File, Restart, Unit
 from kubeforge.operations.model import Entry, Observation, UnitState, Verb, fold
 
 NAME = "x.service"
@@ -61,6 +62,7 @@ def decided(state: UnitState, changed: tuple[str, ...] = (), /, **unit: Any) -> 
         (UnitState("loaded", "active", "enabled-runtime"), {}, (["enable _"], "is not enabled", Verb.UPDATE)),
         (UnitState("loaded", "active", "enabled", True), {}, (["daemon-reload"], "its unit file changed", Verb.UPDATE)),
         (UnitState("masked", "inactive", "masked"), {"masked": True, "enabled": None, "state": None}, None),
+        (UnitState("masked", "inactive", "masked"), {"enabled": False, "state": "stopped"}, None),
         (
             GOOD,
             {"masked": True, "enabled": None, "state": "stopped"},
@@ -122,3 +124,22 @@ def test_restarts_in_a_fold() -> None:
 def test_no_answer_is_not_stopped() -> None:
     with pytest.raises(Unreadable, match="systemd gave no answer"):
         decided(UnitState(load="unknown"))
+
+
+def test_a_masked_unit_is_not_started_by_the_way() -> None:
+    """Systemctl would refuse it, half-way through the run."""
+    masked = Observation(units={"x.service": UnitState("masked", "inactive", "masked")}, paths={"/etc/y": None})
+    for operation in (
+        Unit(name="x.service"),
+        Unit(name="x.service", enabled=True, state=None),
+        Unit(name="x.service", enabled=None),
+        Restart(name="x.service"),
+        Restart(name="x.service", how="reload"),
+    ):
+        with pytest.raises(Unreadable, match="is masked") as caught:
+            operation.decide(masked)
+        assert "service.masked: {name: x.service, masked: no}" in str(caught.value.remedy)
+    unmasking = Unit(name="x.service", enabled=None, state=None, masked=False)
+    assert [change.verb for change in fold([unmasking, Unit(name="x.service")], masked)[0]] == [Verb.UPDATE, Verb.START]
+    own = replace(masked, changed=frozenset({"file /etc/systemd/system/x.service"}))
+    assert Unit(name="x.service").decide(own) is not None, "its file takes the mask's place"

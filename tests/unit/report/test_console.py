@@ -23,8 +23,9 @@ from kubeforge.engine.events import (
     StepFailed,
     StepStarted,
 )
-from kubeforge.report.console import LiveConsole, PlainConsole
+from kubeforge.report.console import LiveConsole
 from kubeforge.report.json import JsonLines
+from kubeforge.report.plain import PlainConsole
 
 EVENTS: list[Event] = [
     RunStarted(run_id="r", mode="plan", playbook="apply", hosts=("cp1", "w1")),
@@ -47,7 +48,7 @@ FAILED = StepFailed(
 
 def plain(*, verbose: bool = False) -> str:
     stream = io.StringIO()
-    with PlainConsole(Console(file=stream, width=100), verbose=verbose) as sink:
+    with PlainConsole(stream, verbose=verbose) as sink:
         for event in (*EVENTS, FAILED):
             sink(event)
     return stream.getvalue()
@@ -91,7 +92,7 @@ ORPHAN = HostWaits(host="w1", message="run r goes on there: 1 of 3 changes are m
 
 def test_plain_lines_say_what_is_waited_for_and_how_long_once() -> None:
     stream = io.StringIO()
-    with PlainConsole(Console(file=stream, width=200)) as sink:
+    with PlainConsole(stream) as sink:
         for event in (EVENTS[0], ORPHAN, ORPHAN, replace(ORPHAN, message="2 of 3")):
             sink(event)
     assert stream.getvalue().splitlines() == [

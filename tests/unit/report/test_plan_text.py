@@ -103,3 +103,9 @@ def test_result_names_what_was_not_done() -> None:
     assert "1 min 01 s" in lines[3]
     assert lines[-1] == "Failed after 1 min 15 s: 1 change made on 1 host. Run again to go on."
     assert json.loads(result_report.as_json(result))["exit_code"] == 13
+
+
+def test_a_diff_of_nothing_but_ends_of_lines_says_so() -> None:
+    for before, after in (("a\nb", "a\nb\n"), ("a\r\n", "a\n")):
+        assert list(plan_report.diff_lines(Diff("/x", before, after))) == [("only the ends of lines differ", "dim")]
+    assert list(plan_report.diff_lines(Diff("/x", "", ""))) == []

@@ -9,7 +9,7 @@ import pytest
 from kubeforge import tasks
 from kubeforge.engine.playbook import SERIAL, Playbook, Portion
 from kubeforge.engine.playbook_loader import load
-from kubeforge.engine.program import roster
+from kubeforge.engine.roster import roster
 from kubeforge.resources import playbook
 
 NAMES = ("cordon", "drain", "uncordon", "patch", "restart", "exec")

@@ -43,7 +43,8 @@ def test_every_task_of_a_playbook_is_there_and_every_task_is_in_a_playbook() -> 
     registry = tasks.load()
     books = [load(path, registry) for path in sorted(resources.playbooks().glob("*.yml"))]
     used = {call.name for book in books for play in book.plays for call in play.tasks}
-    assert used == set(registry)
+    for_any_host = {name for name, task in registry.items() if ".generic." in task.function.__module__}
+    assert used - for_any_host == set(registry) - for_any_host
     assert all(task.summary for task in registry.values())
 
 

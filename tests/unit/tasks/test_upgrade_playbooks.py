@@ -10,7 +10,8 @@ from kubeforge import resources, tasks
 from kubeforge.engine.events import Failure
 from kubeforge.engine.playbook import Playbook
 from kubeforge.engine.playbook_loader import load
-from kubeforge.engine.program import Batch, compile_host, roster
+from kubeforge.engine.program import Batch, compile_host
+from kubeforge.engine.roster import roster
 from kubeforge.errors import UnfitHost
 from kubeforge.operations.model import Queries
 from kubeforge.tasks import parking, upgrade, upgrade_record
@@ -99,9 +100,9 @@ def test_workers_are_first_on_the_way_back_and_last_on_the_way_there() -> None:
     names = [play.name for play in there.plays]
     assert names.index("Upgrade the control planes, one by one") < names.index("Upgrade the workers, few at a time")
     rolled = [play for play in back.plays if play.name.startswith("Take the")]
-    assert [(play.hosts.partition(":")[0], play.reverse) for play in rolled] == [
-        ("kube_node", True),
-        ("kube_control_plane", True),
+    assert [(play.hosts.partition(":")[0], play.order) for play in rolled] == [
+        ("kube_node", "reverse_inventory"),
+        ("kube_control_plane", "reverse_inventory"),
     ]
     assert rolled[1].serial[0].amount == 1
 

@@ -31,6 +31,14 @@ def shell(host: Host, text: str, name: str = "x") -> Command:
     return Command(argv=("sh", "-c", text), name=name)
 
 
+def test_a_source_with_a_blank_in_mountinfo() -> None:
+    line = rb"1 2 0:3 / /m rw - cifs //srv/my\040share rw"
+    seen = observe.parse(Queries(mounts=("/m",)), "n", b"n\0" + line + b"\n\0n", b"n\0")
+    mount = seen.mounts["/m"]
+    assert mount is not None
+    assert (mount.source, mount.raw) == ("//srv/my share", line)
+
+
 def joined(chunks: Iterable[bytes]) -> bytes:
     return b"".join(chunks)
 
@@ -193,13 +201,11 @@ def test_the_connection_dies(every_host: Host) -> None:
     child.stdin.write(joined(prepared.chunks()))
     child.stdin.close()
     wait_for((host.place / "log").exists)
+    wait_for(lambda: "command 0" in getattr(interrupted(host.note), "done", ()))
     child.stdout.close()
     child.stderr.close()
     with pytest.raises(HostBusy):
         host.act(host.plan([shell(host, "true")]))
-    found = interrupted(host.note)
-    assert found is not None
-    assert "command 0" in found.done
     go.touch()
     child.wait(30)
     assert (host.place / "log").read_text().split() == ["0", "1", "2", "3"]

@@ -6,7 +6,7 @@ import pytest
 
 from kubeforge.transport.protocol.note import interrupted, opening
 
-TITLES = ("file /a", "command new\nline \\n", "unit x")
+TITLES = ("file /a", "command new\nline \\n \u2028 and \x0c that", "unit x")
 OPENING = opening("run-1", TITLES, ["file /earlier", "odd\\\n"])
 
 

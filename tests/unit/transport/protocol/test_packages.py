@@ -98,3 +98,19 @@ def test_all_of_this_machine_as_dpkg_tells_it() -> None:
     rows = [row.split("\t") for row in told.stdout.splitlines()]
     expected = {name: version if state[1] == "i" else None for name, state, version in rows}
     assert packages.installed(tuple(expected), answer(tuple(expected))) == expected
+
+
+@pytest.mark.usefixtures("place")
+def test_a_package_of_another_architecture(tmp_path: Path) -> None:
+    """The record names it without: it would be missing for ever."""
+    tool = tmp_path / "dpkg-query"
+    tool.write_text(
+        '#!/bin/sh\n[ "$5" = libc6:i386 ] || exit 1\n'
+        "case $3 in *Abbrev*) printf 'libc6:i386\\tii \\t2.36\\n' ;; *) printf \"${3%%\\\\\\\\n*}\\n\";"
+        " printf 'Status: install ok installed\\nVersion: 2.36\\n' ;; esac\n"
+    )
+    tool.chmod(0o755)
+    names = ("alpha", "libc6:i386", "libx:i386")
+    found = packages.installed(names, answer(names, path=f"{tmp_path}:/usr/bin:/bin"))
+    assert found == {"alpha": "1:2.3-4+b1", "libc6:i386": "2.36", "libx:i386": None}
+    assert "-f 'libc6:i386\\t${db:Status-Abbrev}\\t${Version}\\n' -- libc6:i386\n" in packages.query(names)

@@ -1,0 +1,1 @@
+"""Batches near the hosts: exchanges with hosts are made by workers of dask.distributed (extra `dask`)."""
