@@ -12,6 +12,7 @@ import pytest
 
 from kubeforge.artifacts.catalogue import image_references
 from kubeforge.artifacts.model import Versions
+from kubeforge.engine.memory import ordinary_facts
 from kubeforge.engine.model import Facts
 from kubeforge.inventory.model import CONTROL_PLANE, ETCD, LOAD_BALANCERS, WORKERS, Connection, Host, Inventory
 from kubeforge.spec.model import ClusterSpec
@@ -62,30 +63,9 @@ class Sample:
 
 
 def make_facts(name: str, **changes: Any) -> Facts:
-    """Return facts of an ordinary Debian host."""
-    values: dict[str, Any] = {
-        "hostname": name,
-        "os_id": "debian",
-        "os_like": frozenset({"debian"}),
-        "os_version": "12",
-        "os_name": "Debian GNU/Linux 12 (bookworm)",
-        "arch": "amd64",
-        "kernel": "6.1.0-30-amd64",
-        "cpus": 2,
-        "memory": 4 << 30,
-        "disks": {"/": (20 << 30, 40 << 30)},
-        "clock_skew": 0.0,
-        "cgroup": 2,
-        "systemd": True,
-        "selinux": "disabled",
-        "swap": (),
-        "addresses": {"eth0": ("192.0.2.11/24",)},
-        "listening": {},
-        "capabilities": (1 << 41) - 1,
-        "resolv_conf": "/etc/resolv.conf",
-        "ca_directories": ("/etc/ca-certificates", "/usr/share/ca-certificates"),
-    }
-    return Facts(**{**values, **changes})
+    """Return facts of an ordinary Debian host, which has kubeadm's extra directories of CA certificates."""
+    directories = ("/etc/ca-certificates", "/usr/share/ca-certificates")
+    return ordinary_facts(name, **{"ca_directories": directories, **changes})
 
 
 def make_sample(

@@ -3,10 +3,10 @@
 # ruff: noqa: PLC0415 - --help and completion must not wait for what only these verbs need
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,29 +35,45 @@ _parallel = click.option("-f", "--forks", "--parallel", type=click.IntRange(min=
 _pattern = click.argument("pattern")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """Which hosts a verb is about, and how they are reached: what its options say."""
+
+    inventory_path: Given
+    variables: Mapping[str, str]
+    asked: Asked
+    forks: int | None
+    pattern: str
+
+
+def _asking(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options and the pattern, and hand them over as `asking`."""
+
+    @wraps(function)
+    def command(
+        *,
+        inventory_path: Given,
+        variables: Mapping[str, str],
+        asked: Asked,
+        forks: int | None,
+        pattern: str,
+        **given: Any,
+    ) -> None:
+        asking = _Asking(inventory_path=inventory_path, variables=variables, asked=asked, forks=forks, pattern=pattern)
+        function(asking=asking, **given)
+
+    return options.inventory(options.variables(options.passwords()(_parallel(_pattern(command)))))
+
+
 @click.command("exec", cls=options.CommandBehind)
-@options.inventory
-@options.variables
-@options.passwords()
-@_parallel
+@_asking
 @_timeout
 @click.option("-g", "--grouped", is_flag=True, help="Show each different output once, with the hosts that gave it.")
 @options.output("table", "json", "yaml")
-@_pattern
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
-def exec_(  # noqa: PLR0917 - click passes them by name
-    ctx: click.Context,
-    inventory_path: Path | None,
-    variables: Mapping[str, str],
-    asked: Asked,
-    forks: int | None,
-    timeout: float,
-    output: str,
-    pattern: str,
-    command: tuple[str, ...],
-    *,
-    grouped: bool,
+def exec_(
+    ctx: click.Context, *, asking: _Asking, timeout: float, output: str, command: tuple[str, ...], grouped: bool
 ) -> None:
     """Run a command on hosts and show what it prints, line by line as it comes.
 
@@ -75,7 +91,7 @@ def exec_(  # noqa: PLR0917 - click passes them by name
     if words[0].startswith("-"):
         raise click.UsageError(f"`{words[0]}` is no command; put `--` before the command and options before that")
     line = words[0] if len(words) == 1 else join(words)
-    with _chosen(inventory_path, variables, asked, pattern, forks) as chosen:
+    with _chosen(asking) as chosen:
         live = output == "table" and not grouped
         shown = Lines(chosen.hosts) if live else None
         answers = chosen.ask(line, timeout, shown)
@@ -134,32 +150,18 @@ def copy(
 
 
 @click.command()
-@options.inventory
-@options.variables
-@options.passwords()
-@_parallel
+@_asking
 @_timeout
 @click.option("--to", "target", type=click.Path(path_type=Path, file_okay=False), default=".", help="A folder here.")
-@_pattern
 @click.argument("path")
 @click.pass_context
-def fetch(  # noqa: PLR0917 - click passes them by name
-    ctx: click.Context,
-    inventory_path: Path | None,
-    variables: Mapping[str, str],
-    asked: Asked,
-    forks: int | None,
-    timeout: float,
-    target: Path,
-    pattern: str,
-    path: str,
-) -> None:
+def fetch(ctx: click.Context, *, asking: _Asking, timeout: float, target: Path, path: str) -> None:
     """Copy a file from hosts to this machine: to HOST/PATH below a folder, readable by you alone."""
     from kubeforge.cli.boundary import console
     from kubeforge.engine.fetching import Fetching, fetch_line
     from kubeforge.report.adhoc import print_ends
 
-    with _chosen(inventory_path, variables, asked, pattern, forks) as chosen, Fetching(target, path) as fetching:
+    with _chosen(asking) as chosen, Fetching(target, path) as fetching:
         answers = [fetching.done(answer) for answer in chosen.ask(fetch_line(path), timeout, fetching)]
     for file in fetching.files:
         click.echo(str(file))
@@ -168,29 +170,17 @@ def fetch(  # noqa: PLR0917 - click passes them by name
 
 
 @click.command()
-@options.inventory
-@options.variables
-@options.passwords()
-@_parallel
+@_asking
 @options.output("table", "json", "yaml")
-@_pattern
 @click.pass_context
-def facts(  # noqa: PLR0917 - click passes them by name
-    ctx: click.Context,
-    inventory_path: Path | None,
-    variables: Mapping[str, str],
-    asked: Asked,
-    forks: int | None,
-    output: str,
-    pattern: str,
-) -> None:
+def facts(ctx: click.Context, *, asking: _Asking, output: str) -> None:
     """Show what hosts are: distribution, kernel, processors, memory, addresses, and all that tasks know of them."""
     from kubeforge.cli.answers import answer
     from kubeforge.cli.boundary import console
     from kubeforge.engine.surveying import survey
     from kubeforge.report.facts import as_data, print_facts
 
-    with _chosen(inventory_path, variables, asked, pattern, forks) as chosen:
+    with _chosen(asking) as chosen:
         found = survey(chosen.hosts, chosen.remotes.remote, chosen.executor)
     if output == "table":
         print_facts(found, console(stderr=False))
@@ -223,9 +213,7 @@ class _Chosen:
 
 
 @contextmanager
-def _chosen(
-    inventory_path: Path | None, variables: Mapping[str, str], asked: Asked, pattern: str, forks: int | None
-) -> Iterator[_Chosen]:
+def _chosen(asking: _Asking) -> Iterator[_Chosen]:
     from kubeforge.cli.facts_first import with_facts
     from kubeforge.cli.passwords import entering
     from kubeforge.cli.session import inventory_of
@@ -233,16 +221,16 @@ def _chosen(
     from kubeforge.engine.remotes import ConnectedRemotes
     from kubeforge.inventory.patterns import depends_on_facts, select
 
-    inventory = inventory_of(inventory_path, variables, facts_come=True)
-    is_open = depends_on_facts(inventory, pattern)
+    inventory = inventory_of(asking.inventory_path, asking.variables, facts_come=True)
+    is_open = depends_on_facts(inventory, asking.pattern)
     if not is_open:
-        select(inventory, pattern)  # before anybody is asked for a password
-    with entering(inventory, asked) as (told, connections):
-        read = partial(_with_told, inventory_path, variables)
-        known = with_facts(told, read, connections, pattern=pattern, forks=forks) if is_open else told
-        hosts = [host.name for host in select(known, pattern)]
+        select(inventory, asking.pattern)  # before anybody is asked for a password
+    with entering(inventory, asking.asked) as (told, connections):
+        read = partial(_with_told, asking.inventory_path, asking.variables)
+        known = with_facts(told, read, connections, pattern=asking.pattern, forks=asking.forks) if is_open else told
+        hosts = [host.name for host in select(known, asking.pattern)]
         remotes = ConnectedRemotes(known, connections)
-        yield _Chosen(hosts=hosts, remotes=remotes, executor=ThreadExecutor(forks or MAX_THREADS))
+        yield _Chosen(hosts=hosts, remotes=remotes, executor=ThreadExecutor(asking.forks or MAX_THREADS))
 
 
 def _with_told(given: Given, variables: Mapping[str, str], facts: Mapping[str, Mapping[str, Any]]) -> Inventory:

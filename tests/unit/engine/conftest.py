@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kubeforge.engine.events import Event
+from kubeforge.engine.memory import ordinary_facts
 from kubeforge.engine.model import Action, ActionContext, Context, Facts, Task
 from kubeforge.engine.playbook import Playbook
 from kubeforge.engine.playbook_loader import parse
@@ -20,27 +21,7 @@ from kubeforge.operations.model import Change, Observation, Queries, Result, Ver
 from kubeforge.transport.base import ByteSocket, Remote
 from kubeforge.transport.memory import MemoryHost
 
-FACTS = Facts(
-    hostname="h",
-    os_id="debian",
-    os_like=frozenset({"debian"}),
-    os_version="12",
-    os_name="Debian 12",
-    arch="amd64",
-    kernel="6.1",
-    cpus=2,
-    memory=2**31,
-    disks={},
-    clock_skew=0.0,
-    cgroup=2,
-    systemd=True,
-    selinux="disabled",
-    swap=(),
-    addresses={},
-    listening={},
-    capabilities=0,
-    resolv_conf="/etc/resolv.conf",
-)
+FACTS = ordinary_facts("h")
 
 
 class WatchedHost(MemoryHost):
