@@ -160,9 +160,9 @@ class Site:
 
     def _seen_by(self, book: Path) -> Inventory:
         """Return the inventory as a playbook sees it, whose group_vars/ and host_vars/ count, too."""
-        if not any((book.parent / name).is_dir() for name in ("group_vars", "host_vars")):
-            return self.inventory
-        return self.reader.read(playbook_folder=book.parent)
+        from kubeforge.inventory.vars_files import any_beside
+
+        return self.reader.read(playbook_folder=book.parent) if any_beside(book.parent) else self.inventory
 
     def _opened(self, spec: ClusterSpec | None, **given: Any) -> Run:
         from kubeforge.engine.run import Session

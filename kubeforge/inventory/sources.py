@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from kubeforge.errors import Problem
+from kubeforge.inventory import vars_files
 from kubeforge.inventory.draft import UNGROUPED, Draft
 from kubeforge.inventory.formats import yaml_file
 from kubeforge.inventory.ranges import split_port
@@ -39,7 +40,7 @@ _PASSED_OVER: Final = (
     ".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry", ".lock",
 )  # fmt: skip
 """Endings of files in a folder that Ansible does not take for inventories, and ours."""
-_VARS_FOLDERS: Final = frozenset({"group_vars", "host_vars", "vars_plugins"})
+_VARS_FOLDERS: Final = frozenset({vars_files.GROUPS, vars_files.HOSTS, "vars_plugins"})
 _INI_SECTION: Final = re.compile(r"^\[[^\]\s]+\]\s*(#.*)?$", re.MULTILINE)
 _YAML_LINE: Final = re.compile(r"(---|\{|[^\s#:=]+:)(\s|$)")
 _CONSTRUCTED: Final = ("constructed", "ansible.builtin.constructed")

@@ -17,8 +17,10 @@ from kubeforge.inventory.texts import read_text
 from kubeforge.inventory.vault import Vault
 from kubeforge.inventory.yaml_nodes import YamlFile
 
-__all__ = ["FileVars", "read"]
+__all__ = ["GROUPS", "HOSTS", "FileVars", "any_beside", "read"]
 
+GROUPS: Final = "group_vars"
+HOSTS: Final = "host_vars"
 _SUFFIXES: Final = ("", ".yml", ".yaml", ".json")
 
 
@@ -30,6 +32,11 @@ class FileVars:
     hosts: Mapping[str, Variables] = field(default_factory=dict)
 
 
+def any_beside(folder: Path) -> bool:
+    """Return whether a folder has either of the two."""
+    return any((folder / name).is_dir() for name in (GROUPS, HOSTS))
+
+
 def read(folder: Path, draft: Draft, vault: Vault) -> FileVars:
     """Read the variables files of every group and host of `draft`; files for others are passed over, as in Ansible.
 
@@ -38,8 +45,8 @@ def read(folder: Path, draft: Draft, vault: Vault) -> FileVars:
         draft: what is wrong is added to its problems.
         vault: opens what is encrypted.
     """
-    groups = _Folder(folder / "group_vars", draft.problems, vault).of(draft.groups)
-    return FileVars(groups=groups, hosts=_Folder(folder / "host_vars", draft.problems, vault).of(draft.hosts))
+    groups = _Folder(folder / GROUPS, draft.problems, vault).of(draft.groups)
+    return FileVars(groups=groups, hosts=_Folder(folder / HOSTS, draft.problems, vault).of(draft.hosts))
 
 
 class _Folder:
