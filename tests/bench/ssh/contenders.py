@@ -40,14 +40,17 @@ class Hosts:
 
 
 def virtualenv(folder: Path, name: str, python: str | None) -> Path:
-    """Return the contender's own virtualenv, made by uv when it is not there (newest versions)."""
+    """Return the contender's own virtualenv, made by uv when it is not there (newest versions).
+
+    Its bytecode is written at once: where Python is told to write none, every run would compile it anew.
+    """
     path = folder / name
     if not (path / "bin" / "python").exists():
         uv = [str(Path(sys.executable).with_name("uv"))]
         chosen = ["--python", python] if python else []
         subprocess.run([*uv, "venv", "-q", *chosen, str(path)], check=True)
         target = ["--python", str(path / "bin" / "python")]
-        subprocess.run([*uv, "pip", "install", "-q", *target, *PACKAGES[name]], check=True)
+        subprocess.run([*uv, "pip", "install", "-q", "--compile-bytecode", *target, *PACKAGES[name]], check=True)
     return path
 
 
