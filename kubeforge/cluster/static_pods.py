@@ -21,7 +21,7 @@ __all__ = ["component_of", "lacks_answer", "lacks_pod", "starts"]
 
 _SHOWN: Final = 200
 _LOGS: Final = "/var/log/pods"
-# $1: folder of all pods' logs, $2: how those of the component begin, $3: container, $4: manifest. A pod with another
+# $1: folder of all pods' logs, $2: how those of the component begin, $3: container, $4: a file. A pod with another
 # manifest has another folder, made when it is first started; in it the kubelet numbers a container's starts (0.log,
 # 1.log, ...) and keeps the last ones.
 _STARTS: Final = r"""
@@ -70,9 +70,15 @@ def lacks_answer(remote: Remote, pod: Object, *, address: str) -> str | None:
     return f"{name} {said}"
 
 
-def starts(remote: Remote, pod: Object) -> int:
-    """Return how often a static pod's container was started since its manifest was written."""
+def starts(remote: Remote, pod: Object, *, since: str = "") -> int:
+    """Return how often a static pod's container was started since its manifest was written.
+
+    Args:
+        remote: its host.
+        pod: as its manifest says.
+        since: a file that was written when the manifest came, where that has an older time.
+    """
     name = component_of(pod)
-    argv = ["sh", "-c", _STARTS, "sh", _LOGS, f"kube-system_{name}-", name, manifest_path(name)]
+    argv = ["sh", "-c", _STARTS, "sh", _LOGS, f"kube-system_{name}-", name, since or manifest_path(name)]
     last = remote.run(argv).stdout.strip()
     return int(last) + 1 if last else 0

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from kubeforge.cluster.processes import lacks_command
 from kubeforge.cluster.static_pods import component_of, starts
 from kubeforge.documents import Object
 from kubeforge.engine.model import ActionContext
@@ -36,12 +37,14 @@ class Waked:
     Args:
         run: whose host it is.
         pod: as its manifest says.
+        note: a file that was written when the manifest came, where that has an older time.
         since: when its manifest was there, by the monotonic clock.
         done: whether it has looked.
     """
 
     run: ActionContext
     pod: Object
+    note: str = ""
     since: float = field(default_factory=time.monotonic)
     done: bool = False
 
@@ -50,8 +53,16 @@ class Waked:
         if lacks is None or self.done or time.monotonic() - self.since < KUBELET_FOLLOWS:
             return lacks
         self.done = True
-        if starts(self.run.remote, self.pod) == 0:
+        if not self._begun():
             name = component_of(self.pod)
             self.run.say(f"the kubelet has not begun {name} within {KUBELET_FOLLOWS:.0f} s: it is started anew")
             self.run.remote.run(["sh", "-c", _WAKE, "sh", *end_words(name, "KILL")])
         return lacks
+
+    def _begun(self) -> bool:
+        """Whether its container was ever started."""
+        if starts(self.run.remote, self.pod, since=self.note):
+            return True
+        # Logs of a pod whose manifest came back may lie in a folder as old as the manifest.
+        command = self.pod["spec"]["containers"][0]["command"]
+        return bool(self.note) and lacks_command(self.run.remote, command, files=[self.note]) is None

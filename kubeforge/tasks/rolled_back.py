@@ -19,6 +19,7 @@ from kubeforge.engine.model import Action, ActionContext
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.model import Change, Verb
 from kubeforge.spec.paths import COMPONENT_DEADLINE, RUN_NOTE
+from kubeforge.tasks.kubelet_waked import Waked
 from kubeforge.tasks.last_good import forget
 from kubeforge.tasks.living import KUBELET
 
@@ -55,9 +56,10 @@ class PodServes(Action):
         pod = yaml.safe_load(run.remote.read(manifest_path(self.component)))
         # The manifest came back with its old time; the note tells when that was.
         lacks = partial(lacks_pod, run.remote, pod, address=run.context.host.address, files=[RUN_NOTE])
+        waked = Waked(run, pod, note=RUN_NOTE)
         condition = Condition(
             name=f"{self.component} serves as before",
-            lacks=lacks,
+            lacks=lambda: waked.seen(lacks()),
             deadline=COMPONENT_DEADLINE,
             evidence=lambda: component_log(run.remote, self.component),
             remedy=_REMEDY,

@@ -34,3 +34,12 @@ def differences(before: dict[str, list[str]], after: dict[str, list[str]]) -> di
     """Return host -> lines that only one of both has."""
     found = {name: sorted(set(before[name]) ^ set(after[name])) for name in before}
     return {name: lines for name, lines in found.items() if lines}
+
+
+def reboot_with_a_broken_api_server(forge: Forge, host: str) -> None:
+    """Write a manifest that no API server starts with, as another pod, and end the host at once."""
+    manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    broken = r"s/^\( *\)- kube-apiserver$/&\n\1- --no-such-flag/"
+    forge.sh(host, f"sed -i -e '{broken}' -e 's/^  uid: .*/  uid: {'f' * 32}/' {manifest}")
+    forge.lab.host(host).kill()
+    forge.lab.host(host).start()

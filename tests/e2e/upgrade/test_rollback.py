@@ -10,7 +10,7 @@ import yaml
 
 from tests.e2e.ha.conftest import Ha, made
 from tests.e2e.ha.test_changing import respec
-from tests.e2e.upgrade.hosts import differences, state
+from tests.e2e.upgrade.hosts import differences, reboot_with_a_broken_api_server, state
 from tests.e2e.upgrade.test_upgrade import NEW, OLD, versions
 
 pytestmark = pytest.mark.lab
@@ -64,6 +64,17 @@ def test_a_half_done_one_goes_back(aged: Ha, before: State, host: str, step: str
         run.until(lambda: run.step("StepStarted", host, step) or run.child.poll() == 0, within=240)
         run.send(signal.SIGKILL)
         run.child.wait(10)
+    aged.run("upgrade rollback", "--yes").check(0)
+    is_back(aged, before)
+
+
+def test_a_half_done_one_goes_back_after_a_reboot_that_its_api_server_did_not_survive(aged: Ha, before: State) -> None:
+    """The kubelet has had no answer from any API since: by itself it would end no pod, and begin no other."""
+    with aged.starting(f"upgrade apply {NEW}") as run:
+        run.until(lambda: run.step("StepStarted", "cp1", "pod kube-scheduler"), within=240)
+        run.send(signal.SIGKILL)
+        run.child.wait(10)
+    reboot_with_a_broken_api_server(aged, "cp1")
     aged.run("upgrade rollback", "--yes").check(0)
     is_back(aged, before)
 

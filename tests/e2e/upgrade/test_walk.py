@@ -17,6 +17,7 @@ from tests.e2e.conftest import wait_until
 from tests.e2e.faults.conftest import Started
 from tests.e2e.ha.conftest import Ha, made
 from tests.e2e.ha.test_changing import flag, respec
+from tests.e2e.upgrade.hosts import reboot_with_a_broken_api_server
 from tests.e2e.upgrade.test_upgrade import NEW, OLD, versions
 
 pytestmark = pytest.mark.lab
@@ -117,13 +118,9 @@ def test_power_goes_while_a_manifest_is_away(aged: Ha) -> None:
 
 def test_an_api_server_that_does_not_start_is_mended_after_a_reboot_too(aged: Ha) -> None:
     """Its kubelet has had no answer from any API since: by itself it would end no pod, and begin no other."""
-    manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-    broken = r"s/^\( *\)- kube-apiserver$/&\n\1- --no-such-flag/"
-    aged.sh("cp1", f"sed -i -e '{broken}' -e 's/^  uid: .*/  uid: {'f' * 32}/' {manifest}")
-    aged.lab.host("cp1").kill()
-    aged.lab.host("cp1").start()
+    reboot_with_a_broken_api_server(aged, "cp1")
     aged.good()
-    assert "no-such-flag" not in aged.sh("cp1", f"cat {manifest}")
+    assert "no-such-flag" not in aged.sh("cp1", "cat /etc/kubernetes/manifests/kube-apiserver.yaml")
 
 
 def test_older_and_unknown_versions_are_refused(aged: Ha) -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from kubeforge.cluster.processes import Process
 from kubeforge.engine.conversation import Conversation
+from kubeforge.engine.model import Action
 from kubeforge.errors import ConnectionLost, OperationFailed
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.model import Entry, Observation, Verb
+from kubeforge.spec.paths import RUN_NOTE
 from kubeforge.tasks import (
     control_plane,
     etcd,
@@ -21,9 +23,11 @@ from kubeforge.tasks import (
     kubelet_waked,
     last_good,
     living,
+    rolled_back,
     rolling,
 )
 from kubeforge.tasks.ending import END
+from kubeforge.tasks.rolled_back import PodServes
 from kubeforge.tasks.rolling import PodRolled
 from kubeforge.transport.base import Completed
 from tests.unit.tasks.rolling_site import (
@@ -87,9 +91,38 @@ def test_a_kubelet_that_begins_nothing_is_started_anew_once(
     rolled: Make, monkeypatch: pytest.MonkeyPatch, started: int, waked: int
 ) -> None:
     """It has had no answer from an API since the host came up: it would never end the old pod."""
-    monkeypatch.setattr(kubelet_waked, "KUBELET_FOLLOWS", 0)
-    monkeypatch.setattr(kubelet_waked, "starts", lambda *_: started)
+    monkeypatch.setattr(kubelet_waked, "starts", lambda *_, **__: started)
     made, action, run = rolled(iter(["it does not run"] * 2 + [None]))
+    assert waking(made, monkeypatch, action, run) == ["kube-apiserver"] * waked
+
+
+@pytest.mark.parametrize(("lacks", "waked"), [("it does not run", 1), (None, 0)])
+def test_a_rollback_wakes_a_kubelet_that_begins_nothing(
+    rolled: Make, monkeypatch: pytest.MonkeyPatch, lacks: str | None, waked: int
+) -> None:
+    """The manifest is as old as its pod's folder: whether the pod runs tells whether it was begun."""
+    asked: list[str] = []
+
+    def starts(_remote: object, _pod: object, *, since: str) -> int:
+        asked.append(since)
+        return 0
+
+    def lacks_command(_remote: object, _command: object, *, files: list[str]) -> str | None:
+        asked.extend(files)
+        return lacks
+
+    monkeypatch.setattr(kubelet_waked, "starts", starts)
+    monkeypatch.setattr(kubelet_waked, "lacks_command", lacks_command)
+    answers = iter(["it does not answer"] * 2 + [None])
+    made, _, run = rolled(iter([]))
+    monkeypatch.setattr(rolled_back, "lacks_pod", lambda *_, **__: next(answers))
+    assert waking(made, monkeypatch, PodServes(component="kube-apiserver"), run) == ["kube-apiserver"] * waked
+    assert asked == [RUN_NOTE, RUN_NOTE]
+
+
+def waking(made: Any, monkeypatch: pytest.MonkeyPatch, action: Action, run: Conversation) -> list[str]:
+    """Run an action that waits; return whose pods were ended while a kubelet was started anew."""
+    monkeypatch.setattr(kubelet_waked, "KUBELET_FOLLOWS", 0)
     ran: list[Any] = []
 
     def succeed(argv: Any, **_: Any) -> Completed:
@@ -98,8 +131,7 @@ def test_a_kubelet_that_begins_nothing_is_started_anew_once(
 
     monkeypatch.setattr(made.hosts["cp1"], "run", succeed)
     action.run(run)
-    woken = [argv for argv in ran if "systemctl stop kubelet" in argv[2]]
-    assert [argv[-1] for argv in woken] == ["kube-apiserver"] * waked
+    return [argv[-1] for argv in ran if "systemctl stop kubelet" in argv[2]]
 
 
 def test_a_client_of_what_has_gone_is_killed_once(rolled: Make, living_site: Make) -> None:
