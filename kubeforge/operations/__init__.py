@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kubeforge.operations.symlink import Symlink
     from kubeforge.operations.sysctl import Sysctl
     from kubeforge.operations.system_upgrade import SystemUpgrade
+    from kubeforge.operations.time_zone import TimeZone
     from kubeforge.operations.unit import Unit
     from kubeforge.operations.unpacked import Unpacked
     from kubeforge.operations.user import User
@@ -68,6 +69,7 @@ __all__ = [
     "Symlink",
     "Sysctl",
     "SystemUpgrade",
+    "TimeZone",
     "Unit",
     "Unpacked",
     "User",
@@ -103,6 +105,7 @@ _HOMES: Final = {
     "Symlink": "symlink",
     "Sysctl": "sysctl",
     "SystemUpgrade": "system_upgrade",
+    "TimeZone": "time_zone",
     "Unit": "unit",
     "Unpacked": "unpacked",
     "User": "user",

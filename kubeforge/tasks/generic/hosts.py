@@ -9,7 +9,7 @@ from typing import Literal
 from kubeforge.engine.model import Context
 from kubeforge.errors import InputError, Problem
 from kubeforge.inventory.model import Inventory
-from kubeforge.operations import Edited, File, Symlink, Sysctl
+from kubeforge.operations import Edited, File, Sysctl, TimeZone
 from kubeforge.operations.edits import BlockEdit
 from kubeforge.operations.model import Operation
 from kubeforge.tasks.generic.subjects import family
@@ -76,8 +76,8 @@ def timezone(context: Context, *, name: str) -> Iterator[Operation]:
     """The time zone.
 
     Args:
-        name: as below /usr/share/zoneinfo: `Europe/Berlin`, `Etc/UTC`.
+        name: as below /usr/share/zoneinfo: `Europe/Berlin`, `Etc/UTC`; one that is not there is an error.
     """
-    yield Symlink(path="/etc/localtime", target=f"/usr/share/zoneinfo/{name}")
+    yield TimeZone(name=name)
     if family(context) == "debian":
         yield File(path="/etc/timezone", content=f"{name}\n".encode())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubeforge.errors import InputError, Unreadable
-from kubeforge.operations import Absent, Artifact, Command, Directory, File, Symlink
+from kubeforge.operations import Absent, Artifact, Command, Directory, File, Symlink, TimeZone
 from kubeforge.operations.model import Change, Entry, LocalContent, Observation, Operation, UnreadablePath, Verb, fold
 from kubeforge.operations.shell import quote
 from kubeforge.secret import Secret
@@ -29,6 +29,12 @@ def at(entry: Entry | UnreadablePath | None, sha: str | UnreadablePath | None = 
     return Observation(paths={P: entry, "/etc": FOLDER, STORED: None}, hashes={P: sha})
 
 
+def zoned(database: Entry | None, zone: Entry | None, link: Entry | None = None) -> Observation:
+    there = {"/usr/share/zoneinfo": database, "/usr/share/zoneinfo/Etc/UTC": zone, "/etc/localtime": link}
+    return Observation(paths=dict(there))
+
+
+ZONE = TimeZone(name="Etc/UTC")
 FILE = File(path=P, content=CONTENT)
 TABLE: list[tuple[Operation, Observation, tuple[Verb, str] | None]] = [
     (FILE, at(None), (Verb.CREATE, "is missing")),
@@ -54,6 +60,9 @@ TABLE: list[tuple[Operation, Observation, tuple[Verb, str] | None]] = [
     (Symlink(path=P, target="here"), at(LINK), (Verb.UPDATE, "points to there")),
     (Symlink(path=P, target="here"), at(None), (Verb.CREATE, "is missing")),
     (Symlink(path=P, target="here"), at(PLAIN), (Verb.UPDATE, "is a regular file")),
+    (ZONE, zoned(FOLDER, PLAIN), (Verb.CREATE, "/etc/localtime is missing")),
+    (ZONE, zoned(FOLDER, PLAIN, LINK), (Verb.UPDATE, "/etc/localtime points to there")),
+    (ZONE, zoned(None, None), (Verb.CREATE, "/etc/localtime is missing")),
     (Command(argv=("true",), creates=P), at(PLAIN), None),
     (Command(argv=("true",), creates=P), at(None), (Verb.RUN, "/etc/x is missing")),
     (Command(argv=("true",)), at(None), (Verb.RUN, "is due")),
@@ -79,6 +88,8 @@ REFUSED: list[tuple[Operation, Observation, str]] = [
     (Absent(path=P), at(LOCKED), "Permission denied"),
     (Symlink(path=P, target="x"), at(FOLDER), "is a directory; a symbolic link shall be there"),
     (Symlink(path=P, target="x"), at(LOCKED), "Permission denied"),
+    (ZONE, zoned(FOLDER, None), "there is no time zone Etc/UTC below /usr/share/zoneinfo"),
+    (ZONE, zoned(FOLDER, FOLDER), "there is no time zone Etc/UTC"),
     (Command(argv=("true",), creates=P), at(LOCKED), "Permission denied"),
 ]
 
