@@ -30,17 +30,20 @@ from kubeforge.engine.run import Session
 from kubeforge.inventory.loader import load
 from kubeforge.inventory.model import Inventory
 from kubeforge.lab import Lab
+from kubeforge.operations.directory import Directory
 from kubeforge.operations.file import File
 
 LAB = "bench-executors"
 FILES = 30
+FOLDER = "/etc/kubeforge-bench"
 BOOK = "- {play: Write, hosts: all, tasks: [bench.files]}"
 
 
 def files(_context: Context) -> Any:
-    """Thirty small files."""
+    """Thirty small files in a folder."""
+    yield Directory(path=FOLDER)
     for number in range(FILES):
-        yield File(path=f"/etc/kubeforge-bench/{number}", content=b"x" * 200)
+        yield File(path=f"{FOLDER}/{number}", content=b"x" * 200)
 
 
 def main() -> None:
@@ -63,19 +66,24 @@ def main() -> None:
     for name, runs in figures.items():
         middle = {what: statistics.median(run[what] for run in runs) for what in runs[0]}
         print(f"{name:8s} wall {middle['wall']:.2f} s, controller {middle['processor']:.2f} s")
+    for what in ("wall", "processor"):
+        ratios = [dask[what] / threads[what] for threads, dask in zip(*figures.values(), strict=True)]
+        print(
+            f"{what} of dask over threads', turn by turn: median {statistics.median(ratios):.2f}, min {min(ratios):.2f}"
+        )
 
 
 @contextmanager
 def workers(number: int) -> Iterator[str]:
     """Start a scheduler and workers, processes of their own; yield the executor's address."""
-    from distributed import LocalCluster
+    from distributed.deploy.subprocess import SubprocessCluster
 
     with tempfile.TemporaryDirectory() as folder:
         key = Path(folder) / "key"
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(32))
         os.environ[KEY_VARIABLE] = str(key)  # the workers are our children
-        with LocalCluster(n_workers=number, threads_per_worker=50, processes=True, dashboard_address=None) as cluster:  # type: ignore[no-untyped-call]
+        with SubprocessCluster(n_workers=number, threads_per_worker=50, dashboard_address=":0") as cluster:
             yield cluster.scheduler_address.replace("tcp://", "dask://")
 
 
