@@ -22,6 +22,7 @@ from kubeforge.spec.paths import COMPONENT_DEADLINE, RUN_NOTE
 from kubeforge.tasks.kubelet_waked import Waked
 from kubeforge.tasks.last_good import forget
 from kubeforge.tasks.living import KUBELET
+from kubeforge.tasks.rolling import restarted
 
 __all__ = ["KubeletServes", "PodServes"]
 
@@ -45,7 +46,10 @@ class PodServes(Action):
 
     def plan(self, run: ActionContext) -> Sequence[Change]:
         """Due where its manifest is put back."""
-        return [self._change()] if f"restore {manifest_path(self.component)}" in run.expected.changed else []
+        if f"restore {manifest_path(self.component)}" not in run.expected.changed:
+            return []
+        restarted(run.context).add(self.component)
+        return [self._change()]
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Wait for it.

@@ -8,7 +8,9 @@ import pytest
 
 from kubeforge.checks.model import Check
 from kubeforge.cluster import programs, quorum
+from kubeforge.engine.model import Action
 from kubeforge.errors import DeadlineExceeded, UnfitHost
+from kubeforge.operations.model import Observation
 from kubeforge.tasks import (
     addons,
     checks,
@@ -16,9 +18,11 @@ from kubeforge.tasks import (
     rolling,
 )
 from kubeforge.tasks.objects import Objects
+from kubeforge.tasks.rolled_back import PodServes
 from kubeforge.tasks.rolling import ArgumentsTaken, PodRolled, Spared
 from kubeforge.transport.base import Completed
 from tests.unit.tasks.rolling_site import (
+    APISERVER,
     NEW,
     Make,
     talk,
@@ -186,7 +190,8 @@ def test_kube_proxy_is_asked_about_its_configuration(
     assert given == [config["data"]["config.conf"].encode()]
 
 
-def test_every_node_is_asked_once_an_api_server_restarts(living_site: Make) -> None:
+@pytest.mark.parametrize("back", [False, True])
+def test_every_node_is_asked_once_an_api_server_restarts(living_site: Make, back: bool) -> None:
     """It leaves its own Service for a moment, also on nodes where nothing else changes."""
     made = living_site(**NEW)
     asked: list[str] = []
@@ -197,8 +202,12 @@ def test_every_node_is_asked_once_an_api_server_restarts(living_site: Make) -> N
 
     gate = checks.Gate(check=Check(name="service", asks="it answers", ask=ask))
     assert gate.plan(talk(made, "w1")) == []
-    run = talk(made, "cp1")
-    restarts = next(item for item in made.ask("cp1", control_plane.roll) if isinstance(item, PodRolled))
+    if back:
+        run = talk(made, "cp1", expected=Observation(changed=frozenset({f"restore {APISERVER}"})))
+        restarts: Action = PodServes(component="kube-apiserver")
+    else:
+        run = talk(made, "cp1")
+        restarts = next(item for item in made.ask("cp1", control_plane.roll) if isinstance(item, PodRolled))
     restarts.plan(run)
     assert titles(gate.plan(talk(made, "w1"))) == ["checks.service"]
     assert asked == ["asked"]
