@@ -53,26 +53,37 @@ def _reads(inventory: Inventory, host: Host) -> Queries:
 
 
 @task("upgrade.spare", reads=_reads)
-def spare(context: Context) -> Iterator[Action]:
-    """Wait until the node's group can spare it, where cluster.yml says how many may be away at a time."""
+def spare(context: Context, *, needs_api: bool = True) -> Iterator[Action]:
+    """Wait until the node's group can spare it, where cluster.yml says how many may be away at a time.
+
+    Args:
+        context: of the node.
+        needs_api: otherwise it is left out where no API answers.
+    """
     found = group_of(context.cluster, context.inventory, context.host)
     if found is None or found[1].max_unavailable is None or not _changes(context, *_PROGRAMS):
         return
     name, group = found
     nodes = tuple(one for one in context.inventory.groups[name] if context.inventory.hosts[one].is_node)
     most = Portion.of(str(group.max_unavailable)).size(len(nodes))
-    yield GroupSpares(group=name, nodes=nodes, most=most, wanted=context.cluster.kubernetes)
+    wanted = context.cluster.kubernetes
+    yield GroupSpares(group=name, nodes=nodes, most=most, wanted=wanted, needs_api=needs_api)
 
 
 @task("upgrade.drain", reads=_reads)
-def drain(context: Context) -> Iterator[Action]:
-    """Let the pods leave a node whose kubelet changes; one that has changed already is left alone."""
+def drain(context: Context, *, needs_api: bool = True) -> Iterator[Action]:
+    """Let the pods leave a node whose kubelet changes; one that has changed already is left alone.
+
+    Args:
+        context: of the node.
+        needs_api: otherwise it is left out where no API answers.
+    """
     if not context.host.is_node or not _changes(context, "kubelet") or not living.node_lives(context):
         return
     wish = drains(context)
     if wish is not False and _has_elsewhere(context):
         first = Drain(node=context.host.name, options=options_of(context.vars))
-        yield DrainFirst(drain=first, wanted=context.cluster.kubernetes, always=wish is True)
+        yield DrainFirst(drain=first, wanted=context.cluster.kubernetes, always=wish is True, needs_api=needs_api)
 
 
 @task("upgrade.reported")
@@ -83,10 +94,15 @@ def reported(context: Context) -> Iterator[Action]:
 
 
 @task("upgrade.release")
-def release(context: Context) -> Iterator[Action]:
-    """Let new pods come to a node again that this upgrade has cordoned, in this run or in one that was cut off."""
+def release(context: Context, *, needs_api: bool = True) -> Iterator[Action]:
+    """Let new pods come to a node again that this upgrade has cordoned, in this run or in one that was cut off.
+
+    Args:
+        context: of the node.
+        needs_api: otherwise it is left out where no API answers.
+    """
     if context.host.is_node:
-        yield Released(uncordon=Uncordon(node=context.host.name))
+        yield Released(uncordon=Uncordon(node=context.host.name), needs_api=needs_api)
 
 
 def drains(context: Context) -> bool | None:
@@ -110,6 +126,18 @@ def _has_elsewhere(context: Context) -> bool:
     return context.host in nodes and len(nodes) > 1
 
 
+def _is_silent(run: ActionContext) -> bool:
+    try:
+        api_of(run).get("v1", "Node", run.context.host.name)
+    except ApiUnavailable:
+        return True
+    return False
+
+
+def _unknown(title: str, why: str) -> Sequence[Change]:
+    return [Change(title=title, verb=Verb.UPDATE, why=why)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainFirst(Action):
     """A node whose kubelet changes is drained, if it goes to another minor or somebody wants it.
@@ -118,11 +146,13 @@ class DrainFirst(Action):
         drain: how.
         wanted: version that its kubelet gets.
         always: also where the minor stays.
+        needs_api: otherwise it is not due where no API answers.
     """
 
     drain: Drain
     wanted: str
     always: bool
+    needs_api: bool = True
 
     @property
     def title(self) -> str:
@@ -134,7 +164,7 @@ class DrainFirst(Action):
         try:
             return self.drain.plan(run) if self._is_due(run) else []
         except ApiUnavailable as error:
-            return [Change(title=self.title, verb=Verb.UPDATE, why=f"its pods are not known yet: {error.cause}")]
+            return _unknown(self.title, f"its pods are not known yet: {error.cause}") if self.needs_api else []
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Drain it."""
@@ -153,9 +183,11 @@ class Released(Action):
 
     Args:
         uncordon: how.
+        needs_api: otherwise it is not due where no API answers.
     """
 
     uncordon: Uncordon
+    needs_api: bool = True
 
     @property
     def title(self) -> str:
@@ -167,7 +199,7 @@ class Released(Action):
         try:
             return self.uncordon.plan(run)
         except ApiUnavailable as error:
-            return [Change(title=self.title, verb=Verb.UPDATE, why=f"if it is cordoned: not known: {error.cause}")]
+            return _unknown(self.title, f"if it is cordoned: not known: {error.cause}") if self.needs_api else []
 
     def run(self, run: ActionContext) -> Sequence[Change]:
         """Uncordon it."""
@@ -233,20 +265,24 @@ class GroupSpares(Action):
         nodes: of the group.
         most: how many may be away, this one among them.
         wanted: version that kubelets get.
+        needs_api: otherwise it is not due where no API answers.
     """
 
     group: str
     nodes: tuple[str, ...]
     most: int
     wanted: str
+    needs_api: bool = True
 
     @property
     def title(self) -> str:
         """Names the group."""
         return f"group {self.group}"
 
-    def plan(self, run: ActionContext) -> Sequence[Change]:  # noqa: ARG002 - it is asked when the node has its turn
-        """Its task gives it only where the node changes."""
+    def plan(self, run: ActionContext) -> Sequence[Change]:
+        """Its task gives it only where the node changes; it is asked when the node has its turn."""
+        if not self.needs_api and _is_silent(run):
+            return []
         return [self._change(f"wait until no more than {self.most - 1} others are away")]
 
     def run(self, run: ActionContext) -> Sequence[Change]:

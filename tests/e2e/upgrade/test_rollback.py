@@ -68,14 +68,15 @@ def test_a_half_done_one_goes_back(aged: Ha, before: State, host: str, step: str
     is_back(aged, before)
 
 
-def test_a_half_done_one_goes_back_after_a_reboot_that_its_api_server_did_not_survive(aged: Ha, before: State) -> None:
-    """The kubelet has had no answer from any API since: by itself it would end no pod, and begin no other."""
+def test_from_the_snapshot_where_the_only_api_server_does_not_start(aged: Ha, before: State) -> None:
+    """After a reboot its kubelet has had no answer from any API, either; and nobody can tell what is stored."""
     with aged.starting(f"upgrade apply {NEW}") as run:
         run.until(lambda: run.step("StepStarted", "cp1", "pod kube-scheduler"), within=240)
         run.send(signal.SIGKILL)
         run.child.wait(10)
     reboot_with_a_broken_api_server(aged, "cp1")
-    aged.run("upgrade rollback", "--yes").check(0)
+    aged.run("upgrade rollback", "--yes").check(12, "it is not known what the API served", "--from-snapshot")
+    aged.run("upgrade rollback", "--from-snapshot", "--yes").check(0)
     is_back(aged, before)
 
 

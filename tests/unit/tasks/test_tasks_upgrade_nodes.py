@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from kubeforge.errors import ApiUnavailable, DeadlineExceeded
+from kubeforge.tasks import drain as drain_module
 from kubeforge.tasks import upgrade_nodes
-from kubeforge.tasks.drain import Drain
-from kubeforge.tasks.upgrade_nodes import DRAIN, DrainFirst, GroupSpares, Reported, drain, drains, spare
+from kubeforge.tasks.drain import Drain, Uncordon
+from kubeforge.tasks.upgrade_nodes import DRAIN, DrainFirst, GroupSpares, Released, Reported, drain, drains, spare
 from tests.unit.tasks.memory_api import MemoryApi
 from tests.unit.tasks.rolling_site import Make, talk
 from tests.unit.tasks.upgrade_site import NEW, OLD, ROLL, Upgrading
@@ -102,6 +103,24 @@ def test_an_api_that_is_silent_makes_the_plan_say_so(upgrading: Make, monkeypatc
     action = DrainFirst(drain=Drain(node="w1"), wanted=NEW, always=False)
     (change,) = action.plan(talk(upgrading().made, "w1"))
     assert change.why == "its pods are not known yet: nobody answers"
+
+
+@pytest.mark.parametrize("needs_api", [True, False])
+def test_where_data_go_back_a_silent_api_holds_up_no_worker(
+    upgrading: Make, monkeypatch: pytest.MonkeyPatch, needs_api: bool
+) -> None:
+    def silent(_run: Any) -> Any:
+        raise ApiUnavailable("nobody answers")
+
+    for module in (upgrade_nodes, drain_module):
+        monkeypatch.setattr(module, "api_of", silent)
+    run = talk(upgrading().made, "w1")
+    actions = (
+        GroupSpares(group="kube_node", nodes=("w1",), most=1, wanted=NEW, needs_api=needs_api),
+        DrainFirst(drain=Drain(node="w1"), wanted=NEW, always=False, needs_api=needs_api),
+        Released(uncordon=Uncordon(node="w1"), needs_api=needs_api),
+    )
+    assert [len(action.plan(run)) for action in actions] == [1 if needs_api else 0] * 3
 
 
 def test_a_node_has_arrived_when_its_new_kubelet_has_told_so(upgrading: Make, monkeypatch: pytest.MonkeyPatch) -> None:
