@@ -29,6 +29,8 @@ _PEER: Final = "etcd-peer"
 # By arp_ignore=1 (kernel, ip-sysctl) the host answers no neighbour who asks for an address of its loopback: whoever has
 # it by now keeps it.
 _ARP: Final = "/proc/sys/net/ipv4/conf/all/arp_ignore"
+# systemd-run returns when this has ended. $MAINPID: of the unit (systemd.service, ExecStartPost).
+_LISTENS: Final = "until ss -Hltn src {} | grep -q .; do kill -0 $MAINPID || exit 1; sleep 0.05; done"
 # $1: address and its prefix, $2: where to listen, $3: where to lead.
 _FORWARD: Final = rf"""
 proxy=
@@ -54,13 +56,14 @@ def borrowed(remote: Remote, target: Move) -> Iterator[None]:
     address = f"{target.old}/{128 if ':' in target.old else 32}"
     was = int(remote.run(["cat", _ARP]).stdout)
     given_back = f"ip address del {address} dev lo; echo {was} >{_ARP}"
+    ends = [host_port(one, ETCD_PEER_PORT) for one in (target.old, target.new)]
     properties = (
         "Type=exec",
         f"RuntimeMaxSec={_PASSING}",
+        f"ExecStartPost=/bin/sh -c {quote(_LISTENS.format(ends[0]))}",
         # A trap of the shell's own is not enough: a signal that comes while it runs ends it half-way.
         f"ExecStopPost=/bin/sh -c {quote(given_back)}",
     )
-    ends = [host_port(one, ETCD_PEER_PORT) for one in (target.old, target.new)]
     started = ["systemd-run", "--quiet", "--collect", f"--unit={WAY}", *(f"--property={one}" for one in properties)]
     remote.run([*started, "--", "sh", "-euc", _FORWARD, "sh", address, *ends])
     try:

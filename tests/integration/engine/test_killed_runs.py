@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import signal
@@ -26,18 +27,20 @@ BOOK = """
 - {play: Third, hosts: all, tasks: [{kfit.once: {numbers: [5, 6, 7]}}]}
 """
 COUNT = 8
+EVENTS = 40  # after which it is killed, at most; all of it are some 136
 ATTEMPTS = 200
 
 
-def interrupted(inventory: Inventory, seconds: float, *, resume: bool) -> int:
-    """Run the program and kill it after so many seconds; return its exit code."""
+def interrupted(inventory: Inventory, events: int, seconds: float, *, resume: bool) -> int:
+    """Run the program and kill it so many seconds after so many events; return its exit code."""
     argv = [sys.executable, str(PROGRAM), str(inventory.source), BOOK, *(["resume"] if resume else [])]
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as child:
-        try:
-            return child.wait(seconds)
-        except subprocess.TimeoutExpired:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        if sum(1 for _ in itertools.islice(child.stdout, events)) == events:
+            time.sleep(seconds)
             child.kill()
-            return child.wait()
+        child.communicate()
+        return child.returncode
 
 
 def begun(state: Path) -> bool:
@@ -50,7 +53,7 @@ def test_no_command_twice(lab: Lab, inventory: Inventory, state: Path, program: 
     moments = random.Random(seed)
     killed = 0
     for _ in range(ATTEMPTS):
-        code = interrupted(inventory, moments.uniform(0.5, 2.0), resume=begun(state))
+        code = interrupted(inventory, moments.randint(0, EVENTS), moments.uniform(0, 0.1), resume=begun(state))
         if code != -signal.SIGKILL:
             break
         killed += 1

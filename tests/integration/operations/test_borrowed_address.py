@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from kubeforge.errors import OperationFailed
 from kubeforge.tasks.etcd_way import WAY, borrowed
 from kubeforge.tasks.moving import Move
 from kubeforge.transport.remote import ShellRemote
@@ -14,6 +16,7 @@ pytestmark = pytest.mark.lab
 
 OLD = "192.0.2.77"
 LOOK = "ip -o address show dev lo; cat /proc/sys/net/ipv4/conf/all/arp_ignore"
+LISTENS = "until ss -Hltn sport = :2380 | grep -q .; do sleep 0.05; done"
 
 
 def look(remote: ShellRemote) -> tuple[bool, bool]:
@@ -42,13 +45,27 @@ def test_also_where_its_processes_are_killed(remote: ShellRemote) -> None:
         assert look(remote) == (False, True)
 
 
-def test_it_leads_to_the_new_one(remote: ShellRemote) -> None:
-    """What answers at the new address answers at the old one."""
-    serve = "systemd-socket-activate -l 127.0.0.1:2380 --inetd -a cat"
-    remote.run(["systemd-run", "--quiet", "--collect", "--unit=kfit-echo", "sh", "-c", f"exec {serve}"])
+@contextmanager
+def echo(remote: ShellRemote, address: str) -> Iterator[None]:
+    """Serve at a member's port what says again what it is told."""
+    serve = ["systemd-socket-activate", "-l", f"{address}:2380", "--inetd", "-a", "cat"]
+    remote.run(["systemd-run", "--quiet", "--collect", "--unit=kfit-echo", *serve])
     try:
-        with borrowed(remote, Move(host="cp1", old=OLD, new="127.0.0.1")):
-            asked = f"exec 3<>/dev/tcp/{OLD}/2380; echo hello >&3; head -1 <&3"
-            assert remote.run(["timeout", "10", "bash", "-c", asked]).stdout == b"hello\n"
+        remote.run(["timeout", "10", "sh", "-c", LISTENS])
+        yield
     finally:
         remote.run(["systemctl", "stop", "kfit-echo"], expect=(0, 5))
+
+
+def test_it_leads_to_the_new_one(remote: ShellRemote) -> None:
+    """What answers at the new address answers at the old one."""
+    with echo(remote, "127.0.0.1"), borrowed(remote, Move(host="cp1", old=OLD, new="127.0.0.1")):
+        asked = f"exec 3<>/dev/tcp/{OLD}/2380; echo hello >&3; head -1 <&3"
+        assert remote.run(["timeout", "10", "bash", "-c", asked]).stdout == b"hello\n"
+
+
+def test_where_nothing_can_listen_there_is_no_way(remote: ShellRemote) -> None:
+    way = borrowed(remote, Move(host="cp1", old=OLD, new="127.0.0.1"))
+    with echo(remote, "0.0.0.0"), pytest.raises(OperationFailed, match=WAY), way:
+        pytest.fail("another has the port")
+    assert look(remote) == (False, True)
