@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kubeforge.lab.faults import partitioned
+from tests.waiting import listening
 
 pytestmark = pytest.mark.lab
 
@@ -123,11 +124,13 @@ def test_no_sudo_on_the_host(forge: Any, tmp_path: Path, on_host: OnHost) -> Non
     said.names("w1", "sudo", "not found", "install sudo on the host")
 
 
+def taken(port: int) -> str:
+    """Return what lets another program have a port of a host."""
+    other = f"socat TCP-LISTEN:{port},fork,reuseaddr EXEC:cat"
+    return f"systemd-run -q --collect --unit=taken-{port} {other}; {listening(port)}"
+
+
 ALPINE = 'ID=alpine\\nPRETTY_NAME="Alpine Linux v3.20"\\n'
-LISTENS = (
-    "systemd-run -q --collect --unit=taken-{0} socat TCP-LISTEN:{0},fork,reuseaddr EXEC:cat; "
-    "until ss -Hltn | grep -q :{0}; do sleep 0.05; done"
-)
 LATER = '#!/bin/sh\\nexec /run/date.true -d "+3 hours" "$@"\\n'
 DATE = f"cp /usr/bin/date /run/date.true; printf '{LATER}' >/run/date; chmod 755 /run/date"
 UNFIT = {
@@ -158,19 +161,19 @@ UNFIT = {
     ),
     "port 6443 taken": (
         "cp1",
-        LISTENS.format(6443),
+        taken(6443),
         "systemctl stop taken-6443",
         "port-6443: port 6443 is taken by socat; kube-apiserver needs it",
     ),
     "port 2379 taken": (
         "cp1",
-        LISTENS.format(2379),
+        taken(2379),
         "systemctl stop taken-2379",
         "port-2379: port 2379 is taken by socat; etcd needs it",
     ),
     "port 10250 taken": (
         "w1",
-        LISTENS.format(10250),
+        taken(10250),
         "systemctl stop taken-10250",
         "port-10250: port 10250 is taken by socat; kubelet needs it",
     ),

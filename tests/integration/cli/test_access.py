@@ -12,6 +12,7 @@ import yaml
 
 from kubeforge.spec.paths import ADMIN_CONF, API_PORT
 from kubeforge.transport.remote import ShellRemote
+from tests.waiting import listening
 
 pytestmark = pytest.mark.lab
 
@@ -47,6 +48,7 @@ def serving(founded: ShellRemote) -> ShellRemote:
     running = plane.run(["systemctl", "is-active", "--quiet", "played-api"], expect=(0, 3, 4)).status == 0
     if not running:
         plane.run(["systemd-run", "--unit=played-api", "socat", listen, "SYSTEM:echo hello from the API"])
+        plane.run(["sh", "-c", listening(API_PORT)])
     return plane
 
 

@@ -11,12 +11,12 @@ from kubeforge.errors import OperationFailed
 from kubeforge.tasks.etcd_way import WAY, borrowed
 from kubeforge.tasks.moving import Move
 from kubeforge.transport.remote import ShellRemote
+from tests.waiting import listening
 
 pytestmark = pytest.mark.lab
 
 OLD = "192.0.2.77"
 LOOK = "ip -o address show dev lo; cat /proc/sys/net/ipv4/conf/all/arp_ignore"
-LISTENS = "until ss -Hltn sport = :2380 | grep -q .; do sleep 0.05; done"
 
 
 def look(remote: ShellRemote) -> tuple[bool, bool]:
@@ -51,7 +51,7 @@ def echo(remote: ShellRemote, address: str) -> Iterator[None]:
     serve = ["systemd-socket-activate", "-l", f"{address}:2380", "--inetd", "-a", "cat"]
     remote.run(["systemd-run", "--quiet", "--collect", "--unit=kfit-echo", *serve])
     try:
-        remote.run(["timeout", "10", "sh", "-c", LISTENS])
+        remote.run(["sh", "-c", listening(2380)])
         yield
     finally:
         remote.run(["systemctl", "stop", "kfit-echo"], expect=(0, 5))
