@@ -20,6 +20,7 @@ import pytest
 from tests.e2e.conftest import wait_until
 from tests.e2e.ha.conftest import Ha, made
 from tests.e2e.ha.test_changing import LOCAL, PATIENT, POLLS, flag, respec
+from tests.e2e.upgrade.hosts import reboot_with_a_broken_api_server
 from tests.e2e.upgrade.test_upgrade import NEW, OLD, PAUSE, SERVER, images, versions
 
 pytestmark = pytest.mark.lab
@@ -143,6 +144,11 @@ def test_a_broken_api_server_is_back_by_itself(aged: Ha) -> None:
 
 @pytest.mark.parametrize(("host", "step"), [("cp3", "pod kube-apiserver"), ("cp3", "kubelet.serves"), ("w1", "drain")])
 def test_killed_at_a_boundary(aged: Ha, host: str, step: str) -> None:
+    kill_at(aged, host, step)
+
+
+def kill_at(aged: Ha, host: str, step: str) -> None:
+    """Upgrade until a host begins with a step; one that is done already lets it end."""
     with aged.starting(f"upgrade apply {NEW}") as run:
         run.until(lambda: run.step("StepStarted", host, step) or run.child.poll() == 0, within=300)
         run.send(signal.SIGKILL)
@@ -191,6 +197,16 @@ def test_nor_while_etcd_changes(aged: Ha) -> None:
     assert all("etcdserver: request timed out" in told for bad in failures.values() for _, told in bad)
     assert max(map(len, failures.values()), default=0) <= len(aged.planes)
     assert set(watched.record.acknowledged) <= aged.written()
+
+
+def test_half_of_it_goes_back_where_an_api_server_did_not_survive_a_reboot(aged: Ha) -> None:
+    """Its kubelet has had no answer from it since: by itself it would end no pod, and begin no other."""
+    kill_at(aged, "cp3", "pod kube-scheduler")
+    reboot_with_a_broken_api_server(aged, "cp3")
+    aged.run("upgrade rollback", "--yes").check(0)
+    aged.until_good()
+    assert versions(aged) == {OLD}
+    aged.run("plan", "--detailed-exitcode").check(0, "No changes.")
 
 
 def test_a_kubelet_of_another_minor_restarts_no_static_pod(aged: Ha) -> None:

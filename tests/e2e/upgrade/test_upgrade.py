@@ -14,7 +14,6 @@ import pytest
 
 from tests.e2e.ha.conftest import Ha, made
 from tests.e2e.ha.test_changing import LOCAL, PATIENT, respec
-from tests.e2e.upgrade.hosts import reboot_with_a_broken_api_server
 
 pytestmark = pytest.mark.lab
 
@@ -113,13 +112,3 @@ def test_nobody_goes_back_by_changing_a_number(aged: Ha) -> None:
     finally:
         respec(aged, lambda data: data.update(kubernetes=NEW))
     said.names("cp1", "upgrade.check", f"{OLD} is older than {NEW}", f"set kubernetes in cluster.yml back to {NEW}")
-
-
-def test_all_goes_back_where_an_api_server_has_not_survived_a_reboot(aged: Ha) -> None:
-    """Its kubelet has had no answer from it since: by itself it would end no pod, and begin no other."""
-    reboot_with_a_broken_api_server(aged, "cp3")
-    aged.run("upgrade rollback", "--yes").check(0)
-    aged.until_good()
-    assert versions(aged) == {OLD}
-    assert images(aged) == [OLD, OLD, OLD]
-    aged.run("plan", "--detailed-exitcode").check(0, "No changes.")
