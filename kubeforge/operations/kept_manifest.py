@@ -20,19 +20,23 @@ from kubeforge.operations.shell import quote
 __all__ = ["KeptManifest", "RestoredManifest"]
 
 _LONGEST: Final = 600  # tenths of a second: what a pod may take to end (30 s), and the kubelet to see it
+# The same where no API server runs beside it: a kubelet that never had an answer from it ends no pod (sourcesReady in
+# pkg/kubelet), whoever waits; one that had ends those of the other components within a second or two.
+_ALONE: Final = 100
 # The kubelet looks at its containers every second (genericPlegRelistPeriod), and only then is done with the pod.
 # Nothing on the host shows that; the pod's cgroup may be gone before (seen: 0.3 s).
 _LOOKS: Final = 1.2
-# $1: manifest, $2: how long at most, $3: what the kubelet needs after that. A pod that does not say its UID (kubeadm's)
-# cannot be found, and where no kubelet runs nobody ends it.
+# $1: manifest, $2: how long at most, $3: the same without an API server, $4: what the kubelet needs after that. A pod
+# that does not say its UID (kubeadm's) cannot be found, and where no kubelet runs nobody ends it.
 _ENDED: Final = r"""
 uid=$(sed -n "s/^  uid: \([0-9a-f]*\)$/\1/p" "$1")
 rm -f -- "$1"
 [ -n "$uid" ] && systemctl is-active -q kubelet || exit 0
 left=$2
+grep -qxsF kube-apiserver /proc/[0-9]*/comm || left=$3
 while [ "$left" -gt 0 ] && find /sys/fs/cgroup/kubepods* /sys/fs/cgroup/*/kubepods* -maxdepth 2 -type d \
     -name "*pod$uid*" 2>/dev/null | grep -q .; do left=$((left - 1)); sleep 0.1; done
-sleep "$3"
+sleep "$4"
 """
 
 
@@ -81,5 +85,5 @@ class RestoredManifest(Restore):
 def _gone_first(change: Change, path: str) -> Change:
     """Have the last line, which renames the new manifest into place, wait until the old one's pod has ended."""
     *staged, renamed = change.lines
-    ended = f"sh -c {quote(_ENDED)} sh {quote(path)} {_LONGEST} {_LOOKS}"
+    ended = f"sh -c {quote(_ENDED)} sh {quote(path)} {_LONGEST} {_ALONE} {_LOOKS}"
     return replace(change, lines=(*staged, ended, renamed))

@@ -42,7 +42,7 @@ from kubeforge.spec.paths import (
 )
 from kubeforge.spec.upgrading import Record, read_record
 from kubeforge.tasks import living
-from kubeforge.tasks.control_plane import api_servers
+from kubeforge.tasks.control_plane import api_server_of, api_servers
 from kubeforge.tasks.etcd_members import MemberServes
 from kubeforge.tasks.etcd_runs import is_service
 from kubeforge.tasks.parking import ApiServerEnds
@@ -162,18 +162,21 @@ def pods(context: Context) -> Iterator[Operation | Action]:
     back = kept(context, context.host.name)
     if back is None or context.host not in context.inventory.control_planes:
         return
-    for name in (SCHEDULER, CONTROLLER_MANAGER):
-        yield from _pod(back, name)
     server, member = (back.components.get(manifest_path(name)) for name in (API_SERVER, ETCD))
+    clients = [name for name in (SCHEDULER, CONTROLLER_MANAGER) if manifest_path(name) in back.components]
+    beside = None if server is None else api_server_of(context)
+    for name in clients:
+        yield from _pod(back, PodServes(component=name, server=beside))
     if server is not None or member is not None:
         yield Spared(name="rollback.gate", etcd=member is not None, servers=api_servers(context))
+    serves = PodServes(component=API_SERVER, clients=tuple(clients))
     if member is not None and server is not None and len(context.inventory.control_planes) > 1:
         yield ApiServerEnds(before=member)
-        yield from _pod(back, ETCD)
-        yield from _pod(back, API_SERVER)
+        yield from _pod(back, PodServes(component=ETCD))
+        yield from _pod(back, serves)
     else:
-        yield from _pod(back, API_SERVER)
-        yield from _pod(back, ETCD, alone=True)
+        yield from _pod(back, serves)
+        yield from _pod(back, PodServes(component=ETCD), alone=True)
 
 
 @task("rollback.stopped", reads=reads)
@@ -223,11 +226,11 @@ def _with_unit(context: Context, name: str) -> Iterator[Operation]:
         yield RestoreUnit(unit=Unit(name=name, enabled=None, listens=tuple(one.title for one in restores)))
 
 
-def _pod(back: Kept, name: str, *, alone: bool = False) -> Iterator[Operation | Action]:
+def _pod(back: Kept, serves: PodServes, *, alone: bool = False) -> Iterator[Operation | Action]:
     """Yield what puts back a static pod; `alone`: the only etcd, without which the kubelet cannot tell of its end."""
-    path = manifest_path(name)
+    path = manifest_path(serves.component)
     restore = back.components.get(path)
     if restore is not None:
-        aside = living.aside(name, path)
+        aside = living.aside(serves.component, path)
         yield restore if alone else RestoredManifest(path=path, prior=restore.prior, purge=restore.purge, aside=aside)
-        yield PodServes(component=name)
+        yield serves

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
-
-import yaml
 
 from kubeforge.cluster.access import api_of
 from kubeforge.cluster.conditions import Condition, await_condition
 from kubeforge.cluster.evidence import component_log, kubelet_log
 from kubeforge.cluster.intake import lacks_intake
-from kubeforge.cluster.processes import lacks_kubelet, processes
-from kubeforge.cluster.static_pods import lacks_pod
+from kubeforge.cluster.processes import lacks_command, lacks_kubelet, processes
+from kubeforge.cluster.static_pods import lacks_answer
+from kubeforge.documents import Object, load
 from kubeforge.engine.model import Action, ActionContext
 from kubeforge.manifests.static_pod import manifest_path
 from kubeforge.operations.model import Change, Verb
@@ -35,9 +34,14 @@ class PodServes(Action):
 
     Args:
         component: its name.
+        server: the API server beside it that is put back later, and without which it has nothing to say: while that
+            does not answer, it is enough that it runs.
+        clients: components that were put back before it in that way, and have to answer now.
     """
 
     component: str
+    server: Object | None = None
+    clients: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -57,20 +61,35 @@ class PodServes(Action):
         Raises:
             DeadlineExceeded: it does not serve; carries its last lines.
         """
-        pod = yaml.safe_load(run.remote.read(manifest_path(self.component)))
-        # The manifest came back with its old time; the note tells when that was.
-        lacks = partial(lacks_pod, run.remote, pod, address=run.context.host.address, files=[RUN_NOTE])
+        pod = _manifest(run, self.component)
         waked = Waked(run, pod, note=RUN_NOTE)
+        self._await(run, self.component, lambda: waked.seen(self._lacks(run, pod)))
+        for name in self.clients:
+            client = _manifest(run, name)
+            self._await(run, name, partial(lacks_answer, run.remote, client, address=run.context.host.address))
+        forget(run, self.component)
+        return [self._change()]
+
+    def _await(self, run: ActionContext, name: str, lacks: Callable[[], str | None]) -> None:
         condition = Condition(
-            name=f"{self.component} serves as before",
-            lacks=lambda: waked.seen(lacks()),
+            name=f"{name} serves as before",
+            lacks=lacks,
             deadline=COMPONENT_DEADLINE,
-            evidence=lambda: component_log(run.remote, self.component),
+            evidence=lambda: component_log(run.remote, name),
             remedy=_REMEDY,
         )
         await_condition(condition, run, step=self.title)
-        forget(run, self.component)
-        return [self._change()]
+
+    def _lacks(self, run: ActionContext, pod: Object) -> str | None:
+        command: list[str] = pod["spec"]["containers"][0]["command"]
+        answer = partial(lacks_answer, run.remote, address=run.context.host.address)
+        # The manifest came back with its old time; the note tells when that was.
+        lacks = lacks_command(run.remote, command, files=[RUN_NOTE])
+        if lacks is not None:
+            return lacks
+        lacks = answer(pod)
+        mute = lacks is not None and self.server is not None and answer(self.server) is not None
+        return None if mute else lacks
 
     def _change(self) -> Change:
         return Change(title=self.title, verb=Verb.RESTART, why="it runs again as before the upgrade")
@@ -124,3 +143,8 @@ class KubeletServes(Action):
 
     def _change(self) -> Change:
         return Change(title=self.title, verb=Verb.RESTART, why="it runs again as before the upgrade")
+
+
+def _manifest(run: ActionContext, component: str) -> Object:
+    pod: Object = load(run.remote.read(manifest_path(component)))
+    return pod

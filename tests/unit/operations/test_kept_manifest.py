@@ -17,10 +17,11 @@ OLD = "metadata:\n  uid: 0123abcd\n"
 
 @pytest.fixture
 def around(tmp_path: Path) -> Path:
-    """A folder of programs: a cgroup is found twice, and whoever waits notes what he saw of the manifest."""
+    """A folder of programs: a cgroup is found some times, and whoever waits notes what he saw of the manifest."""
     programs = {
         "systemctl": 'test ! -e "$SCENE/off"',
-        "find": 'echo "$@" >> "$SCENE/asked"; test "$(wc -l < "$SCENE/asked")" -gt 2 || echo pod',
+        "find": 'echo "$@" >> "$SCENE/asked"; test "$(wc -l < "$SCENE/asked")" -gt "$TURNS" || echo pod',
+        "grep": 'case $* in *kube-apiserver*) test ! -e "$SCENE/silent" ;; *) exec /bin/grep "$@" ;; esac',
         "sleep": 'echo "$1 $(ls "$SCENE/there")" >> "$SCENE/waited"',
     }
     folder = tmp_path / "bin"
@@ -32,7 +33,7 @@ def around(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def replaced(scene: Path, old: str) -> tuple[str, list[str]]:
+def replaced(scene: Path, old: str, *, turns: int = 2) -> tuple[str, list[str]]:
     """Return what is there in the end, and how long was waited, each with what was there meanwhile."""
     path, aside, payload = scene / "there" / "x.yaml", scene / "aside" / "x.yaml", scene / "payload"
     path.write_text(old)
@@ -41,7 +42,7 @@ def replaced(scene: Path, old: str) -> tuple[str, list[str]]:
     file = KeptManifest(path=str(path), content=b"new", aside=str(aside))
     change = file.decide(host.observe(file.observe()))
     assert change is not None
-    env = {"PATH": f"{scene / 'bin'}:{os.environ['PATH']}", "P": str(payload), "SCENE": str(scene)}
+    env = {"PATH": f"{scene / 'bin'}:{os.environ['PATH']}", "P": str(payload), "SCENE": str(scene), "TURNS": str(turns)}
     subprocess.run(["sh", "-euc", "\n".join(change.lines)], env=env, check=True)
     assert aside.read_text() == old
     waited = scene / "waited"
@@ -51,6 +52,12 @@ def replaced(scene: Path, old: str) -> tuple[str, list[str]]:
 def test_there_is_none_until_the_old_pod_has_ended(around: Path) -> None:
     assert replaced(around, OLD) == ("new", ["0.1 ", "0.1 ", "1.2 "])
     assert "*pod0123abcd*" in (around / "asked").read_text()
+
+
+def test_beside_no_api_server_it_is_not_waited_for_long(around: Path) -> None:
+    """The kubelet may never have had an answer from it, and would end no pod."""
+    (around / "silent").touch()
+    assert replaced(around, OLD, turns=1000) == ("new", ["0.1 "] * 100 + ["1.2 "])
 
 
 def test_a_pod_that_cannot_be_found_is_not_waited_for(around: Path) -> None:
@@ -79,7 +86,7 @@ def test_one_that_is_put_back_waits_as_well_and_the_host_still_lives(around: Pat
     host = MemoryHost("h", files=files)
     change = restored.decide(host.observe(restored.observe()))
     assert change is not None
-    env = {"PATH": f"{around / 'bin'}:{os.environ['PATH']}", "SCENE": str(around)}
+    env = {"PATH": f"{around / 'bin'}:{os.environ['PATH']}", "SCENE": str(around), "TURNS": "2"}
     subprocess.run(["sh", "-euc", "\n".join(change.lines)], env=env, check=True)
     assert (path.read_text(), aside.read_text()) == (OLD, "metadata:\n  uid: fedc\nnew")
     assert (around / "waited").read_text().splitlines()[0].split()[:1] == ["0.1"]

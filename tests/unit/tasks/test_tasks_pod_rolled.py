@@ -115,7 +115,8 @@ def test_a_rollback_wakes_a_kubelet_that_begins_nothing(
     monkeypatch.setattr(kubelet_waked, "lacks_command", lacks_command)
     answers = iter(["it does not answer"] * 2 + [None])
     made, _, run = rolled(iter([]))
-    monkeypatch.setattr(rolled_back, "lacks_pod", lambda *_, **__: next(answers))
+    monkeypatch.setattr(rolled_back, "lacks_command", lambda *_, **__: next(answers))
+    monkeypatch.setattr(rolled_back, "lacks_answer", lambda *_, **__: None)
     assert waking(made, monkeypatch, PodServes(component="kube-apiserver"), run) == ["kube-apiserver"] * waked
     assert asked == [RUN_NOTE, RUN_NOTE]
 

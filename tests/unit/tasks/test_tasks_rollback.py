@@ -10,6 +10,7 @@ from kubeforge.engine.generations import read_ledger
 from kubeforge.operations.model import Operation, Queries
 from kubeforge.spec.paths import BIN, LEDGER, UPGRADE, UPGRADE_FINISHED
 from kubeforge.tasks import parking, rollback
+from kubeforge.tasks.rolled_back import PodServes
 from kubeforge.tasks.upgrade_record import WHOLE
 from tests.unit.tasks.rolling_site import APISERVER, Make, titles
 from tests.unit.tasks.upgrade_site import NEW, OLD, Upgrading
@@ -87,6 +88,12 @@ def test_the_order_is_the_upgrades_turned_round(upgrading: Make) -> None:
     cluster.go(OLD)
     pods = [title for title in titles(cluster.ask("cp1", rollback.pods)) if not title.startswith("restore")]
     assert pods == ["pod kube-scheduler", "pod kube-controller-manager", "rollback.gate", "pod kube-apiserver"]
+    serve = [one for one in cluster.ask("cp1", rollback.pods) if isinstance(one, PodServes)]
+    assert [(one.server is not None, one.clients) for one in serve] == [
+        (True, ()),
+        (True, ()),
+        (False, ("kube-scheduler", "kube-controller-manager")),
+    ]
     kubelets = titles(cluster.ask("w1", rollback.kubelet))
     assert kubelets[0] == f"restore {BIN}/kubelet"
     assert kubelets[-2:] == ["restore kubelet.service after its files", "kubelet.serves"]
