@@ -47,10 +47,10 @@ parts: setup  ## the parts the tests install: built once, then found in ~/.cache
 	$(BIN)/kubeforge artifacts build $(foreach version,$(MINORS),--kubernetes $(version))
 
 integration: parts  ## real sshd, real etcd, real lab hosts
-	$(BIN)/pytest tests/integration
+	scripts/lab-tests $(BIN)/pytest tests/integration
 
 e2e: parts  ## real clusters in the lab: every run's and those of a turn; TURN=1 to 9, or all (docs/adr/0067)
-	scripts/e2e --turn $(TURN) $(BIN)/pytest
+	scripts/lab-tests --turn $(TURN) $(BIN)/pytest
 
 test: check integration e2e  ## everything CI runs
 

@@ -35,6 +35,9 @@ REGAIN_WITHIN = paths.REBOOT_DEADLINE
 
 REGAIN_PAUSE = 1.0
 ANSWER_WITHIN = 20.0
+ENDS_WITHIN = 1.0
+"""Seconds to wait for our own thread in the end; where it is about to take a lost lock again, it ends by itself."""
+
 REPLY_LIMIT = 4096
 
 OpenStream = Callable[[str, str], ByteSocket]
@@ -98,7 +101,7 @@ def held(
         yield lock
     finally:
         lock.release()
-        beat.join(HEARTBEAT)
+        beat.join(ENDS_WITHIN)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -82,6 +82,11 @@ class Facts:
     uid: int = 0
     generations: int = 0
 
+    @property
+    def about(self) -> str:
+        """The host in a few words."""
+        return f"{self.os_name}, {self.arch}, {self.cpus} CPUs, {self.memory // 2**20} MiB"
+
 
 class Vault(Protocol):
     """What is made or read once in a run and shared by all its tasks, on all threads."""

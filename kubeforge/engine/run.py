@@ -36,7 +36,7 @@ from kubeforge.engine.events import (
 from kubeforge.engine.executors import MAX_THREADS, Executor, ThreadExecutor
 from kubeforge.engine.facts import gather
 from kubeforge.engine.gather import FactsReader, Gathered, Gathering
-from kubeforge.engine.interrupt import stopped_by_signals
+from kubeforge.engine.interrupt import interruptible
 from kubeforge.engine.journal import Journal, filed_under, runs_folder
 from kubeforge.engine.model import Context, Task
 from kubeforge.engine.notes import settle_all
@@ -233,13 +233,10 @@ class Session:
                 self.events.add(journal)
                 stack.callback(self.events.remove, journal)
             self.events.emit(self._start("apply"))
-            stack.enter_context(stopped_by_signals(self._stop, self.events))
             if runner.has_work and self._lock:
                 runner.permitted = self._held(stack, plan, runner, journal)
             try:
-                runner.run()
-                self._settle(runner)
-                self._collect(runner)
+                interruptible(partial(self._carry_out, runner), self._stop, self.events)
             finally:  # also when a second Ctrl-C leaves at once
                 result = self._result(runner, began, journal)
         return result
@@ -293,6 +290,11 @@ class Session:
         hosts = planes or list(self.who.everyone)
         return lock.held(hosts, self._remotes.open_stream, run_id=self.run_id, lost=lost, said=said)
 
+    def _carry_out(self, runner: Runner) -> None:
+        runner.run()
+        self._settle(runner)
+        self._collect(runner)
+
     def _settle(self, runner: Runner) -> None:
         """End the notes of earlier runs on hosts where nothing is left to do."""
         unsettled = {step.host for step in runner.remaining} | {failure.host for failure in runner.failures}
@@ -332,10 +334,8 @@ class Session:
                 failures[host] = answer
                 self.events.emit(HostFailed(host=host, failure=answer))
             else:
-                facts = answer.facts
-                self._arches.add(facts.arch)
-                about = f"{facts.os_name}, {facts.arch}, {facts.cpus} CPUs, {facts.memory // 2**20} MiB"
-                self.events.emit(HostFacts(host=host, about=about, seconds=answer.seconds))
+                self._arches.add(answer.facts.arch)
+                self.events.emit(HostFacts(host=host, about=answer.facts.about, seconds=answer.seconds))
         return [failures[host] for host in wanted if host in failures]
 
     def _resolve(self) -> None:

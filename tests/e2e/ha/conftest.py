@@ -150,7 +150,9 @@ class Ha(Forge):
         """Ask the member on a host, and all others through it."""
         pki = "/etc/kubernetes/pki/etcd"
         keys = f"--cacert={pki}/ca.crt --cert={pki}/healthcheck-client.crt --key={pki}/healthcheck-client.key"
-        return json.loads(self.sh(host, f"etcdctl --endpoints=https://127.0.0.1:2379 {keys} {' '.join(words)} -w json"))
+        # 30 s: where the leader has just gone, the others elect one first, and two cores are busy
+        command = f"etcdctl --command-timeout=30s --endpoints=https://127.0.0.1:2379 {keys} {' '.join(words)} -w json"
+        return json.loads(self.sh(host, command))
 
     def leader(self) -> str:
         """Return the host of etcd's leader."""

@@ -16,9 +16,10 @@ from tests.e2e.join.conftest import SPARE, list_hosts
 
 # cgroup v1, which kubeadm wants to be told about although the kubelet's configuration accepts it
 ANYHOW = "--ignore-preflight-errors=SystemVerification"
+# 30 s: where the leader has just been reset, the others elect one first, and two cores are busy
 ETCDCTL = (
-    "etcdctl --cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt "
-    "--key /etc/kubernetes/pki/etcd/healthcheck-client.key"
+    "etcdctl --command-timeout=30s --cacert /etc/kubernetes/pki/etcd/ca.crt "
+    "--cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key"
 )
 SYSTEM = ("-n", "kube-system")
 

@@ -1,4 +1,4 @@
-"""scripts/e2e: what fails once is run again and told, what fails twice makes the run red; long tests take turns."""
+"""scripts/lab-tests: what fails once is run again and told, what fails twice is red; long tests take turns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts" / "e2e"
+SCRIPT = ROOT / "scripts" / "lab-tests"
 TURNS = "123456789"
 ONCE = """
 from pathlib import Path
