@@ -34,7 +34,8 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path) -> subprocess.CompletedProcess[str]:
     pytest_here = Path(sys.executable).with_name("pytest")
     argv = [sys.executable, str(SCRIPT), str(pytest_here), "tests"]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+    bare = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # none is needed, and they take their time
+    return subprocess.run(argv, cwd=folder, env=bare, capture_output=True, text=True, check=False)
 
 
 def test_nothing_fails(folder: Path) -> None:
@@ -104,8 +105,9 @@ def test_the_commit_says_whose_turn_it_is(tmp_path: Path) -> None:
     for number in range(60):
         git("commit", "-q", "--allow-empty", "-m", str(number))
         turn = int(git("rev-parse", "HEAD"), 16) % len(TURNS) + 1
-        assert f"of turn {turn} of {len(TURNS)}" in told("commit", tmp_path)
-        turns.add(turn)
+        if turn not in turns:
+            assert f"of turn {turn} of {len(TURNS)}" in told("commit", tmp_path)
+            turns.add(turn)
     assert turns == set(map(int, TURNS))
 
 

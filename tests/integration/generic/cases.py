@@ -89,7 +89,8 @@ CASES: Final[dict[str, str]] = {
     name: kfit-served
     content: |
       [Service]
-      ExecStart=socat TCP-LISTEN:8099,bind=127.0.0.1,reuseaddr,fork 'SYSTEM:cat /srv/kfit-answer'
+      # the whole question is read first: else it may meet a closed socket, whose reset takes the answer away
+      ExecStart=socat TCP-LISTEN:8099,bind=127.0.0.1,reuseaddr,fork 'SYSTEM:grep -q ^.$$ ; cat /srv/kfit-answer'
       [Install]
       WantedBy=multi-user.target
 - wait.http: {{url: "http://127.0.0.1:8099/", deadline: 20}}

@@ -37,6 +37,8 @@ def site() -> Iterator[Site]:
     state = Site()
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def log_message(self, *args: object) -> None: ...
 
         def do_HEAD(self) -> None:

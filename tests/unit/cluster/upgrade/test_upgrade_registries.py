@@ -30,6 +30,7 @@ class Registry:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_HEAD(self) -> None:
                 outer.asked.append((str(self.headers["Host"]), self.path))
